@@ -1,0 +1,174 @@
+"""Every error litz raises: one class per different reaction of the caller.
+
+The message of each says what happened, to which destination, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from litz.events import LostReceipt
+
+
+class LitzError(Exception):
+    """Base of all errors raised by litz."""
+
+
+class InvalidDestError(LitzError, ValueError):
+    """The destination id is not legal. Fix the id."""
+
+
+class InvalidEndpointError(LitzError, ValueError):
+    """The endpoint URL cannot be read, or no installed wire understands its scheme."""
+
+
+class ManagerStateError(LitzError, RuntimeError):
+    """The manager was used before `async with` entered it, after it closed, or from a foreign loop."""
+
+
+class ConsumerConflictError(LitzError, RuntimeError):
+    """Two consumers want the same messages. `serve` and `messages` exclude each other."""
+
+
+class NotARequestError(LitzError, RuntimeError):
+    """`reply` was called on a message whose sender does not wait for an answer."""
+
+
+class MessageTooLargeError(LitzError, ValueError):
+    """The message is larger than `max_message`. Cut it into several, raise the limit, or use a stream."""
+
+
+class PayloadError(LitzError, TypeError):
+    """The payload is not something this manager can carry (bytes-like outside the process)."""
+
+
+class BackpressureError(LitzError):
+    """The log of the lane is full and waiting was not asked for. Await `send`, or try again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One failed attempt to reach a destination: by which endpoint, and why it failed."""
+
+    endpoint: str
+    error: BaseException
+
+    def __str__(self) -> str:
+        return f"{self.endpoint}: {type(self.error).__name__}: {self.error}"
+
+
+class ConnectError(LitzError, ConnectionError):
+    """The destination could not be reached. Every attempt is named in `attempts`."""
+
+    def __init__(self, message: str, *, dest: str, attempts: Sequence[Attempt] = ()) -> None:
+        super().__init__("; ".join([message, *map(str, attempts)]))
+        self.dest = dest
+        self.attempts = tuple(attempts)
+
+
+class UnknownDestError(ConnectError):
+    """Nobody knows an endpoint of this destination. Give hints, or add it to the directory."""
+
+
+class HandshakeError(LitzError, ConnectionError):
+    """The peer and this node could not agree to talk over one wire."""
+
+
+class IncompatibleError(HandshakeError):
+    """No protocol version or feature set in common. Upgrade the older side."""
+
+
+class UnauthenticatedError(HandshakeError):
+    """The peer did not prove its id, or we did not prove ours. Check keys and trust."""
+
+
+class BusyError(HandshakeError):
+    """The peer asked to come back after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class InsecureListenError(LitzError, ValueError):
+    """Listening beyond loopback needs an authenticator (P8)."""
+
+
+class ProtocolError(LitzError):
+    """The peer broke the protocol. It costs the peer that wire, and nothing else."""
+
+
+class WireClosedError(LitzError, ConnectionError):
+    """The wire under an operation closed before the operation was done."""
+
+
+class SessionEndedError(LitzError, ConnectionError):
+    """The session ended, so what was not confirmed will not be by litz. `lost` lists it exactly.
+
+    Subclasses tell why. Each `LostReceipt` says *never accepted* (safe to send again) or *outcome
+    unknown* (the peer may have processed it).
+    """
+
+    def __init__(self, message: str, *, dest: str, lost: Sequence[LostReceipt] = ()) -> None:
+        super().__init__(message)
+        self.dest = dest
+        self.lost = tuple(lost)
+
+
+class PeerRestartedError(SessionEndedError):
+    """The peer came back as a new incarnation (or discarded its state)."""
+
+
+class SessionExpiredError(SessionEndedError):
+    """No wire could be had for longer than the session is kept."""
+
+
+class PeerClosedError(SessionEndedError):
+    """The peer said goodbye, or this side closed the transport."""
+
+
+class SessionFaultError(SessionEndedError):
+    """The session was ended because the peer broke its rules repeatedly."""
+
+
+class ReplacedError(SessionEndedError):
+    """A newer incarnation of *this* node's id took over. This one has stopped redialling."""
+
+
+class MessageDroppedError(LitzError):
+    """A policy dropped the message before it was transmitted, so the wanted confirmation cannot come."""
+
+
+class RequestError(LitzError):
+    """Base of what a `request` can fail with, other than the transport's errors."""
+
+
+class RemoteError(RequestError):
+    """The handler at the peer raised. `kind` is the name of its exception's class."""
+
+    def __init__(self, kind: str, detail: str, *, dest: str) -> None:
+        super().__init__(
+            f"handler at {dest} raised {kind}: {detail}" if detail else f"handler at {dest} raised {kind}"
+        )
+        self.kind = kind
+        self.detail = detail
+        self.dest = dest
+
+
+class RequestTimeoutError(RequestError, TimeoutError):
+    """No reply in time. The peer has been told to cancel; the request may have run."""
+
+
+class OutcomeUnknownError(RequestError, ConnectionError):
+    """The peer restarted or its session ended after the request was sent: it may have run."""
+
+
+class EventGapError(LitzError):
+    """An event reader was too slow and `missed` events were dropped for it."""
+
+    def __init__(self, missed: int) -> None:
+        super().__init__(f"{missed} events were dropped because this reader was too slow")
+        self.missed = missed

@@ -1,0 +1,147 @@
+"""What a manager tells about itself: ordered, numbered, typed. Current state comes first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from litz.message import Receipt
+
+
+class Outcome(Enum):
+    """What is known of a message that will not be confirmed."""
+
+    NEVER_ACCEPTED = "never accepted"
+    """The peer did not take it: sending it again cannot double it."""
+
+    UNKNOWN = "outcome unknown"
+    """It was transmitted and the peer's answer is not known: it may have been processed."""
+
+
+@dataclass(frozen=True, slots=True)
+class LostReceipt:
+    """One message that was accepted by `send` and was not confirmed when its session ended."""
+
+    receipt: Receipt
+    outcome: Outcome
+
+
+class EndReason(Enum):
+    """Why a session ended."""
+
+    CLOSED_HERE = "closed here"
+    CLOSED_BY_PEER = "closed by peer"
+    PEER_RESTARTED = "peer restarted"
+    EXPIRED = "expired"
+    FAULT = "peer broke the session's rules"
+    REPLACED = "this id was taken over by a newer incarnation"
+    UNKNOWN_TO_PEER = "the peer no longer knows the session"
+
+
+class DropReason(Enum):
+    """Why messages were dropped before they were transmitted."""
+
+    OLDEST = 1
+    NEWEST = 2
+    SUPERSEDED = 3
+    STALE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events. `dest` is the peer it is about."""
+
+    dest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting(Event):
+    """The first dial of a dest began."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectFailed(Event):
+    """A dial failed. `retry_in` seconds from now the next one starts; None: not by itself."""
+
+    error: Exception
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStarted(Event):
+    """A new session with the peer began; its lanes count from 0. `session` numbers it."""
+
+    session: int
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WireUp(Event):
+    """A wire joined the session."""
+
+    kind: str
+    wire: str
+    dialled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WireDown(Event):
+    """A wire left the session. The session lives on."""
+
+    kind: str
+    wire: str
+    cause: str
+    wires_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneMoved(Event):
+    """A lane is now carried by another wire."""
+
+    lane: int
+    wire: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesDropped(Event):
+    """At the sender: a policy dropped these messages before they were transmitted."""
+
+    lane: int
+    first: int
+    last: int
+    reason: DropReason
+
+
+@dataclass(frozen=True, slots=True)
+class MessagesSkipped(Event):
+    """At the receiver: the typed gap. The sender's policy dropped numbers `first` to `last`."""
+
+    lane: int
+    first: int
+    last: int
+    reason: DropReason
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded(Event):
+    """The session ended. `lost` is the exact list of receipts not confirmed (P2)."""
+
+    session: int
+    reason: EndReason
+    detail: str
+    lost: tuple[LostReceipt, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerViolation(Event):
+    """A peer broke the protocol and lost the wire for it. `dest` is what it claimed to be, or ''."""
+
+    wire: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventGap(Event):
+    """This reader was too slow: `missed` events were dropped for it. `dest` is ''."""
+
+    missed: int

@@ -1,0 +1,354 @@
+"""The contract of a transport manager. Its docstrings are the law for every implementation.
+
+`litz.testing.check_transport_manager` checks an implementation against them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from litz.events import Event, LostReceipt
+from litz.message import Message, Receipt
+from litz.payload import PayloadType
+from litz.snapshot import DestState, ManagerSnapshot
+
+Confirm = Literal["received", "processed", "durable"]
+"""How far a message must have come before a confirmed `send` returns.
+
+received   the peer owns it, in its inbound queue
+processed  the peer's handler returned, or its consumer asked for the next message
+durable    the peer's inbox committed it (only where one is configured)
+"""
+
+WhenDown = Literal["wait", "queue", "fail"]
+"""What `send` does about a dest without a session or wire.
+
+wait   no session yet: wait for the first one (raises `ConnectError` if that dial fails).
+       A session without wires: queue.
+queue  accept at once in every state, and dial in the background. A message accepted before the
+       first session is sent by it; if the dest cannot be reached it stays until it can.
+fail   raise `ConnectError` at once unless a wire is up.
+"""
+
+Handler = Callable[[Message], Any]
+"""What `serve` calls: sync or async; a result other than None answers a request."""
+
+
+class MessageStream(ABC, AsyncIterator[Message]):
+    """What `messages()` returns: an async iterator, and an async context manager around one.
+
+    A message counts as processed when the next one is asked for, or when the stream is left. Left by an
+    exception out of `async with`, the last one handed out is not: the next consumer gets it again, with
+    `redelivered`. Cancelling `__anext__` loses nothing. One task at a time.
+
+    Ends with StopAsyncIteration only when the manager was closed.
+    """
+
+    @abstractmethod
+    async def __anext__(self) -> Message: ...
+
+    def __aiter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Leave the stream; the last message handed out counts as processed. Idempotent."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class EventStream(ABC, AsyncIterator[tuple[int, Event]]):
+    """What `events()` returns: pairs of (number, event), numbers ascending by one. The current state comes
+    first, as if it had just happened. A reader that falls behind by more than the limit gets one
+    `EventGap` for what it missed. Ends when the manager is closed."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    @abstractmethod
+    async def __anext__(self) -> tuple[int, Event]: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stop following. Idempotent."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class HealthCheckHandle(ABC):
+    """A running health-check task."""
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Stop it and wait for its end. Idempotent."""
+
+
+class Transport(ABC):
+    """What a manager keeps for one dest. Outlives every wire; a closed one stays closed."""
+
+    @property
+    @abstractmethod
+    def dest(self) -> str: ...
+
+    @property
+    @abstractmethod
+    def state(self) -> DestState: ...
+
+
+class TransportManager(ABC):
+    """Sends by destination id, and keeps what it takes to do so.
+
+    Used as `async with Manager(...) as manager`, in one event loop. Every method not said to be
+    thread-safe belongs to that loop's thread; any number of its tasks may call any method concurrently.
+    Use before entering or after closing raises `ManagerStateError`; one that is dropped unclosed warns
+    (`ResourceWarning`).
+    """
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def local_id(self) -> str:
+        """The id of this node."""
+
+    @abstractmethod
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Say goodbye to every peer and free everything (P7). Returns within the close deadline; leaves no task,
+        socket, timer or thread. Does not wait for unconfirmed messages: `drain` first if they matter;
+        each session that still has some ends with their exact list in `SessionEnded`. Idempotent; may be
+        called from any thread and from any loop; cancelling the caller does not stop it."""
+
+    # -- sending ------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def send(
+        self,
+        dest: str,
+        data: Any,
+        *,
+        payload_type: PayloadType = PayloadType.RPC_RELIABLE,
+        confirm: Confirm | None = None,
+        key: str | None = None,
+        when_down: WhenDown | None = None,
+        timeout: float | None = None,
+    ) -> Receipt:
+        """Send `data` to `dest`.
+
+        Returns when the message is *accepted into the log* of its lane: from then on it reaches the peer's
+        handler queue exactly once and in order (P1), or you are told that it did not (P2). With
+        `confirm` it returns when that level of acknowledgement has come.
+
+        Order: calls of one task to one dest and payload type are delivered in call order. Concurrent calls
+        are delivered in the order in which they were accepted; waiters for space are served first come,
+        first served.
+        Cancellation: before acceptance nothing is sent; after it the message is sent all the same.
+        timeout: seconds for the whole call; on expiry `TimeoutError`, like a cancellation.
+
+        Raises `InvalidDestError`, `PayloadError`, `MessageTooLargeError`, `ConnectError`,
+        `BackpressureError` (a lane whose policy is to refuse), `SessionEndedError` (only with
+        `confirm`), `MessageDroppedError` (only with `confirm`), `ManagerStateError`.
+        """
+
+    @abstractmethod
+    def send_nowait(
+        self,
+        dest: str,
+        data: Any,
+        *,
+        payload_type: PayloadType = PayloadType.RPC_RELIABLE,
+        key: str | None = None,
+    ) -> Receipt:
+        """Accept `data` now or raise `BackpressureError`. A dest without a session behaves as with
+        `when_down="queue"`."""
+
+    @abstractmethod
+    async def request(
+        self, dest: str, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None
+    ) -> Any:
+        """Send `data` as a request and return the peer's reply.
+
+        Cancelling (or the timeout, in seconds, with `RequestTimeoutError`) reaches the peer's handler, which
+        is cancelled. Raises `RemoteError` (the handler raised; its kind and text are given),
+        `OutcomeUnknownError` (the reply cannot come any more; the request may have run), and what
+        `send` raises.
+        """
+
+    @abstractmethod
+    async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
+        """Wait until everything accepted so far, for `dest` or for all, is acknowledged as received. Raises
+        `SessionEndedError` if that cannot happen any more, `TimeoutError` after `timeout` seconds."""
+
+    @abstractmethod
+    def peer(self, dest: str) -> Peer:
+        """A handle bound to one dest: the same verbs without the first argument, and without the look-up."""
+
+    # -- receiving ----------------------------------------------------------------------------------
+
+    @abstractmethod
+    def messages(self, *, sender: str | None = None) -> MessageStream:
+        """The messages that arrive, signals first, peers in turn; with `sender` only those of one peer, which the
+        general stream then does not get. Only one stream at a time for each of these, and none while
+        `serve` runs: `ConsumerConflictError`."""
+
+    @abstractmethod
+    async def serve(self, handler: Handler, *, concurrency: int | None = None) -> None:
+        """Call `handler` for every message, until this manager closes or the call is cancelled.
+
+        Serial per sender and parallel across senders; `concurrency=n` runs up to n messages of one sender at
+        once and so gives up the order of *processing*. A result other than None answers a request (None
+        answers it too, with the empty reply: b"" outside the process, None inside). An exception of the
+        handler answers a request with `RemoteError`; of other messages it is logged; it never ends `serve`.
+        A message counts as processed when its handler returned or raised. A cancelled `serve` cancels the
+        handlers; what they had not finished is delivered again, with `redelivered`, to the next consumer.
+        """
+
+    # -- dests --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    async def get_or_create_transport(self, dest: str) -> Transport:
+        """The transport of `dest`; dials if there is none. A thousand concurrent callers cause one dial; all get
+        the same transport or the same error; cancelling one disturbs no other (P3)."""
+
+    @abstractmethod
+    async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
+        """Say goodbye to `dest` and forget it. A dial under way is cancelled; its waiters get
+        `ConnectError`. Returns the receipts that were not confirmed. Unknown dests are fine."""
+
+    @abstractmethod
+    async def close_all(self, *, reason: str = "") -> None:
+        """`close_transport` for every dest, at once. The manager stays usable."""
+
+    @property
+    @abstractmethod
+    def dest_count(self) -> int: ...
+
+    @abstractmethod
+    def list_dests(self) -> list[str]:
+        """Every dest that is connecting, connected, detached or closing, oldest first."""
+
+    @abstractmethod
+    def has_dest(self, dest: str) -> DestState | None:
+        """The state of `dest`, None if there is nothing. Truthy exactly when something is there."""
+
+    @abstractmethod
+    def is_connected(self, dest: str) -> bool:
+        """Whether a session with `dest` has a wire now."""
+
+    @abstractmethod
+    async def wait_connected(self, dest: str, *, timeout: float | None = None) -> None:
+        """Return when a session with `dest` has a wire. Does not dial. `TimeoutError` after `timeout`."""
+
+    @abstractmethod
+    def add_endpoints(self, dest: str, hints: Iterable[str]) -> None:
+        """Endpoint URLs of `dest` to try besides those of the directory. Kept until the dest is closed."""
+
+    @abstractmethod
+    async def reconnect(self, dest: str, kind: str | None = None) -> None:
+        """Dial now what is not up (of one kind, or of all), whatever the backoff says. Returns when a wire
+        is up; concurrent calls share one attempt. Healthy wires are not touched. Raises
+        `ConnectError`."""
+
+    @abstractmethod
+    def start_health_checker(self, interval: float | None = None) -> HealthCheckHandle:
+        """Start the task that pings silent wires and redials failed ones, every `interval` seconds of silence
+        (default: the configured one). A manager starts one when entered; calling this again replaces
+        its interval and returns a handle to the same task."""
+
+    # -- sight --------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def snapshot(self) -> ManagerSnapshot: ...
+
+    @abstractmethod
+    def events(self, *, limit: int = 1024) -> EventStream:
+        """Follow what happens. `limit` events are kept for a slow reader."""
+
+    @property
+    @abstractmethod
+    def threadsafe(self) -> ThreadsafeManager:
+        """The same verbs for other threads, blocking."""
+
+
+class Peer(ABC):
+    """One dest of a manager. Cheap; makes nothing happen by itself; valid as long as the manager is."""
+
+    @property
+    @abstractmethod
+    def dest(self) -> str: ...
+
+    @abstractmethod
+    async def send(
+        self,
+        data: Any,
+        *,
+        payload_type: PayloadType = PayloadType.RPC_RELIABLE,
+        confirm: Confirm | None = None,
+        key: str | None = None,
+        when_down: WhenDown | None = None,
+        timeout: float | None = None,
+    ) -> Receipt: ...
+
+    @abstractmethod
+    def send_nowait(
+        self, data: Any, *, payload_type: PayloadType = PayloadType.RPC_RELIABLE, key: str | None = None
+    ) -> Receipt: ...
+
+    @abstractmethod
+    async def request(
+        self, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None
+    ) -> Any: ...
+
+    @abstractmethod
+    async def drain(self, *, timeout: float | None = None) -> None: ...
+
+    @abstractmethod
+    def messages(self) -> MessageStream: ...
+
+
+class ThreadsafeManager(ABC):
+    """For threads other than the manager's. Every call blocks; `timeout` in seconds."""
+
+    @abstractmethod
+    def send(self, dest: str, data: Any, *, timeout: float | None = None, **options: Any) -> Receipt: ...
+
+    @abstractmethod
+    def request(self, dest: str, data: Any, *, timeout: float | None = None) -> Any: ...
+
+    @abstractmethod
+    def call(self, awaitable: Callable[[], Awaitable[Any]], *, timeout: float | None = None) -> Any:
+        """Run `awaitable()` in the manager's loop and return its result."""
+
+
+__all__ = [
+    "Confirm",
+    "EventStream",
+    "Handler",
+    "HealthCheckHandle",
+    "MessageStream",
+    "Peer",
+    "ThreadsafeManager",
+    "Transport",
+    "TransportManager",
+    "WhenDown",
+]

@@ -1,0 +1,133 @@
+"""What a consumer is handed (`Message`) and what a sender gets back (`Receipt`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from litz.payload import PayloadType
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+Buffer = bytes | bytearray | memoryview
+"""One piece of a payload outside the process. A payload is one buffer or a list of them."""
+
+
+class Channel(NamedTuple):
+    """One lane of one session of one dest: what the receipts of it share.
+
+    `session` tells apart the numbers of successive sessions with one dest: it counts the sessions that
+    this manager has had with it.
+    """
+
+    dest: str
+    session: int
+    lane: int
+
+
+class _ReceiptFields(NamedTuple):
+    channel: Channel
+    number: int
+
+
+class Receipt(_ReceiptFields):
+    """Names one accepted message. Cheap to make and to keep; named again when something goes wrong."""
+
+    __slots__ = ()
+
+    @property
+    def dest(self) -> str:
+        return self.channel.dest
+
+    @property
+    def session(self) -> int:
+        return self.channel.session
+
+    @property
+    def lane(self) -> int:
+        return self.channel.lane
+
+    def __repr__(self) -> str:
+        return f"<receipt {self.number} of lane {self.lane}, session {self.session} with {self.dest}>"
+
+
+class Source(Protocol):
+    """What all messages of one batch share: where they came from, and how to answer them."""
+
+    @property
+    def sender(self) -> str: ...
+
+    @property
+    def payload_type(self) -> PayloadType: ...
+
+    @property
+    def verified(self) -> bool: ...
+
+    def reply(self, message: Message, data: Any) -> Awaitable[None]: ...
+
+
+class Detail(NamedTuple):
+    """What only some messages have; `None` stands for all of it at its default."""
+
+    key: str | None = None
+    redelivered: bool = False
+    request_id: int | None = None
+
+
+class _Fields(NamedTuple):
+    data: Any
+    number: int
+    source: Source
+    detail: Detail | None
+
+
+class Message(_Fields):
+    """One received message. Immutable.
+
+    data
+        the payload: any object in process, `bytes` outside.
+    number
+        its position in its lane, from 0, in the current session.
+    """
+
+    # A tuple of four, so that a whole batch of them is made by C loops (design section 6).
+    __slots__ = ()
+
+    @property
+    def sender(self) -> str:
+        """The id of the node that sent it."""
+        return self.source.sender
+
+    @property
+    def payload_type(self) -> PayloadType:
+        return self.source.payload_type
+
+    @property
+    def verified(self) -> bool:
+        """Whether the sender has *proved* its id. False means that the id is a claim."""
+        return self.source.verified
+
+    @property
+    def key(self) -> str | None:
+        """The key the sender gave, if any."""
+        return self.detail.key if self.detail is not None else None
+
+    @property
+    def redelivered(self) -> bool:
+        """True when an earlier delivery of this message may have been processed."""
+        return self.detail is not None and self.detail.redelivered
+
+    @property
+    def is_request(self) -> bool:
+        """Whether the sender waits for `reply`."""
+        return self.detail is not None and self.detail.request_id is not None
+
+    async def reply(self, data: Any) -> None:
+        """Answer a request. Exactly one reply per request counts; later ones are ignored.
+
+        Raises `NotARequestError` when the sender does not wait for an answer.
+        """
+        await self.source.reply(self, data)
+
+    def __repr__(self) -> str:
+        return f"<message {self.number} {self.payload_type.name} from {self.sender}: {self.data!r:.60}>"

@@ -1,0 +1,197 @@
+"""The wire: one live connection to a peer, and the factories that make them.
+
+A wire that exists is connected. A dead one is never revived: a new one is built. What a wire promises is
+checked by `litz.testing.check_wire`; run it on your own.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal, Protocol
+
+from litz.errors import InvalidEndpointError
+from litz.message import Buffer
+
+HIGH_WATER = 256 * 1024
+"""A wire with at least this many bytes buffered is not writable."""
+
+LOW_WATER = 64 * 1024
+"""A wire that was not writable becomes writable again when it has at most this many buffered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """How to reach a dest by one kind of wire. Written as a URL.
+
+    kind     the kind of wire, as its builder names it ("websocket")
+    address  the URL ("ws://127.0.0.1:8400", "unix:/run/litz.sock")
+    """
+
+    kind: str
+    address: str
+
+    @property
+    def scheme(self) -> str:
+        return scheme_of(self.address)
+
+    def __str__(self) -> str:
+        return self.address
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of an endpoint URL, in lower case. Raises `InvalidEndpointError` when it has none."""
+    scheme, colon, rest = url.partition(":")
+    if not colon or not rest or not scheme.isascii() or not scheme[:1].isalpha():
+        raise InvalidEndpointError(f"{url!r} is no endpoint URL; write for example ws://127.0.0.1:8400")
+    return scheme.lower()
+
+
+class LossReason(Enum):
+    """Why a wire closed."""
+
+    LOCAL = "closed here"
+    REMOTE = "closed by the peer"
+    RESET = "connection lost"
+    PROTOCOL = "the peer broke the wire's protocol"
+    TIMEOUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class WireLoss:
+    """The cause of a wire's end."""
+
+    reason: LossReason
+    detail: str = ""
+    error: BaseException | None = None
+
+    def __str__(self) -> str:
+        return f"{self.reason.value} ({self.detail})" if self.detail else self.reason.value
+
+
+@dataclass(frozen=True, slots=True)
+class WirePath:
+    """Where a wire runs. `route` is how directly; the addresses are for people."""
+
+    route: Literal["direct", "reflexive", "relay"] = "direct"
+    local: str = ""
+    remote: str = ""
+
+
+class WireSink(Protocol):
+    """What a wire calls. All three run in the event loop's thread, never from inside `write`, `start`,
+    `close` or `abort`, must not raise, and must not block."""
+
+    def frame_received(self, frame: bytes) -> None:
+        """One whole frame, exactly as the peer wrote it (buffers joined)."""
+
+    def wire_writable(self) -> None:
+        """The wire has fallen to `LOW_WATER` after it had not been writable."""
+
+    def wire_closed(self, loss: WireLoss) -> None:
+        """The wire is dead. Called exactly once, after which nothing more is called."""
+
+
+class Wire(ABC):
+    """One live connection to a peer that carries frames.
+
+    Law. Frames arrive whole. If `ordered`, in the order written; if `reliable`, none is missing or doubled
+    before the end (after an end any suffix may be missing: only acks of the session prove delivery).
+    All methods are called in the thread of the event loop that made the wire.
+    """
+
+    kind: str = ""
+    """The kind of wire: the same word as in its endpoint."""
+    ordered: bool = True
+    reliable: bool = True
+    max_frame: int = 1 << 20
+    """The largest frame in bytes that `write` takes."""
+    secure: bool = False
+    """Whether the channel itself protects frames end to end (TLS, DTLS, or it never leaves this host)."""
+    path: WirePath = WirePath()
+    channel_binding: bytes | None = None
+    """Bytes that both ends of a protected channel know and nobody else can choose (RFC 5929, RFC 9266);
+    part of the signed transcript, so that a proof cannot be replayed on another channel."""
+
+    @abstractmethod
+    def start(self, sink: WireSink) -> None:
+        """Begin to deliver to `sink`. Called exactly once. Frames that came before wait for it (bounded:
+        the wire stops reading); a wire that died before calls `wire_closed` soon after."""
+
+    @abstractmethod
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """Write one frame, given as buffers that are not joined by the caller. Synchronous, copies nothing it
+        need not, never blocks and never raises for a dead wire (the frame is dropped; `wire_closed` tells).
+        The buffers must not change afterwards. Raises ValueError for a frame over `max_frame`."""
+
+    @property
+    @abstractmethod
+    def buffered_bytes(self) -> int:
+        """Bytes written and not yet handed to the system."""
+
+    @property
+    def writable(self) -> bool:
+        """Whether the session should write more now. It may write regardless; memory is all it costs."""
+        return self.buffered_bytes < HIGH_WATER
+
+    @abstractmethod
+    def close(self) -> None:
+        """Flush what is buffered, then close; in bounded time also when the peer does not help. Idempotent."""
+
+    @abstractmethod
+    def abort(self) -> None:
+        """Close now and drop what is buffered. Idempotent. `wire_closed` follows soon."""
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} wire {self.path.local or '?'} - {self.path.remote or '?'}>"
+
+
+class WireListener(ABC):
+    """The accepting side of one address."""
+
+    @property
+    @abstractmethod
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where it really listens (a port of 0 has become a real one)."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Stop listening and free the address. Wires already accepted live on. Idempotent."""
+
+
+AcceptWire = Callable[[Wire], None]
+"""Called with each wire that came in. The wire has not been started."""
+
+
+class WireBuilder(ABC):
+    """Makes wires of one kind. Pass an instance to a manager, or publish the class under the entry-point group
+    `litz.wires` (it is called without arguments)."""
+
+    kind: str = ""
+    schemes: Sequence[str] = ()
+    """URL schemes that name this kind of endpoint."""
+
+    @abstractmethod
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        """Dial once and return the live wire, not started. May be cancelled at any time (it must then leave
+        nothing behind); the manager sets the deadline. Raises `OSError` or a `LitzError` when it fails."""
+
+    async def endpoints(self, dest: str) -> Sequence[Endpoint]:
+        """Endpoints that this builder knows of by the dest alone. Default: none."""
+        return ()
+
+    async def listen(self, endpoint: Endpoint, accept: AcceptWire, **options: Any) -> WireListener:
+        """Listen at `endpoint` and call `accept` for each wire that comes in. `options` are those of the kind
+        of wire (`ssl=`, `origins=`). Default: this kind cannot listen."""
+        raise InvalidEndpointError(f"wires of kind {self.kind!r} cannot listen at {endpoint}")
+
+    def is_local(self, endpoint: Endpoint) -> bool:
+        """Whether only this host can reach `endpoint` (loopback, Unix socket). Listening elsewhere needs an
+        authenticator. Default: no."""
+        return False
+
+    async def aclose(self) -> None:
+        """Free what the builder keeps between dials. Default: nothing is kept."""
+        return
