@@ -1,0 +1,251 @@
+"""Records to bytes. Everything here is synchronous and keeps no state.
+
+A frame is `frame_header(...)` followed by at least one encoded record: `wire.write([header, *records])`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import starmap
+from struct import pack
+from typing import Final, cast
+
+from litz.message import Buffer
+from outproc.frames.layout import (
+    ACK,
+    ACK_LAYOUT,
+    ACK_NOW,
+    BATCH,
+    BATCH_LAYOUT,
+    CLOSED,
+    CORRELATION,
+    CORRELATION_LAYOUT,
+    CREDIT,
+    CREDIT_LAYOUT,
+    FIN,
+    FIN_LAYOUT,
+    FRAME_LAYOUT,
+    FRAME_MARK,
+    GOODBYE,
+    GOODBYE_LAYOUT,
+    KEY,
+    LEAVE,
+    LEAVE_LAYOUT,
+    LOSSY,
+    LOSSY_LAYOUT,
+    NARROW_LIMIT,
+    NUMBER_LAYOUT,
+    PING,
+    PONG,
+    POSITION_LAYOUT,
+    SESSION_CREDIT,
+    SKIP,
+    SKIP_LAYOUT,
+    WIDE,
+)
+from outproc.frames.records import MAX_DETAIL, MAX_ENTRIES, MAX_KEY, Ack, Correlation, Position
+
+Body = Buffer | tuple[Buffer, ...]
+"""One message: a buffer, or a tuple of buffers that follow each other."""
+
+JOIN_LIMIT: Final = 16 * 1024
+"""Buffers larger than this (bytes) are never joined nor copied."""
+
+
+def frame_header(tag: int, ack_now: bool = False) -> bytes:
+    """The first bytes of a frame of the pair `tag`; `ack_now` asks the peer for an ack at once."""
+    return FRAME_LAYOUT.pack(FRAME_MARK, ACK_NOW if ack_now else 0, 0, tag)
+
+
+def encode_batch(  # noqa: PLR0917 - hot path: positions cost less than names
+    out: list[Buffer],
+    lane: int,
+    epoch: int,
+    number: int,
+    offset: int,
+    remaining: int,
+    bodies: Sequence[Body],
+    correlations: Sequence[Correlation] | None = None,
+    keys: Sequence[str | None] | None = None,
+) -> int:
+    """Append one BATCH record to `out` as buffers, and return its size in bytes.
+
+    `bodies` are the bytes to send now: the caller has cut `offset` bytes off the front of the first and
+    `remaining` off the end of the last. Buffers over `JOIN_LIMIT` are appended as they are and must not
+    change until the wire has written them; smaller ones are copied into one. Raises ValueError or
+    `struct.error` for what the format cannot express, and then `out` is as before.
+    """
+    lengths, payloads = _payloads(bodies)
+    flags, columns = _columns(lengths, correlations, keys)
+    head = BATCH_LAYOUT.pack(BATCH, flags, len(lengths), lane, epoch, number, offset, remaining) + columns
+    out.append(head)
+    out += payloads
+    return len(head) + sum(lengths)
+
+
+def encode_lossy(  # noqa: PLR0917 - hot path: positions cost less than names
+    out: list[Buffer],
+    lane: int,
+    number: int,
+    bodies: Sequence[Body],
+    correlations: Sequence[Correlation] | None = None,
+    keys: Sequence[str | None] | None = None,
+) -> int:
+    """Append one LOSSY record to `out`, as `encode_batch` does. All bodies are whole."""
+    lengths, payloads = _payloads(bodies)
+    flags, columns = _columns(lengths, correlations, keys)
+    head = LOSSY_LAYOUT.pack(LOSSY, flags, len(lengths), lane, number) + columns
+    out.append(head)
+    out += payloads
+    return len(head) + sum(lengths)
+
+
+def body_size(body: Body) -> int:
+    """The size of one message in bytes."""
+    if type(body) is bytes:
+        return len(body)
+    if isinstance(body, tuple):
+        return sum(memoryview(part).nbytes for part in body)
+    return memoryview(body).nbytes
+
+
+def encode_skip(reason: int, lane: int, epoch: int, first: int, last: int) -> bytes:
+    """A SKIP record: messages `first` .. `last` were dropped, never transmitted."""
+    return SKIP_LAYOUT.pack(SKIP, reason, 0, lane, epoch, first, last)
+
+
+def encode_fin(lane: int, epoch: int, number: int) -> bytes:
+    """A FIN record with its own number."""
+    return FIN_LAYOUT.pack(FIN, 0, 0, lane, epoch, number)
+
+
+def encode_ack(lane: int, received: Position, processed: int, durable: int) -> bytes:
+    """An ACK record."""
+    return ACK_LAYOUT.pack(ACK, 0, 0, lane, received[0], received[1], processed, durable)
+
+
+def encode_credit(lane: int, messages: int, size: int) -> bytes:
+    """A CREDIT record: absolute limits of one lane."""
+    return CREDIT_LAYOUT.pack(CREDIT, 0, 0, lane, messages, size)
+
+
+def encode_session_credit(size: int) -> bytes:
+    """A SESSION_CREDIT record: the absolute limit of the session in bytes."""
+    return NUMBER_LAYOUT.pack(SESSION_CREDIT, 0, 0, 0, size)
+
+
+def encode_ping(token: int) -> bytes:
+    """A PING record."""
+    return NUMBER_LAYOUT.pack(PING, 0, 0, 0, token)
+
+
+def encode_pong(token: int) -> bytes:
+    """A PONG record with the token of the ping."""
+    return NUMBER_LAYOUT.pack(PONG, 0, 0, 0, token)
+
+
+def encode_goodbye(reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
+    """A GOODBYE record. A `detail` that is too long is cut at a character."""
+    return _end(GOODBYE, reason, detail, positions)
+
+
+def encode_closed(reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
+    """A CLOSED record. A `detail` that is too long is cut at a character."""
+    return _end(CLOSED, reason, detail, positions)
+
+
+def encode_leave(reason: int) -> bytes:
+    """A LEAVE record; `reason` is a `LeaveReason`."""
+    return LEAVE_LAYOUT.pack(LEAVE, reason, 0, 0)
+
+
+def _payloads(bodies: Sequence[Body]) -> tuple[list[int], list[Buffer]]:
+    """The length of each body, and all of them as few buffers."""
+    try:
+        lengths = list(map(len, bodies))
+        if lengths and max(lengths) <= JOIN_LIMIT:
+            joined = b"".join(cast("Sequence[Buffer]", bodies))
+            # Views of items wider than a byte have more bytes than their `len` says: take the slow way.
+            if len(joined) == sum(lengths):
+                return lengths, [joined] if joined else []
+    except TypeError:  # there is a tuple among them: `join` looked at all types before it copied anything
+        pass
+    return _payloads_part_by_part(bodies)
+
+
+def _payloads_part_by_part(bodies: Sequence[Body]) -> tuple[list[int], list[Buffer]]:
+    lengths: list[int] = []
+    payloads: list[Buffer] = []
+    small: list[Buffer] = []
+    for body in bodies:
+        length = 0
+        for part in body if isinstance(body, tuple) else (body,):
+            flat = _flat(part)
+            length += len(flat)
+            if len(flat) <= JOIN_LIMIT:
+                small.append(flat)
+                continue
+            if small:
+                payloads.append(b"".join(small))
+                small.clear()
+            payloads.append(flat)
+        lengths.append(length)
+    if small:
+        payloads.append(b"".join(small))
+    return lengths, payloads
+
+
+def _flat(part: Buffer) -> Buffer:
+    """The same memory with `len` in bytes."""
+    if type(part) is bytes:
+        return part
+    view = memoryview(part)
+    return view.cast("B") if view.nbytes else b""
+
+
+def _columns(
+    lengths: list[int],
+    correlations: Sequence[Correlation] | None,
+    keys: Sequence[str | None] | None,
+) -> tuple[int, bytes]:
+    """The flags of the record, and its columns end to end."""
+    count = len(lengths)
+    if not 1 <= count <= MAX_ENTRIES:
+        raise ValueError(f"a record holds 1 to {MAX_ENTRIES} messages, not {count}")
+    wide = max(lengths) > NARROW_LIMIT
+    flags = WIDE if wide else 0
+    columns = pack(f"<{count}I" if wide else f"<{count}H", *lengths)
+    if correlations is not None:
+        if len(correlations) != count:
+            raise ValueError(f"{len(correlations)} correlations for {count} messages")
+        flags |= CORRELATION
+        columns += b"".join(starmap(CORRELATION_LAYOUT.pack, correlations))
+    if keys is not None:
+        if len(keys) != count:
+            raise ValueError(f"{len(keys)} keys for {count} messages")
+        flags |= KEY
+        columns += _key_column(keys)
+    return flags, columns
+
+
+def _key_column(keys: Sequence[str | None]) -> bytes:
+    if "" in keys:
+        raise ValueError("a key has at least one character; None stands for no key")
+    encoded = [b"" if key is None else key.encode() for key in keys]
+    if max(map(len, encoded)) > MAX_KEY:
+        raise ValueError(f"a key has at most {MAX_KEY} bytes of UTF-8")
+    return b"".join([bytes(map(len, encoded)), *encoded])
+
+
+def _end(mark: int, reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
+    if len(positions) > MAX_ENTRIES:
+        raise ValueError(f"a session ends with at most {MAX_ENTRIES} positions, not {len(positions)}")
+    # Cutting bytes may split a character; "ignore" drops the half that is left.
+    text = detail.encode("utf-8", "replace")[:MAX_DETAIL].decode("utf-8", "ignore").encode()
+    return b"".join(
+        [
+            GOODBYE_LAYOUT.pack(mark, reason, len(positions), len(text)),
+            text,
+            *(POSITION_LAYOUT.pack(ack.lane, *ack.received, ack.processed, ack.durable) for ack in positions),
+        ]
+    )
