@@ -65,6 +65,9 @@ class Source(Protocol):
 
     def reply(self, message: Message, data: Any) -> Awaitable[None]: ...
 
+    def fail(self, message: Message, error: BaseException) -> Awaitable[None]:
+        """Answer a request with the exception its handler raised (`RemoteError` at the sender)."""
+
 
 class Detail(NamedTuple):
     """What only some messages have; `None` stands for all of it at its default."""
