@@ -43,7 +43,15 @@ from outproc.frames.layout import (
     SKIP_LAYOUT,
     WIDE,
 )
-from outproc.frames.records import MAX_DETAIL, MAX_ENTRIES, MAX_KEY, Ack, Correlation, Position
+from outproc.frames.records import (
+    CONTROL_CHARACTERS,
+    MAX_DETAIL,
+    MAX_ENTRIES,
+    MAX_KEY,
+    Ack,
+    Correlation,
+    Position,
+)
 
 Body = Buffer | tuple[Buffer, ...]
 """One message: a buffer, or a tuple of buffers that follow each other."""
@@ -145,12 +153,12 @@ def encode_pong(token: int) -> bytes:
 
 
 def encode_goodbye(reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
-    """A GOODBYE record. A `detail` that is too long is cut at a character."""
+    """A GOODBYE record. A `detail` that is too long is cut; control characters become spaces."""
     return _end(GOODBYE, reason, detail, positions)
 
 
 def encode_closed(reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
-    """A CLOSED record. A `detail` that is too long is cut at a character."""
+    """A CLOSED record. A `detail` that is too long is cut; control characters become spaces."""
     return _end(CLOSED, reason, detail, positions)
 
 
@@ -240,8 +248,9 @@ def _key_column(keys: Sequence[str | None]) -> bytes:
 def _end(mark: int, reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
     if len(positions) > MAX_ENTRIES:
         raise ValueError(f"a session ends with at most {MAX_ENTRIES} positions, not {len(positions)}")
+    clean = CONTROL_CHARACTERS.sub(" ", detail)
     # Cutting bytes may split a character; "ignore" drops the half that is left.
-    text = detail.encode("utf-8", "replace")[:MAX_DETAIL].decode("utf-8", "ignore").encode()
+    text = clean.encode("utf-8", "replace")[:MAX_DETAIL].decode("utf-8", "ignore").encode()
     return b"".join(
         [
             GOODBYE_LAYOUT.pack(mark, reason, len(positions), len(text)),

@@ -5,6 +5,7 @@ Treat them as immutable. Numbers count messages, offsets and sizes are bytes; al
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, NamedTuple
@@ -23,6 +24,9 @@ MAX_KEY: Final = 255
 
 MAX_DETAIL: Final = 255
 """The longest detail of a GOODBYE or CLOSED in bytes of UTF-8."""
+
+CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""Not allowed in a detail: it is shown on terminals and in logs."""
 
 
 class CorrelationKind(IntEnum):
