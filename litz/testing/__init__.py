@@ -1,5 +1,7 @@
 """What litz is tested with, shipped so that you can test your own wires and managers with it."""
 
+from litz.testing.nemesis import Nemesis
+from litz.testing.sim_builder import SimListener, SimWireBuilder
 from litz.testing.sim_loop import (
     ForbiddenInSimulationError,
     SimDeadlockError,
@@ -8,15 +10,28 @@ from litz.testing.sim_loop import (
     SimLoop,
     SimulationError,
 )
+from litz.testing.sim_network import DialFault, SimHost, SimNetwork, WireSpec
+from litz.testing.sim_pipe import Link
+from litz.testing.sim_wire import SimConnection, SimWire
 from litz.testing.simulation import SimRun, run_simulation
 
 __all__ = [
+    "DialFault",
     "ForbiddenInSimulationError",
+    "Link",
+    "Nemesis",
+    "SimConnection",
     "SimDeadlockError",
+    "SimHost",
     "SimLeakError",
     "SimLimitError",
+    "SimListener",
     "SimLoop",
+    "SimNetwork",
     "SimRun",
+    "SimWire",
+    "SimWireBuilder",
     "SimulationError",
+    "WireSpec",
     "run_simulation",
 ]

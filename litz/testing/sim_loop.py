@@ -104,9 +104,7 @@ def _next_number(future: asyncio.Future[Any]) -> int:
     return loop.next_number()
 
 
-def _task_factory(
-    loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any
-) -> asyncio.Task[Any]:
+def _task_factory(loop: asyncio.AbstractEventLoop, coro: Coroutine[Any, Any, Any], **options: Any) -> asyncio.Task[Any]:
     return SimTask(coro, loop=loop, **options)
 
 
@@ -286,8 +284,7 @@ class SimLoop(asyncio.BaseEventLoop):
         when = timers[0][0]
         if when > self._end:
             raise SimLimitError(
-                f"the limit of {self._end - START:g} virtual seconds was reached; waiting:\n"
-                + self.describe_tasks()
+                f"the limit of {self._end - START:g} virtual seconds was reached; waiting:\n" + self.describe_tasks()
             )
         self._now = max(self._now, when)
 

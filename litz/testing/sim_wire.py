@@ -1,0 +1,250 @@
+"""Simulated wires, and the connection between two of them with the faults it can be commanded to have."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Literal
+
+from litz.message import Buffer
+from litz.testing.sim_pipe import Pipe
+from litz.wire import HIGH_WATER, LOW_WATER, LossReason, Wire, WireLoss, WirePath, WireSink
+
+if TYPE_CHECKING:
+    from litz.testing.sim_network import SimHost, SimNetwork, WireSpec
+
+Side = Literal["dialler", "acceptor"]
+
+CLOSE_TIMEOUT = 1.0
+"""Seconds that `close` waits for a peer that does not read."""
+
+
+class _State(Enum):
+    OPEN = "open"
+    CLOSING = "closing"
+    ABORTED = "aborted"
+    DEAD = "dead"
+
+
+class SimWire(Wire):
+    """One end of a simulated connection. It obeys the law of `litz.wire.Wire`.
+
+    connection  the faults of it can be commanded there
+    """
+
+    def __init__(self, connection: SimConnection, out: Pipe, into: Pipe, spec: WireSpec, path: WirePath) -> None:
+        self.kind = spec.kind
+        self.ordered = spec.ordered
+        self.reliable = spec.reliable
+        self.max_frame = spec.max_frame
+        self.secure = spec.secure
+        self.path = path
+        self.connection = connection
+        self._out = out
+        self._into = into
+        self._loop = connection.network.loop
+        self._state = _State.OPEN
+        self._loss: WireLoss | None = None
+        self._sink: WireSink | None = None
+        self._full = False
+        self._close_timer: asyncio.TimerHandle | None = None
+        out.sender = self
+        into.receiver = self
+
+    @property
+    def dead(self) -> bool:
+        return self._state is _State.DEAD
+
+    def start(self, sink: WireSink) -> None:
+        if self._sink is not None:
+            raise RuntimeError("a wire is started exactly once")
+        self._sink = sink
+        if self._loss is not None:
+            self._loop.call_soon(sink.wire_closed, self._loss)
+        else:
+            self._into.kick()
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        size = 0
+        for buffer in buffers:
+            size += buffer.nbytes if isinstance(buffer, memoryview) else len(buffer)
+        if not 0 < size <= self.max_frame:
+            raise ValueError(f"a frame on this wire has 1 to {self.max_frame} bytes; this one has {size}")
+        if self._state is not _State.OPEN:
+            return
+        self._out.push(size, buffers)
+        if self._out.buffered >= HIGH_WATER:
+            self._full = True
+
+    @property
+    def buffered_bytes(self) -> int:
+        return self._out.buffered
+
+    def close(self) -> None:
+        if self._state is _State.OPEN:
+            self._state = _State.CLOSING
+            self._close_timer = self._loop.call_later(CLOSE_TIMEOUT, self._close_timed_out)
+            self._out.finish()
+
+    def abort(self) -> None:
+        if self._state in (_State.OPEN, _State.CLOSING):
+            self._state = _State.ABORTED
+            self._out.drop_buffered()
+            self._out.sever(WireLoss(LossReason.RESET, "aborted by the peer"), self._out.link.latency)
+            self._into.discard()
+            self._loop.call_soon(self._die, WireLoss(LossReason.LOCAL, "aborted"))
+
+    def crash(self, *, tell_peer: bool) -> None:
+        """The process of this end is gone: its owner hears nothing more."""
+        self._sink = None
+        self._out.drop_buffered()
+        self._out.sever(WireLoss(LossReason.RESET, "the peer died") if tell_peer else None)
+        self._die(WireLoss(LossReason.LOCAL, "host crashed"))
+
+    # -- what the pipes call -------------------------------------------------------------------------
+
+    @property
+    def takes_frames(self) -> bool:
+        return self._sink is not None and self._state in (_State.OPEN, _State.CLOSING)
+
+    def pipe_frame(self, frame: bytes) -> None:
+        if self._sink is not None:
+            self._sink.frame_received(frame)
+
+    def pipe_ended(self, loss: WireLoss) -> None:
+        self._out.drop_buffered()
+        self._out.sever(None)
+        self._die(loss)
+
+    def pipe_drained(self) -> None:
+        if self._full and self._out.buffered <= LOW_WATER:
+            # Soon, not now: this may run inside `write`.
+            self._loop.call_soon(self._tell_writable)
+
+    def pipe_flushed(self) -> None:
+        self._loop.call_soon(self._die, WireLoss(LossReason.LOCAL))
+
+    # -- its end -------------------------------------------------------------------------------------
+
+    def _tell_writable(self) -> None:
+        if self._full and self._sink is not None and self._state is _State.OPEN:
+            if self._out.buffered > LOW_WATER:
+                return
+            self._full = False
+            self._sink.wire_writable()
+
+    def _close_timed_out(self) -> None:
+        self._close_timer = None
+        self._out.drop_buffered()
+        self._out.sever(WireLoss(LossReason.RESET, "the peer gave up flushing"), self._out.link.latency)
+        self._die(WireLoss(LossReason.LOCAL, f"not flushed in {CLOSE_TIMEOUT:g} s"))
+
+    def _die(self, loss: WireLoss) -> None:
+        if self._state is _State.DEAD:
+            return
+        self._state = _State.DEAD
+        self._loss = loss
+        self._into.discard()
+        if self._close_timer is not None:
+            self._close_timer.cancel()
+            self._close_timer = None
+        self.connection.end_died()
+        if self._sink is not None:
+            self._sink.wire_closed(loss)
+
+
+class SimConnection:
+    """Two wires and the faults between them. All commands act at once and may be given at any time.
+
+    number    counts the connections of the network, from 1
+    dialler   the wire of the side that dialled, `acceptor` the other
+    """
+
+    def __init__(self, network: SimNetwork, source: SimHost, target: SimHost, spec: WireSpec, number: int) -> None:
+        self.network = network
+        self.number = number
+        self.kind = spec.kind
+        self.source = source
+        self.target = target
+        options = {"ordered": spec.ordered, "reliable": spec.reliable}
+        there = network.link(source.name, target.name)
+        back = network.link(target.name, source.name)
+        self._to_acceptor = Pipe(
+            network, there, 2 * number, blocked=self._blocked("acceptor", source, target), **options
+        )
+        self._to_dialler = Pipe(
+            network, back, 2 * number + 1, blocked=self._blocked("dialler", target, source), **options
+        )
+        names = f"{source.name}#{number}", f"{target.name}#{number}"
+        self.dialler = SimWire(self, self._to_acceptor, self._to_dialler, spec, WirePath("direct", names[0], names[1]))
+        self.acceptor = SimWire(self, self._to_dialler, self._to_acceptor, spec, WirePath("direct", names[1], names[0]))
+
+    def _blocked(self, toward: Side, sender: SimHost, receiver: SimHost) -> Callable[[], bool]:
+        cut = self.network.is_cut
+
+        def blocked() -> bool:
+            pipe = self._to_acceptor if toward == "acceptor" else self._to_dialler
+            return pipe.stalled or sender.frozen or receiver.frozen or cut(sender.name, receiver.name)
+
+        return blocked
+
+    @property
+    def alive(self) -> bool:
+        """Whether at least one end still believes in it."""
+        return not (self.dialler.dead and self.acceptor.dead)
+
+    def _pipes(self, toward: Side | None) -> tuple[Pipe, ...]:
+        both = (self._to_acceptor, self._to_dialler)
+        return both if toward is None else (both[0] if toward == "acceptor" else both[1],)
+
+    def reset(self, learn: Side | None = None, *, within: float = 0.05) -> None:
+        """The connection breaks. Both sides learn it (or only `learn`; the other keeps a half-open wire), each
+        at a random time within `within` seconds. Of each direction a random suffix is lost."""
+        for pipe in self._pipes(None):
+            told = learn is None or pipe in self._pipes(learn)
+            loss = WireLoss(LossReason.RESET, "connection reset") if told else None
+            pipe.sever(loss, self.network.rng.random() * within)
+
+    def half_open(self) -> None:
+        """Both directions are lost for good, and nobody is told."""
+        for pipe in self._pipes(None):
+            pipe.sever(None)
+
+    def one_way_loss(self, toward: Side) -> None:
+        """One direction is lost for good, and nobody is told. The other goes on working."""
+        for pipe in self._pipes(toward):
+            pipe.sever(None)
+
+    def shut(self) -> None:
+        """Something between them closes it properly: what is in flight arrives, then both see a close."""
+        for pipe in self._pipes(None):
+            pipe.end(WireLoss(LossReason.REMOTE, "closed in between"))
+
+    def stall(self, toward: Side | None = None) -> None:
+        """Nothing arrives any more, until `resume`; then all of it does."""
+        for pipe in self._pipes(toward):
+            pipe.stalled = True
+
+    def resume(self) -> None:
+        for pipe in self._pipes(None):
+            pipe.stalled = False
+            pipe.kick()
+
+    def delay(self, seconds: float, toward: Side | None = None) -> None:
+        """Frames written from now on take so much longer. Two wires so reorder against each other."""
+        for pipe in self._pipes(toward):
+            pipe.extra_delay = seconds
+
+    def kick(self) -> None:
+        """Look again whether something can be delivered (a partition healed)."""
+        for pipe in self._pipes(None):
+            pipe.kick()
+
+    def end_died(self) -> None:
+        if not self.alive:
+            self.network.connection_ended(self)
+
+    def __repr__(self) -> str:
+        ends = f"{self.source.name} - {self.target.name}"
+        return f"<{self.kind} connection {self.number} {ends}{'' if self.alive else ', dead'}>"
