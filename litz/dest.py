@@ -20,9 +20,7 @@ def validate_dest(dest: object) -> str:
     except UnicodeEncodeError as error:
         raise InvalidDestError(f"destination id {dest!r} cannot be written as UTF-8") from error
     if not 1 <= size <= MAX_DEST_BYTES:
-        raise InvalidDestError(
-            f"a destination id has 1 to {MAX_DEST_BYTES} bytes of UTF-8; this one has {size}"
-        )
+        raise InvalidDestError(f"a destination id has 1 to {MAX_DEST_BYTES} bytes of UTF-8; this one has {size}")
     if not dest.isprintable() or any(character.isspace() for character in dest):
         raise InvalidDestError(f"destination id {dest!r} has a space or a control character in it")
     return dest

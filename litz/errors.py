@@ -150,9 +150,7 @@ class RemoteError(RequestError):
     """The handler at the peer raised. `kind` is the name of its exception's class."""
 
     def __init__(self, kind: str, detail: str, *, dest: str) -> None:
-        super().__init__(
-            f"handler at {dest} raised {kind}: {detail}" if detail else f"handler at {dest} raised {kind}"
-        )
+        super().__init__(f"handler at {dest} raised {kind}: {detail}" if detail else f"handler at {dest} raised {kind}")
         self.kind = kind
         self.detail = detail
         self.dest = dest

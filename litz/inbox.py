@@ -2,71 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import weakref
+from functools import partial
+from typing import Final
 
+from litz.errors import ConsumerConflictError
+from litz.inbox_queue import InboxQueue
 from litz.manager import Handler
-from litz.message import Message
 from litz.message_stream import InboxStream
 from litz.payload import PayloadType
+from litz.serving import Service
+from litz.turns import Batch, Lane, Sender, Turns, again
 
+__all__ = ["Inbox", "InboxQueue"]
 
-class InboxQueue:
-    """What one session of one sender puts on one lane, and how far the consumer has come with it.
-
-    Made by `Inbox.queue`, one per session and lane. Counts start at 0 with the queue. All methods belong to
-    the manager's loop; none awaits.
-    """
-
-    on_drained: Callable[[], None] | None
-    """Called each time a batch of this queue is finished. Cheap, must not raise, may call `put`."""
-
-    def put(self, messages: list[Message], size: int) -> None:
-        """Add a batch: made `Message` tuples of this lane, numbers ascending, `size` bytes in all.
-
-        The list belongs to the inbox afterwards (it may grow). Nothing is refused: the caller has given credit
-        for it. After `close` of queue or inbox, or `drop`, the batch is thrown away."""
-        raise NotImplementedError
-
-    @property
-    def processed(self) -> int:
-        """Messages processed, cumulative: all before that one are processed too."""
-        raise NotImplementedError
-
-    @property
-    def processed_bytes(self) -> int:
-        """Bytes of the batches that are finished; a batch half done counts as not done."""
-        raise NotImplementedError
-
-    @property
-    def last_processed_number(self) -> int:
-        """`number` of the last message counted by `processed`, -1 before the first."""
-        raise NotImplementedError
-
-    @property
-    def pending(self) -> int:
-        """Messages put and not processed (the one in the consumer's hands included)."""
-        raise NotImplementedError
-
-    @property
-    def pending_bytes(self) -> int:
-        """Bytes put minus `processed_bytes`."""
-        raise NotImplementedError
-
-    def watch(self, callback: Callable[[], None]) -> None:
-        """Call `callback()` once, as soon as `processed` has grown after this call. Never called from within
-        `watch`; not called when the inbox closes or the sender is dropped. Must be cheap and not raise; it
-        may call `watch` again."""
-        raise NotImplementedError
-
-    def drop_oldest(self) -> bool:
-        """Throw away the oldest message that was not handed out yet (latency-first lanes). False: there is
-        none. It counts neither as pending nor as processed afterwards."""
-        raise NotImplementedError
-
-    def close(self) -> None:
-        """The session ended: no more puts. What is in the queue is consumed all the same (it was confirmed as
-        received). Idempotent."""
-        raise NotImplementedError
+CANCELS_KEPT: Final = 1024
+"""Cancellations per sender that came before their request."""
 
 
 class Inbox:
@@ -78,40 +30,192 @@ class Inbox:
     """
 
     def __init__(self) -> None:
-        raise NotImplementedError
+        self._senders: dict[str, Sender] = {}
+        self._general = Turns()
+        self._claims: dict[str, Turns] = {}
+        self._service: Service | None = None
+        self._pending_bytes = 0
+        self._closed = False
 
     def queue(self, sender: str, payload_type: PayloadType) -> InboxQueue:
         """A new queue for one lane of one session with `sender`. Its batches come after those that earlier
         sessions of that lane left. Close it when the session ends."""
-        raise NotImplementedError
+        owner = self._senders.get(sender)
+        if owner is None:
+            owner = self._senders[sender] = Sender(sender, self._claims.get(sender, self._general))
+        if payload_type is PayloadType.RPC_SIGNAL:
+            lane = owner.signals
+        elif (found := owner.lanes.get(payload_type)) is not None:
+            lane = found
+        else:
+            lane = owner.lanes[payload_type] = Lane(owner, signal=False)
+        owner.open_queues += 1
+        queue = InboxQueue(self, lane)
+        if self._closed:
+            queue.close()
+        return queue
 
     @property
     def pending_bytes(self) -> int:
         """Bytes of all batches not finished. O(1)."""
-        raise NotImplementedError
+        return self._pending_bytes
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     def messages(self, *, sender: str | None = None) -> InboxStream:
         """The stream of `TransportManager.messages`. Raises `ConsumerConflictError`."""
-        raise NotImplementedError
+        if self._service is not None:
+            raise ConsumerConflictError("serve() runs on this manager; stop it before asking for messages()")
+        if sender is None:
+            return self._stream(self._general, None)
+        if sender in self._claims:
+            raise ConsumerConflictError(f"somebody reads the messages of {sender} already; close that stream")
+        turns = self._claims[sender] = Turns()
+        owner = self._senders.get(sender)
+        if owner is not None:
+            self._move(owner, turns)
+        return self._stream(turns, sender)
+
+    def _stream(self, turns: Turns, sender: str | None) -> InboxStream:
+        if turns.stream is not None:
+            raise ConsumerConflictError("somebody reads messages() already; close that stream first")
+        stream = InboxStream(self, turns, partial(self._left, turns, sender))
+        turns.stream = weakref.ref(stream)
+        return stream
+
+    def _left(self, turns: Turns, sender: str | None) -> None:
+        turns.stream = None
+        if sender is not None:
+            del self._claims[sender]
+            owner = self._senders.get(sender)
+            if owner is not None:
+                owner.move(self._general)
+                self.forget_idle(owner)
+
+    def _move(self, owner: Sender, turns: Turns) -> None:
+        """Serve `owner` from `turns`. What the general stream has in hand stays its own, the rest moves."""
+        for batch in owner.currents:
+            rest = batch.queue.split(batch, batch.handed)
+            if rest is not None:
+                owner.give_back(rest)
+        owner.currents.clear()
+        owner.held = False
+        owner.move(turns)
 
     async def serve(self, handler: Handler, *, concurrency: int | None = None, workers: int = 256) -> None:
         """`TransportManager.serve`: at most `workers` senders are served at once. Returns when the inbox is
         closed. Requests are answered through `message.source.reply` and `message.source.fail`."""
-        raise NotImplementedError
+        if concurrency is not None and concurrency < 1 or workers < 1:
+            raise ValueError("concurrency and workers are at least 1")
+        if self._service is not None:
+            raise ConsumerConflictError("serve() runs on this manager already")
+        if self._claims or self._general.stream is not None:
+            raise ConsumerConflictError("somebody reads messages() of this manager; close that stream first")
+        if self._closed:
+            return
+        self._service = Service(self, self._general, handler, concurrency or 1, workers)
+        try:
+            await self._service.run()
+        finally:
+            self._service.ended.set()
+            self._service = None
 
     def cancel_request(self, sender: str, request_id: int) -> None:
         """The peer gave up its request: cancels the handler that runs for it, or keeps `serve` from starting
         it. Unknown and finished ones are fine."""
-        raise NotImplementedError
+        owner = self._senders.get(sender)
+        if owner is None:
+            return
+        running = owner.running.get(request_id)
+        if running is not None:
+            running.cancel()
+            return
+        owner.cancelled[request_id] = None
+        if len(owner.cancelled) > CANCELS_KEPT:
+            del owner.cancelled[next(iter(owner.cancelled))]
 
     def drop(self, sender: str) -> None:
         """Throw away what `sender` has in the inbox, the message in hand excepted. Its queues are closed."""
-        raise NotImplementedError
+        owner = self._senders.get(sender)
+        if owner is None:
+            return
+        lanes = [owner.signals, *owner.lanes.values()]
+        queues = {id(batch.queue): batch.queue for lane in lanes for batch in lane.batches}
+        for batch in owner.currents:
+            queues[id(batch.queue)] = batch.queue
+            batch.queue.split(batch, batch.handed)
+        for lane in lanes:
+            lane.batches.clear()
+        owner.bulk.clear()
+        for queue in queues.values():
+            queue.discard()
+        self.forget_idle(owner)
 
     def close(self) -> None:
         """The manager closes: every stream ends, `serve` cancels its handlers and returns. Idempotent."""
-        raise NotImplementedError
+        if self._closed:
+            return
+        self._closed = True
+        if self._service is not None:
+            self._service.stop()
+        for turns in (self._general, *self._claims.values()):
+            self.park(turns)
+            turns.notify()
 
     async def wait_served(self) -> None:
         """After `close`: returns when no handler of `serve` runs any more. Give it a deadline."""
-        raise NotImplementedError
+        if self._service is not None:
+            await self._service.ended.wait()
+
+    def __repr__(self) -> str:
+        return f"<inbox: {len(self._senders)} senders, {self._pending_bytes} bytes>"
+
+    # -- for queues and consumers ------------------------------------------------------------------------
+
+    def add_bytes(self, size: int) -> None:
+        self._pending_bytes += size
+
+    def park(self, turns: Turns) -> None:
+        """Make the stream of `turns`, if there is one, look around at its next step."""
+        stream: InboxStream | None = turns.stream() if turns.stream is not None else None
+        if stream is not None:
+            stream.park()
+
+    def let_go(self, batch: Batch) -> bool:
+        """`batch` is no longer being consumed. False: its sender has moved away from this consumer."""
+        owner = batch.queue.lane.sender
+        if batch not in owner.currents:
+            return False
+        owner.currents.remove(batch)
+        return True
+
+    def finish(self, batch: Batch) -> None:
+        """All of `batch` is processed and nobody has it."""
+        if not batch.finished:
+            batch.queue.finish(batch)
+        self.forget_idle(batch.queue.lane.sender)
+
+    def put_back(self, batch: Batch, index: int) -> None:
+        """Its consumer leaves. Messages from `index` on were not processed: they come first for the next one,
+        and those that had been handed out are marked."""
+        owner = batch.queue.lane.sender
+        handed = batch.handed
+        batch.settled = index
+        rest = None if batch.finished else batch.queue.split(batch, index)
+        held = self.let_go(batch)
+        if rest is not None:
+            for position in range(handed - index):
+                rest.messages[position] = again(rest.messages[position])
+            owner.give_back(rest)
+        if held:
+            owner.release(first=True)
+        elif rest is not None:
+            owner.offer(first=True)
+        self.finish(batch)
+
+    def forget_idle(self, owner: Sender) -> None:
+        """Forget a sender without sessions and messages."""
+        if owner.idle and self._senders.get(owner.name) is owner:
+            del self._senders[owner.name]

@@ -1,0 +1,198 @@
+"""One lane of one session in an inbox: what was put on it, and how far the consumer has come."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from litz.message import Message
+from litz.turns import Batch, Lane, payload_size
+
+if TYPE_CHECKING:
+    from litz.inbox import Inbox
+
+# Small batches are joined while they wait: a batch costs the consumer ten times what a message costs.
+JOIN_MESSAGES: Final = 256
+JOIN_BYTES: Final = 64 * 1024
+
+
+class InboxQueue:
+    """What one session of one sender puts on one lane, and how far the consumer has come with it.
+
+    Made by `Inbox.queue`, one per session and lane. Counts start at 0 with the queue. All methods belong to
+    the manager's loop; none awaits.
+    """
+
+    __slots__ = (
+        "_closed",
+        "_done",
+        "_done_bytes",
+        "_inbox",
+        "_last_number",
+        "_open",
+        "_put",
+        "_put_bytes",
+        "_watchers",
+        "lane",
+        "on_drained",
+    )
+
+    def __init__(self, inbox: Inbox, lane: Lane) -> None:
+        self._inbox = inbox
+        self.lane = lane
+        self.on_drained: Callable[[], None] | None = None
+        """Called each time a batch of this queue is finished. Cheap, must not raise, may call `put`."""
+        # Not finished, in the order put. They may finish in another order; counts are cumulative.
+        self._open: deque[Batch] = deque()
+        self._put = 0
+        self._put_bytes = 0
+        self._done = 0
+        self._done_bytes = 0
+        self._last_number = -1
+        self._watchers: list[tuple[int, Callable[[], None]]] = []
+        self._closed = False
+
+    def put(self, messages: list[Message], size: int) -> None:
+        """Add a batch: made `Message` tuples of this lane, numbers ascending, `size` bytes in all.
+
+        The list belongs to the inbox afterwards (it may grow). Nothing is refused: the caller has given
+        credit for it. After `close` of queue or inbox, or `drop`, the batch is thrown away."""
+        if self._closed or not messages:
+            return
+        self._put += len(messages)
+        self._put_bytes += size
+        self._inbox.add_bytes(size)
+        if self._open:
+            last = self._open[-1]
+            if (
+                len(last.messages) < JOIN_MESSAGES
+                and last.size + size <= JOIN_BYTES
+                and not last.finished
+                and not last.hidden
+            ):
+                last.messages += messages
+                last.size += size
+                last.last_number = messages[-1].number
+                if last.concurrent:
+                    self.lane.sender.offer()
+                return
+        batch = Batch(self, messages, size, messages[-1].number)
+        self._open.append(batch)
+        self.lane.add(batch)
+        if self.lane.signal:
+            self._inbox.park(self.lane.sender.turns)
+
+    @property
+    def processed(self) -> int:
+        """Messages processed, cumulative: all before that one are processed too."""
+        return self._done + self._open[0].progress if self._open else self._done
+
+    @property
+    def processed_bytes(self) -> int:
+        """Bytes of the batches that are finished; a batch half done counts as not done."""
+        return self._done_bytes
+
+    @property
+    def last_processed_number(self) -> int:
+        """`number` of the last message counted by `processed`, -1 before the first."""
+        if self._open and (progress := self._open[0].progress):
+            return self._open[0].messages[progress - 1].number
+        return self._last_number
+
+    @property
+    def pending(self) -> int:
+        """Messages put and not processed (the one in the consumer's hands included)."""
+        return self._put - self.processed
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes put minus `processed_bytes`."""
+        return self._put_bytes - self._done_bytes
+
+    def watch(self, callback: Callable[[], None]) -> None:
+        """Call `callback()` once, as soon as `processed` has grown after this call. Never called from within
+        `watch`; not called when the inbox closes or the sender is dropped. Must be cheap and not raise; it
+        may call `watch` again."""
+        self._watchers.append((self.processed, callback))
+        self._inbox.park(self.lane.sender.turns)
+
+    def drop_oldest(self) -> bool:
+        """Throw away the oldest message that was not handed out yet (latency-first lanes). False: there is
+        none. It counts neither as pending nor as processed afterwards."""
+        for batch in self._open:
+            if batch.left and not batch.concurrent:
+                index = batch.handed
+                size = min(batch.size, payload_size(batch.messages[index].data))
+                del batch.messages[index]
+                batch.size -= size
+                self._put -= 1
+                self._put_bytes -= size
+                self._inbox.add_bytes(-size)
+                return True
+        return False
+
+    def close(self) -> None:
+        """The session ended: no more puts. What is in the queue is consumed all the same (it was confirmed as
+        received). Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self.lane.sender.open_queues -= 1
+            self._inbox.forget_idle(self.lane.sender)
+
+    # -- for the consumers -----------------------------------------------------------------------------
+
+    @property
+    def watched(self) -> bool:
+        return bool(self._watchers)
+
+    def split(self, batch: Batch, index: int) -> Batch | None:
+        """Cut `batch` before `index`; returns the rest, which no consumer has. All bytes go with the rest."""
+        if index >= len(batch.messages):
+            return None
+        rest = Batch(self, batch.messages[index:], batch.size, batch.last_number)
+        rest.hidden, batch.hidden = batch.hidden, 0
+        del batch.messages[index:]
+        batch.size = 0
+        if index:
+            batch.last_number = batch.messages[-1].number
+        self._open.insert(self._open.index(batch) + 1, rest)
+        return rest
+
+    def finish(self, batch: Batch) -> None:
+        """All of `batch` is processed."""
+        batch.finished = True
+        opened = self._open
+        while opened and opened[0].finished:
+            first = opened.popleft()
+            self._done += len(first.messages) + first.hidden
+            self._done_bytes += first.size
+            self._inbox.add_bytes(-first.size)
+            if first.messages or first.hidden:
+                self._last_number = first.last_number
+        self.tell()
+        if self.on_drained is not None:
+            self.on_drained()
+
+    def tell(self) -> None:
+        """Call the watchers that waited for less than what is processed by now."""
+        if not self._watchers:
+            return
+        processed = self.processed
+        due = [callback for seen, callback in self._watchers if seen < processed]
+        if due:
+            self._watchers = [watcher for watcher in self._watchers if watcher[0] >= processed]
+            for callback in due:
+                callback()
+
+    def discard(self) -> None:
+        """Forget all that is open and take no more."""
+        for batch in self._open:
+            batch.finished = True
+            self._inbox.add_bytes(-batch.size)
+        self._put = self._done
+        self._put_bytes = self._done_bytes
+        self._open.clear()
+        self._watchers.clear()
+        self.on_drained = None
+        self.close()

@@ -1,0 +1,284 @@
+"""`serve`: one worker per sender that has work, and what happens around one call of a handler."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from litz.errors import LitzError, PayloadError
+from litz.manager import Handler
+from litz.message import Message
+from litz.turns import Batch, Sender, Turns
+
+if TYPE_CHECKING:
+    from litz.inbox import Inbox
+
+log = logging.getLogger("litz.serve")
+
+
+class Running:
+    """A request whose handler runs in `task`."""
+
+    __slots__ = ("cancelled", "task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """The peer gave up. Takes effect in the handler's next step, never in that of another message."""
+        if not self.cancelled:
+            self.cancelled = True
+            if self.task is asyncio.current_task():
+                # A task that cancels itself would be hit at its next await, perhaps past the handler.
+                self.cancelled = False
+                return
+            self.task.cancel()
+
+
+class Service:
+    """One running `serve`. Every task it starts ends before `run` does."""
+
+    def __init__(self, inbox: Inbox, turns: Turns, handler: Handler, concurrency: int, workers: int) -> None:
+        self._inbox = inbox
+        self._turns = turns
+        self._handler = handler
+        self._concurrency = concurrency
+        self._limit = workers
+        self._workers: dict[asyncio.Task[None], None] = {}
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until `stop`, or until cancelled."""
+        self._turns.on_work = self._spawn
+        try:
+            self._spawn()
+            await self._stopped
+        finally:
+            self._turns.on_work = None
+            workers = tuple(self._workers)
+            for worker in workers:
+                worker.cancel()
+            await _ends(workers)
+
+    def stop(self) -> None:
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+    def _spawn(self) -> None:
+        while len(self._workers) < self._limit and not self._stopped.done():
+            batch = self._turns.take()
+            if batch is None:
+                return
+            task = asyncio.get_running_loop().create_task(self._work(batch), name="litz serve")
+            self._workers[task] = None
+            task.add_done_callback(self._worker_ended)
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        self._workers.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None and not self._stopped.done():
+            self._stopped.set_exception(error)
+        elif self._turns.on_work is not None:
+            self._spawn()
+
+    async def _work(self, batch: Batch | None) -> None:
+        while batch is not None:
+            if self._concurrency > 1:
+                await WideWorker(self, self._inbox, batch, self._concurrency).run()
+            else:
+                await self._serially(batch)
+            batch = None if self._stopped.done() else self._turns.take()
+            if batch is not None:
+                # Sync handlers never suspend; the loop must see the rest of the world between batches.
+                try:
+                    await asyncio.sleep(0)
+                except BaseException:
+                    self._inbox.put_back(batch, 0)
+                    raise
+
+    async def _serially(self, batch: Batch) -> None:
+        queue = batch.queue
+        sender = queue.lane.sender
+        signals = sender.signals.batches
+        bulk = not queue.lane.signal
+        try:
+            for message in batch.iterator:
+                await self.handle(sender, message)
+                if queue.watched:
+                    batch.settle()
+                    queue.tell()
+                if bulk and signals:
+                    break
+        except BaseException:
+            self._inbox.put_back(batch, batch.progress)
+            raise
+        self._inbox.put_back(batch, batch.handed)
+
+    async def handle(self, sender: Sender, message: Message) -> None:
+        """One call of the handler, with all that follows from it. Only real cancellations get out, and what
+        is no `Exception`."""
+        detail = message.detail
+        if detail is not None and detail.request_id is not None:
+            await self._answer(sender, message, detail.request_id)
+            return
+        try:
+            result = self._handler(message)
+            if result is not None and hasattr(result, "__await__"):
+                await result
+        except asyncio.CancelledError:
+            if _own_task().cancelling():
+                raise
+            log.warning("the handler cancelled itself at %r", message)
+        except Exception:
+            log.exception("the handler raised at %r", message)
+
+    async def _answer(self, sender: Sender, message: Message, request_id: int) -> None:
+        if request_id in sender.cancelled:
+            del sender.cancelled[request_id]
+            return
+        task = _own_task()
+        running = sender.running[request_id] = Running(task)
+        failure: BaseException | None = None
+        result: Any = None
+        try:
+            try:
+                result = self._handler(message)
+                if result is not None and hasattr(result, "__await__"):
+                    result = await result
+            finally:
+                del sender.running[request_id]
+                if running.cancelled:
+                    task.uncancel()
+        except asyncio.CancelledError as error:
+            if task.cancelling():
+                raise
+            failure = error
+        except Exception as error:
+            failure = error
+        if not running.cancelled:
+            await _reply(message, result, failure)
+
+
+async def _reply(message: Message, result: Any, failure: BaseException | None) -> None:
+    source = message.source
+    try:
+        if failure is None:
+            try:
+                await source.reply(message, result)
+                return
+            except PayloadError as error:
+                failure = error
+        await source.fail(message, failure)
+    except LitzError as error:
+        log.debug("no answer to %r: %s", message, error)
+    except Exception:
+        log.exception("could not answer %r", message)
+
+
+class WideWorker:
+    """Serves one sender with up to `width` handlers at once. Counts stay cumulative."""
+
+    def __init__(self, service: Service, inbox: Inbox, batch: Batch, width: int) -> None:
+        self._service = service
+        self._inbox = inbox
+        self._sender = batch.queue.lane.sender
+        self._width = width
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._batches: deque[tuple[Batch, list[bool]]] = deque()
+        self._changed = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._adopt(batch)
+
+    async def run(self) -> None:
+        self._sender.on_work = self._changed.set
+        try:
+            while True:
+                self._changed.clear()
+                self._start()
+                if self._failure is not None:
+                    raise self._failure
+                if not self._tasks:
+                    break
+                await self._changed.wait()
+        finally:
+            tasks = tuple(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await _ends(tasks)
+            self._give_back()
+
+    def _adopt(self, batch: Batch) -> None:
+        batch.concurrent = True
+        self._batches.append((batch, []))
+
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        while len(self._tasks) < self._width:
+            batch, done = self._batches[-1] if self._batches else (None, [])
+            if batch is None or not batch.left:
+                more = self._sender.take()
+                if more is None:
+                    return
+                self._adopt(more)
+                continue
+            message = next(batch.iterator)
+            done.append(False)
+            task = loop.create_task(self._one(message, batch, done, len(done) - 1), name="litz serve one")
+            self._tasks[task] = None
+            task.add_done_callback(self._ended)
+
+    async def _one(self, message: Message, batch: Batch, done: list[bool], index: int) -> None:
+        await self._service.handle(self._sender, message)
+        done[index] = True
+        settled = batch.settled
+        while settled < len(done) and done[settled]:
+            settled += 1
+        batch.settled = settled
+        if settled == len(batch.messages) and not batch.finished:
+            self._batches.remove((batch, done))
+            self._inbox.let_go(batch)
+            self._inbox.finish(batch)
+        else:
+            batch.queue.tell()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failure = error
+        self._changed.set()
+
+    def _give_back(self) -> None:
+        """What was not finished is for the next consumer; what was finished among it is not."""
+        for batch, done in reversed(self._batches):
+            if batch.finished:
+                continue
+            first = batch.settled
+            later = [position for position in range(first, len(done)) if done[position]]
+            batch.concurrent = False
+            for position in reversed(later):
+                del batch.messages[position]
+            # The iterator stands behind the removed ones; what it handed out is told by the count.
+            batch.iterator = iter(batch.messages)
+            for _ in range(len(done) - len(later)):
+                next(batch.iterator)
+            batch.hidden += len(later)
+            self._inbox.put_back(batch, first)
+        self._batches.clear()
+        if self._sender.held:
+            self._sender.release(first=True)
+
+
+def _own_task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("no task runs")
+    return task
+
+
+async def _ends(tasks: tuple[asyncio.Task[None], ...]) -> None:
+    """Wait for the end of cancelled tasks, whatever it is."""
+    if tasks:
+        await asyncio.wait(tasks)

@@ -1,0 +1,64 @@
+"""The limits of one session, and what a full lane does about a further message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Overflow(Enum):
+    """What a lane does when its log is full and one more message is sent.
+
+    BLOCK        the sender waits (the default)
+    REJECT       the sender gets `BackpressureError`
+    DROP_OLDEST  the oldest message that was never transmitted is dropped
+    DROP_NEWEST  the new message is dropped
+    KEEP_LATEST  the older message of the same key that was never transmitted is dropped, full or not
+    FAIL         the session ends, loudly
+
+    Every drop is a typed event here and a typed gap at the peer. Only what was never transmitted can be dropped;
+    if nothing can, the new message is refused with `BackpressureError` before it gets a number (R11).
+    """
+
+    BLOCK = "block"
+    REJECT = "reject"
+    DROP_OLDEST = "drop oldest"
+    DROP_NEWEST = "drop newest"
+    KEEP_LATEST = "keep latest per key"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """Counts are of messages, sizes in bytes, times in seconds."""
+
+    log_messages: int = 16_384
+    log_size: int = 4 << 20
+    window_messages: int = 16_384
+    window_size: int = 16 << 20
+    session_window_size: int = 64 << 20
+    max_message: int = 16 << 20
+    max_wires: int = 8
+    batch_messages: int = 1_024
+    batch_size: int = 64 << 10
+    """The size at which a frame is full while small messages or signals share the wire."""
+    bulk_frame: int = 256 << 10
+    """The size of a frame that carries one large message while no signal lane is in use."""
+    ack_delay: float = 0.025
+    max_faults: int = 3
+    lossy_messages: int = 256
+    lossy_size: int = 1 << 20
+
+    def __post_init__(self) -> None:
+        for name in (
+            "log_messages",
+            "log_size",
+            "window_messages",
+            "window_size",
+            "max_message",
+            "max_wires",
+        ):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1; 0 never means unlimited")
+        if self.max_message > min(self.window_size, self.session_window_size):
+            raise ValueError("max_message is above the receive window: such a message could never arrive")

@@ -1,0 +1,123 @@
+"""Which session a wire joins: the decisions about halves (R1, R2, R3) and incarnations (R13).
+
+Pure functions of what both sides know. The driver acts on the answer in the same turn of the loop, before it
+looks at anything else, and never awaits in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from outproc.session.identity import Half, Incarnation, Pair
+
+
+class JoinAction(Enum):
+    """What to do with a JOIN (or an OK).
+
+    PAIR        complete the pair with the peer's half; the session is brand new to both
+    RESUME      both name the current pair: join the wire to it
+    RENEW_PAIR  end the current session loudly (the peer discarded its side), take a new half, then PAIR
+    RENEW_REFUSE  end the current session loudly, take a new half, then MISMATCH for the pair that was asked for
+    STALE       refuse this wire only
+    MISMATCH    refuse the pair that was asked for
+    """
+
+    PAIR = auto()
+    RESUME = auto()
+    RENEW_PAIR = auto()
+    RENEW_REFUSE = auto()
+    STALE = auto()
+    MISMATCH = auto()
+
+
+def decide_join(mine: Half, theirs: Half | None, peer: Half, wanted: Half | None) -> JoinAction:
+    """Decide about a JOIN that names the peer's half `peer` and, as ours, `wanted`.
+
+    `mine` is our current half and `theirs` the half it is paired with, None before it is.
+    """
+    if theirs is not None and peer < theirs:
+        return JoinAction.STALE
+    if theirs is not None and peer > theirs:
+        return JoinAction.RENEW_PAIR if wanted is None else JoinAction.RENEW_REFUSE
+    if wanted is not None and wanted != mine:
+        return JoinAction.MISMATCH
+    return JoinAction.PAIR if theirs is None else JoinAction.RESUME
+
+
+def decide_ok(mine: Half, theirs: Half | None, peer: Half, named: Half) -> JoinAction:
+    """Decide about an OK that names the peer's half `peer` and, as ours, `named`.
+
+    Only PAIR and RESUME join the wire. After RENEW_REFUSE and for STALE and MISMATCH the wire is closed: the
+    OK does not name our current half any more.
+    """
+    if theirs is not None and peer > theirs:
+        return JoinAction.RENEW_REFUSE
+    if theirs is not None and peer < theirs:
+        return JoinAction.STALE
+    if named != mine:
+        return JoinAction.MISMATCH
+    return JoinAction.PAIR if theirs is None else JoinAction.RESUME
+
+
+def ends_current(current: Pair | None, named: Pair) -> bool:
+    """Whether a MISMATCH for `named` (seen from our side) ends our session: only if it is still current."""
+    return current is not None and current == named
+
+
+class Entry(Enum):
+    """What to answer a proved peer, judged by its incarnation (R13)."""
+
+    ADMIT = auto()
+    ADMIT_AFTER_END = auto()
+    """The known, higher incarnation is gone: end its session loudly, forget it, then admit."""
+    BUSY = auto()
+    """Ping the higher incarnation now, and ask the lower one to come back."""
+    REPLACED = auto()
+
+
+@dataclass(slots=True)
+class Claim:
+    """A lower incarnation that asked for admission, and when."""
+
+    incarnation: Incarnation
+    asked_at: float
+
+
+class IncarnationGate:
+    """Remembers the highest incarnation of one peer, and who challenges it."""
+
+    def __init__(self) -> None:
+        self.current: Incarnation | None = None
+        self.claim: Claim | None = None
+        self.answered_at: float | None = None
+
+    def decide(self, incarnation: Incarnation, *, wires: int, now: float) -> Entry:
+        """Decide about a proved peer. `wires`: how many the known incarnation has joined now.
+
+        ADMIT of a higher one means that the old session (if any) ends when the halves are compared.
+        BUSY: the caller pings every wire of the known incarnation and reports pongs with `answered`.
+        """
+        if self.current is None or incarnation >= self.current:
+            self.current = incarnation
+            self.claim = None
+            self.answered_at = None
+            return Entry.ADMIT
+        claim = self.claim
+        if claim is None or claim.incarnation != incarnation:
+            self.claim = Claim(incarnation, now)
+            self.answered_at = None
+            return Entry.BUSY
+        if self.answered_at is not None:
+            return Entry.REPLACED
+        if wires == 0:
+            # It asked, came back, and the higher one has not been heard of: the clock went back.
+            self.current = incarnation
+            self.claim = None
+            return Entry.ADMIT_AFTER_END
+        return Entry.BUSY
+
+    def answered(self, ping_sent_at: float, now: float) -> None:
+        """The known incarnation answered a ping. Counts only if the ping was sent after the claim was made."""
+        if self.claim is not None and ping_sent_at >= self.claim.asked_at:
+            self.answered_at = now

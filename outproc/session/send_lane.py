@@ -1,0 +1,415 @@
+"""The sending end of one reliable lane: its log, how far it was sent, and how far it may be sent.
+
+Keeps R5 (bind), R7 (resume), R9 (acks), R10 (credit) and R11 (drops) for one direction of one lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from enum import Enum, auto
+from itertools import accumulate
+
+from litz.errors import ProtocolError
+from litz.events import DropReason, Outcome
+from outproc.frames.encode import encode_batch, encode_fin, encode_skip
+from outproc.frames.records import Ack, Position
+from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.log import Body, End, EntryDetail, Gap, Parts, Run, SendLog
+
+BATCH_HEADER = 28
+ENTRY_RECORD = 28
+"""The largest size of a SKIP or FIN record."""
+SMALLEST_CHUNK = 16
+CHUNKED_FROM = 16 << 10
+"""Smaller messages are not cut to fill the rest of a frame; they go whole into the next one."""
+
+FrameParts = list[bytes | bytearray | memoryview]
+
+
+class Admission(Enum):
+    """What to do with one more message."""
+
+    ACCEPT = auto()
+    WAIT = auto()
+    REFUSE = auto()
+    DROP = auto()
+    FAIL = auto()
+
+
+@dataclass(slots=True)
+class SendCredit:
+    """What the session as a whole may still start to send: absolute limit and use, in bytes."""
+
+    limit: int = 0
+    used: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.limit - self.used
+
+
+class SendLane:
+    """One lane towards the peer.
+
+    The driver's fast path is `offer`; when it answers -1 the driver calls `admit`, acts on the answer and opens a
+    new quota with `open_quota`. A quota is what may be appended until the driver must flush.
+    """
+
+    def __init__(self, lane: int, limits: SessionLimits, overflow: Overflow, credit: SendCredit | None) -> None:
+        self.lane = lane
+        self.limits = limits
+        self.overflow = overflow
+        self.session_credit = credit
+        self.log = SendLog()
+        self.epoch = 0
+        self.wire: Hashable | None = None
+        self.cursor = Position(0, 0)
+        self.high_water = 0
+        """The first number of which no byte was ever handed to a wire."""
+        self.acked = Position(0, 0)
+        self.processed = 0
+        self.durable = 0
+        self.credit_messages = 0
+        self.credit_size = 0
+        self.charged_messages = 0
+        self.charged_size = 0
+        self.ack_wanted = 0
+        """Somebody waits for the ack of every entry below this number."""
+        self.replayed = 0
+        self.blocked = False
+        """Whether the last `fill` stopped for want of credit."""
+        self.room = 0
+        self.stop = 0
+        self._push = self.log.tail.bodies.append
+
+    # -- appending ----------------------------------------------------------------------------------
+
+    def offer(self, body: bytes) -> int:
+        """Append `body` if the open quota allows it and return its number, else -1. No detail columns."""
+        room = self.room - len(body)
+        number = self.log.tail.first + len(self.log.tail.bodies)
+        if room < 0 or number >= self.stop:
+            return -1
+        self.room = room
+        self.log.size += len(body)
+        self._push(body)
+        return number
+
+    def open_quota(self, messages: int, size: int) -> None:
+        """Allow `offer` to take `messages` and `size` more, as far as the log has room for them."""
+        limits = self.limits
+        messages = min(messages, limits.log_messages - self.log.count)
+        self.room = min(size, limits.log_size - self.log.size)
+        self.stop = self.log.next_number + messages
+        self._push = self.log.tail.bodies.append
+
+    def close_quota(self) -> None:
+        """`offer` takes nothing until the next `open_quota`."""
+        self.stop = 0
+
+    def append(self, body: Body, detail: EntryDetail | None = None) -> int:
+        """Append after `admit` said ACCEPT. Returns the number."""
+        self.stop = 0
+        return self.log.append(body, detail)
+
+    def fits(self, size: int) -> bool:
+        """Whether the log has room for a message of `size`. An empty log takes one of any allowed size."""
+        log = self.log
+        if log.count >= self.limits.log_messages:
+            return False
+        return log.size + size <= self.limits.log_size or log.count == 0
+
+    def admit(self, size: int, key: str | None = None) -> tuple[Admission, list[tuple[int, DropReason]]]:
+        """Decide about one more message, and make room for it as the policy says.
+
+        Returns the decision and the numbers dropped for it. DROP: append it and `discard` its number.
+        """
+        dropped: list[tuple[int, DropReason]] = []
+        if self.overflow is Overflow.KEEP_LATEST and key is not None:
+            older = self.log.latest.get(key)
+            if older is not None and older >= self.high_water:
+                self.discard(older, DropReason.SUPERSEDED)
+                dropped.append((older, DropReason.SUPERSEDED))
+        if self.fits(size):
+            return Admission.ACCEPT, dropped
+        match self.overflow:
+            case Overflow.BLOCK:
+                return Admission.WAIT, dropped
+            case Overflow.FAIL:
+                return Admission.FAIL, dropped
+            case Overflow.DROP_NEWEST:
+                return Admission.DROP, dropped
+            case Overflow.DROP_OLDEST:
+                while not self.fits(size):
+                    oldest = self.log.oldest_from(self.high_water)
+                    if oldest is None:
+                        return Admission.REFUSE, dropped
+                    self.discard(oldest, DropReason.OLDEST)
+                    dropped.append((oldest, DropReason.OLDEST))
+                return Admission.ACCEPT, dropped
+            case _:
+                return Admission.REFUSE, dropped
+
+    def discard(self, number: int, reason: DropReason) -> None:
+        """Drop a message that was never transmitted. It stays a numbered gap that the peer is told of."""
+        if number < self.high_water:
+            raise RuntimeError(f"entry {number} of lane {self.lane} has been transmitted and cannot be dropped")
+        self.stop = 0
+        self.log.drop(number, reason)
+
+    def finish(self) -> int:
+        """Append the end of the lane. Returns its number."""
+        self.stop = 0
+        number = self.log.finish()
+        self.ack_wanted = number + 1
+        return number
+
+    # -- binding ------------------------------------------------------------------------------------
+
+    def bind(self, wire: Hashable, epoch: int) -> None:
+        """Send on `wire` from now on, starting at the highest ack (R5). `epoch` must be new."""
+        if epoch <= self.epoch:
+            raise RuntimeError(f"bind epoch {epoch} is not above {self.epoch}")
+        self.wire = wire
+        self.epoch = epoch
+        self.cursor = self.acked
+
+    def unbind(self) -> None:
+        """The wire is gone. Nothing is sent until the next `bind`."""
+        self.wire = None
+
+    # -- what the peer says -------------------------------------------------------------------------
+
+    def acknowledge(self, ack: Ack) -> bool:
+        """Take an ack; absolute, so old ones change nothing. Returns whether something is new.
+
+        Raises ProtocolError for positions that were never sent.
+        """
+        received = ack.received
+        sent_end = self.high_water
+        if received.number > sent_end or (received.number == sent_end and received.offset):
+            raise ProtocolError(f"ack of {received} on lane {self.lane}, but only {sent_end} entries were sent")
+        if received > self.acked and received.offset:
+            size = self.log.body_size(received.number)
+            if received.offset >= size:
+                raise ProtocolError(f"ack of {received.offset} bytes of an entry of {size} on lane {self.lane}")
+        news = False
+        if received > self.acked:
+            self.acked = received
+            self.log.trim(received.number)
+            self.cursor = max(self.cursor, received)
+            news = True
+        if ack.processed > self.processed:
+            self.processed = ack.processed
+            news = True
+        if ack.durable > self.durable:
+            self.durable = ack.durable
+            news = True
+        return news
+
+    def allow(self, messages: int, size: int) -> bool:
+        """Take a credit limit; absolute, never lower than before. Returns whether it grew."""
+        grew = messages > self.credit_messages or size > self.credit_size
+        self.credit_messages = max(self.credit_messages, messages)
+        self.credit_size = max(self.credit_size, size)
+        return grew
+
+    @property
+    def ack_now(self) -> bool:
+        """Whether to ask for an ack at once: somebody waits, the log fills up, or credit ran out (R9)."""
+        log, limits = self.log, self.limits
+        return (
+            self.blocked
+            or self.acked.number < self.ack_wanted <= self.high_water
+            or log.size * 2 >= limits.log_size
+            or log.count * 2 >= limits.log_messages
+        )
+
+    # -- sending ------------------------------------------------------------------------------------
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether entries wait behind the cursor (credit may still hold them back)."""
+        return self.cursor.number < self.log.next_number
+
+    def fill(self, out: FrameParts, budget: int, *, cut_from: int = CHUNKED_FROM) -> int:
+        """Append records to `out` for what comes next, within `budget` bytes. Returns the bytes used.
+
+        The caller hands them to the bound wire at once: the cursor has moved.
+        """
+        used = 0
+        self.blocked = False
+        while self.has_unsent and budget - used >= ENTRY_RECORD + SMALLEST_CHUNK:
+            segment = self.log.segments[self.log.locate(self.cursor.number)]
+            if isinstance(segment, Run):
+                size = self._fill_run(out, segment, budget - used, cut_from)
+                if size == 0:
+                    break
+                used += size
+                continue
+            record = self._entry_record(segment)
+            out.append(record)
+            used += len(record)
+            self.cursor = Position(segment.end, 0)
+            self.high_water = max(self.high_water, segment.end)
+        return used
+
+    def _entry_record(self, segment: Gap | End) -> bytes:
+        if isinstance(segment, End):
+            return encode_fin(self.lane, self.epoch, segment.first)
+        first = max(segment.first, self.cursor.number)
+        return encode_skip(segment.reason.value, self.lane, self.epoch, first, segment.last)
+
+    def _fill_run(self, out: FrameParts, run: Run, budget: int, cut_from: int) -> int:
+        number, offset = self.cursor
+        start = number - run.first
+        bodies = run.bodies[start : start + self.limits.batch_messages]
+        sizes = list(map(len, bodies))
+        allowed = self._allowed(number, sizes)
+        if allowed == 0:
+            self.blocked = True
+            return 0
+        if allowed < len(bodies):
+            self.blocked = True
+            del bodies[allowed:], sizes[allowed:]
+        correlations, keys, column = self._columns(number, len(bodies))
+        whole_first = sizes[0]
+        sizes[0] -= offset
+        room = budget - BATCH_HEADER
+        column += 4
+        remaining = 0
+        if sum(sizes) + column * len(sizes) > room:
+            count, remaining = _cut(sizes, column, room, cut_from)
+            if count == 0:
+                return 0
+            del bodies[count:], sizes[count:]
+            if correlations is not None:
+                del correlations[count:]
+            if keys is not None:
+                del keys[count:]
+        last_whole = whole_first if len(bodies) == 1 else sizes[-1]
+        self._advance(number, sizes, last_whole - remaining if remaining else None)
+        if offset:
+            bodies[0] = _from(bodies[0], offset)
+        if remaining:
+            bodies[-1] = _head(bodies[-1], sizes[-1] - remaining)
+        return encode_batch(
+            out,
+            self.lane,
+            self.epoch,
+            number,
+            offset,
+            remaining,
+            [body.buffers if isinstance(body, Parts) else body for body in bodies],
+            correlations,
+            keys,
+        )
+
+    def _allowed(self, number: int, sizes: list[int]) -> int:
+        """How many of the messages from `number` on credit lets start (R10); replay is free."""
+        free = max(0, self.high_water - number)
+        if free >= len(sizes):
+            return len(sizes)
+        left = self.credit_size - self.charged_size
+        if self.session_credit is not None:
+            left = min(left, self.session_credit.left)
+        count = max(0, min(len(sizes) - free, self.credit_messages - self.charged_messages))
+        fresh = sizes[free : free + count]
+        if sum(fresh) <= left:
+            return free + count
+        return free + sum(total <= left for total in accumulate(fresh))
+
+    def _columns(self, number: int, count: int) -> tuple[list[tuple[int, int]] | None, list[str | None] | None, int]:
+        """The optional columns of entries from `number` on, and their size per entry at the most."""
+        if not self.log.details:
+            return None, None, 0
+        details = [self.log.details.get(n) for n in range(number, number + count)]
+        correlations: list[tuple[int, int]] | None = [
+            detail.correlation if detail is not None and detail.correlation is not None else (0, 0)
+            for detail in details
+        ]
+        keys: list[str | None] | None = [detail.key if detail is not None else None for detail in details]
+        column = 0
+        if not any(detail is not None and detail.correlation is not None for detail in details):
+            correlations = None
+        else:
+            column += 9
+        if keys is None or not any(keys):
+            keys = None
+        else:
+            column += 1 + max(len(key.encode()) for key in keys if key)
+        return correlations, keys, column
+
+    def _advance(self, number: int, sizes: list[int], offset: int | None) -> None:
+        """Move the cursor over entries of `sizes` from `number` on, into the last up to `offset` unless None.
+
+        What is handed out for the first time is charged, each message whole at its first byte (R10).
+        """
+        end = number + len(sizes)
+        replayed = max(0, min(self.high_water - number, len(sizes)))
+        self.replayed += replayed
+        if replayed < len(sizes):
+            fresh = sum(sizes[replayed:])
+            self.charged_messages += len(sizes) - replayed
+            self.charged_size += fresh
+            if self.session_credit is not None:
+                self.session_credit.used += fresh
+            self.high_water = end
+        self.cursor = Position(end, 0) if offset is None else Position(end - 1, offset)
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def unconfirmed(self, final: Position | None) -> list[tuple[int, Outcome]]:
+        """What the session's end leaves open: every message not confirmed by an ack or by the peer's final
+        position, with what is known of it (R4). `final` None: the peer's position is not known."""
+        confirmed = max(self.acked.number, final.number if final is not None else 0)
+        lost = []
+        for number in self.log.messages():
+            if number < confirmed:
+                continue
+            unknown = final is None and number < self.high_water
+            lost.append((number, Outcome.UNKNOWN if unknown else Outcome.NEVER_ACCEPTED))
+        return lost
+
+
+def _cut(sizes: list[int], column: int, room: int, cut_from: int) -> tuple[int, int]:
+    """How many entries of `sizes` (plus `column` each) fit into `room`, and the bytes of the last that do not."""
+    used = 0
+    for index, size in enumerate(sizes):
+        needed = size + column
+        if used + needed <= room:
+            used += needed
+            continue
+        part = room - used - column
+        if part >= SMALLEST_CHUNK and (index == 0 or size >= cut_from):
+            return index + 1, size - part
+        return index, 0
+    return len(sizes), 0
+
+
+def _from(body: Body, offset: int) -> Body:
+    """The rest of a body from `offset` on, without a copy."""
+    if not isinstance(body, Parts):
+        return memoryview(body)[offset:]
+    rest = []
+    for buffer in body.buffers:
+        if offset >= len(buffer):
+            offset -= len(buffer)
+        else:
+            rest.append(memoryview(buffer)[offset:])
+            offset = 0
+    return Parts(tuple(rest))
+
+
+def _head(body: Body, size: int) -> Body:
+    """The first `size` bytes of a body, without a copy."""
+    if not isinstance(body, Parts):
+        return memoryview(body)[:size]
+    head = []
+    for buffer in body.buffers:
+        if size <= 0:
+            break
+        head.append(memoryview(buffer)[:size])
+        size -= len(buffer)
+    return Parts(tuple(head))

@@ -1,0 +1,447 @@
+"""One session: its lanes, the wires that joined it, and the frames between. Pure.
+
+The driver calls a method for everything that happens and acts on what it returns, in the same turn:
+
+- a wire proved itself: `complete` (a new pair), `join`, then `bind` lanes to wires by its own policy;
+- a frame came: `receive`; then `next_frame` for every wire while it is writable, because news may be due;
+- a message is to be sent: `send_lanes[n].offer` or `admit` and `append`; `next_frame` before the loop's turn ends;
+- a wire died: `leave`, then `bind` the lanes it carried to another one;
+- the time `due` has come: `next_frame`;
+- the consumer made progress: `consumed`.
+
+Keeps R5, R6, R7, R8, R9 and R10 across lanes; R1 to R3 and R13 are in `pairing`, R4 and R14 also in `tombstones`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from litz.errors import ProtocolError
+from litz.events import Outcome
+from litz.payload import REPLY_LANE, PayloadType
+from outproc.frames.decode import decode_frame
+from outproc.frames.encode import (
+    encode_ack,
+    encode_closed,
+    encode_credit,
+    encode_goodbye,
+    encode_leave,
+    encode_ping,
+    encode_pong,
+    encode_session_credit,
+    frame_header,
+)
+from outproc.frames.layout import ACK_NOW
+from outproc.frames.records import (
+    Ack,
+    Batch,
+    Closed,
+    Credit,
+    Fin,
+    Goodbye,
+    Leave,
+    Lossy,
+    Ping,
+    Pong,
+    Record,
+    SessionCredit,
+    Skip,
+)
+from outproc.session.control import Unsent
+from outproc.session.identity import Half, Pair
+from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.lossy_lane import LossyReceiveLane, LossySendLane
+from outproc.session.receive_lane import Delivery, Finished, ReceiveCredit, ReceiveLane, Skipped, Verdict
+from outproc.session.send_lane import FrameParts, SendCredit, SendLane
+from outproc.session.tombstones import Finals
+
+SIGNAL_LANE = int(PayloadType.RPC_SIGNAL)
+LOSSY_LANE = int(PayloadType.STREAM_LATENCY_FIRST)
+PRIORITY_LANES = (SIGNAL_LANE, REPLY_LANE)
+"""Sent before all others, and exempt from the session's credit."""
+BULK_LANES = (int(PayloadType.RPC_RELIABLE), int(PayloadType.STREAM_RELIABLE))
+FIXED_LANES = (*PRIORITY_LANES, *BULK_LANES)
+SIGNAL_IN_USE = 1.0
+"""Seconds after a signal during which frames stay below `batch_size`."""
+MAX_PONGS = 4
+ACK_SIZE, CREDIT_SIZE, NUMBER_SIZE, FRAME_SIZE = 36, 24, 16, 8
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What each side says of itself when a wire joins: positions, grants, and the size of its logs."""
+
+    positions: tuple[Ack, ...] = ()
+    credits: tuple[Credit, ...] = ()
+    session_credit: int = 0
+    log_messages: int = 1
+    log_size: int = 1
+
+
+@dataclass(slots=True)
+class Received:
+    """What one frame brought. The driver handles `deliveries` and `notes` in order."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    notes: list[Skipped | Finished] = field(default_factory=list)
+    acked: list[int] = field(default_factory=list)
+    """Lanes with news for those who wait for space or for a confirmation."""
+    pongs: list[int] = field(default_factory=list)
+    end: Goodbye | Closed | None = None
+    """The peer ended the session: call `end` with its positions, answer a Goodbye with `farewell`."""
+    leave: int | None = None
+    """The peer takes this wire out of the session, for this `LeaveReason`."""
+    fault: str = ""
+    """The wire lost or reordered something: close it (R6). Too many `faults` end the session."""
+    violation: ProtocolError | None = None
+    """The peer broke the rules: close the wire. All else in here is valid."""
+
+
+@dataclass(slots=True)
+class JoinedWire:
+    """A wire in the session, and what waits for it alone."""
+
+    max_frame: int
+    pings: list[int] = field(default_factory=list)
+    pongs: list[int] = field(default_factory=list)
+
+
+class Session:
+    """See the module. `index` counts this manager's sessions with the dest."""
+
+    def __init__(
+        self,
+        mine: Half,
+        limits: SessionLimits,
+        *,
+        index: int = 0,
+        overflow: Mapping[int, Overflow] | None = None,
+    ) -> None:
+        self.mine = mine
+        self.limits = limits
+        self.index = index
+        self.pair: Pair | None = None
+        self.tag = 0
+        self.ended = False
+        self.wires: dict[Hashable, JoinedWire] = {}
+        self.send_credit = SendCredit()
+        self.receive_credit = ReceiveCredit(limits.session_window_size)
+        policies = overflow or {}
+        self.send_lanes = {
+            lane: SendLane(
+                lane,
+                limits,
+                policies.get(lane, Overflow.BLOCK),
+                None if lane in PRIORITY_LANES else self.send_credit,
+            )
+            for lane in FIXED_LANES
+        }
+        self.receive_lanes = {
+            lane: ReceiveLane(lane, limits, None if lane in PRIORITY_LANES else self.receive_credit)
+            for lane in FIXED_LANES
+        }
+        self.lossy_out = LossySendLane(LOSSY_LANE, limits)
+        self.lossy_in = LossyReceiveLane(LOSSY_LANE)
+        self.unsent = Unsent()
+        self.peer_log_messages = 1
+        self.peer_log_size = 1
+        self.faults = 0
+        self.stale_batches = 0
+        self._heard: Hashable | None = None
+        """The wire that carried a frame last: control goes there, because a silent one may be half open."""
+        self._epoch = 0
+        self._turn = 0
+        self._signal_at = float("-inf")
+
+    # -- the pair -----------------------------------------------------------------------------------
+
+    def complete(self, theirs: Half) -> None:
+        """The pair of halves is complete: data may travel."""
+        if self.pair is not None:
+            raise RuntimeError("this session is paired already")
+        self.pair = Pair(self.mine, theirs)
+        low, high = sorted(self.pair)
+        self.tag = crc32(f"{low}|{high}".encode())
+
+    def renew(self, mine: Half) -> None:
+        """Take a new half. Only before the pair is complete: nothing was ever transmitted, so nothing ends."""
+        if self.pair is not None:
+            raise RuntimeError("a paired session cannot change its half; end it")
+        self.mine = mine
+
+    def statement(self) -> Statement:
+        """What to state in a JOIN or OK. Stating a grant grants it."""
+        credit = self.receive_credit
+        credit.granted = max(credit.granted, credit.consumed + credit.window)
+        grants = tuple(Credit(lane.lane, *lane.grant()) for lane in self.receive_lanes.values())
+        return Statement(self.finals(), grants, credit.granted, self.limits.log_messages, self.limits.log_size)
+
+    def finals(self) -> tuple[Ack, ...]:
+        """The positions of all lanes received. Once sent or stored as final, take nothing more (R4)."""
+        return tuple(
+            Ack(lane.lane, lane.expected, lane.processed, lane.durable) for lane in self.receive_lanes.values()
+        )
+
+    # -- wires --------------------------------------------------------------------------------------
+
+    def join(self, wire: Hashable, max_frame: int, stated: Statement) -> list[int]:
+        """Take a proved wire in, with what the peer stated. Returns the lanes with news from it.
+
+        An old statement changes nothing (R7). Raises ProtocolError for positions that were never sent.
+        """
+        if self.pair is None or self.ended:
+            raise RuntimeError("a wire joins a session that is paired and has not ended")
+        acked = [ack.lane for ack in stated.positions if self._acknowledge(ack)]
+        for credit in stated.credits:
+            self._allow(credit)
+        self.send_credit.limit = max(self.send_credit.limit, stated.session_credit)
+        self.peer_log_messages = max(1, stated.log_messages)
+        self.peer_log_size = max(1, stated.log_size)
+        self.wires[wire] = JoinedWire(max_frame)
+        return acked
+
+    def leave(self, wire: Hashable, now: float) -> None:
+        """The wire is gone: its lanes wait for `bind`, and all control it may have carried is unsent (R8)."""
+        if self.wires.pop(wire, None) is None:
+            return
+        for lane in self.send_lanes.values():
+            if lane.wire is wire:
+                lane.unbind()
+        if self.lossy_out.wire is wire:
+            self.lossy_out.wire = None
+        if self._heard is wire:
+            self._heard = None
+        self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)
+
+    def bind(self, lane: int, wire: Hashable) -> None:
+        """Send `lane` on `wire` from now on; replays from the highest ack (R5)."""
+        if wire not in self.wires:
+            raise RuntimeError("only a joined wire can carry a lane")
+        if lane == LOSSY_LANE:
+            self.lossy_out.wire = wire
+            return
+        self._epoch += 1
+        self.send_lanes[lane].bind(wire, self._epoch)
+
+    # -- receiving ----------------------------------------------------------------------------------
+
+    def receive(self, wire: Hashable, frame: bytes, now: float) -> Received:
+        """Take one frame. A frame of another pair, or after the end, brings nothing.
+
+        Raises ProtocolError for a frame that cannot be decoded: the peer loses this wire for it.
+        """
+        flags, tag, records = decode_frame(frame)
+        received = Received()
+        joined = self.wires.get(wire)
+        if joined is None or tag != self.tag or self.ended:
+            return received
+        self._heard = wire
+        ack_now = bool(flags & ACK_NOW)
+        try:
+            for record in records:
+                if isinstance(record, Batch | Skip | Fin):
+                    self._take(wire, record, received, now, ack_now=ack_now)
+                elif isinstance(record, Ack):
+                    if self._acknowledge(record):
+                        received.acked.append(record.lane)
+                elif isinstance(record, Ping):
+                    # A peer that pings faster than we can answer gets the newest answers only.
+                    joined.pongs = [*joined.pongs, record.token][-MAX_PONGS:]
+                else:
+                    self._take_other(record, received)
+        except ProtocolError as error:
+            # What came before the bad record was taken, so it must be delivered.
+            received.violation = error
+        return received
+
+    def _take_other(self, record: Record, received: Received) -> None:
+        if isinstance(record, Credit):
+            self._allow(record)
+        elif isinstance(record, SessionCredit):
+            self.send_credit.limit = max(self.send_credit.limit, record.size)
+        elif isinstance(record, Lossy):
+            if record.lane != LOSSY_LANE:
+                raise ProtocolError(f"lane {record.lane} is not a latency-first lane")
+            delivery = self.lossy_in.take(record)
+            if delivery is not None:
+                received.deliveries.append(delivery)
+        elif isinstance(record, Pong):
+            received.pongs.append(record.token)
+        elif isinstance(record, Leave):
+            received.leave = record.reason
+        elif isinstance(record, Goodbye | Closed):
+            received.end = record
+
+    def _take(
+        self, wire: Hashable, record: Batch | Skip | Fin, received: Received, now: float, *, ack_now: bool
+    ) -> None:
+        lane = self.receive_lanes.get(record.lane)
+        if lane is None:
+            raise ProtocolError(f"there is no lane {record.lane}")
+        if isinstance(record, Batch):
+            number, offset = record.number, record.offset
+        else:
+            number, offset = record.first if isinstance(record, Skip) else record.number, 0
+        verdict = lane.place(wire, record.epoch, number, offset)
+        if verdict is Verdict.FAULT:
+            self.faults += 1
+            received.fault = f"lane {lane.lane} jumped from {lane.expected} to {number}+{offset}"
+            return
+        if verdict is Verdict.OLD:
+            self.stale_batches += 1
+            return
+        if lane.lane == SIGNAL_LANE:
+            self._signal_at = now
+        if isinstance(record, Batch):
+            delivery = lane.take(record)
+            if delivery is not None:
+                received.deliveries.append(delivery)
+        else:
+            note = lane.take_skip(record) if isinstance(record, Skip) else lane.take_fin(record)
+            if note is not None:
+                received.notes.append(note)
+        if ack_now:
+            lane.ack_now_below = lane.expected.number
+        urgent = (
+            ack_now
+            or lane.unacked_size * 4 >= self.peer_log_size
+            or lane.unacked_messages * 4 >= self.peer_log_messages
+        )
+        self.unsent.ack(lane.lane, now if urgent else now + self.limits.ack_delay)
+
+    def _acknowledge(self, ack: Ack) -> bool:
+        lane = self.send_lanes.get(ack.lane)
+        if lane is None:
+            raise ProtocolError(f"an ack for lane {ack.lane}, which does not exist")
+        return lane.acknowledge(ack)
+
+    def _allow(self, credit: Credit) -> None:
+        lane = self.send_lanes.get(credit.lane)
+        if lane is None:
+            raise ProtocolError(f"credit for lane {credit.lane}, which does not exist")
+        lane.allow(credit.messages, credit.size)
+
+    def consumed(self, lane: int, messages: int, size: int, processed: int, now: float) -> None:
+        """The consumer is done with `messages` of `size` bytes of `lane`, in all, and with every number below
+        `processed`. That is news for the peer, at once if it was asked for or half a window is free."""
+        receive_lane = self.receive_lanes[lane]
+        if messages == receive_lane.consumed_messages and processed <= receive_lane.processed:
+            return
+        asked = receive_lane.processed < receive_lane.ack_now_below
+        urgent = receive_lane.consumed(messages, size, processed)
+        by = now if urgent or asked else now + self.limits.ack_delay
+        self.unsent.credit(lane, by, session=receive_lane.session_credit is not None)
+        self.unsent.ack(lane, by)
+
+    # -- sending ------------------------------------------------------------------------------------
+
+    @property
+    def due(self) -> float | None:
+        """When `next_frame` must be called although nothing else happens; None without wires or news."""
+        return self.unsent.due if self.wires else None
+
+    def ping(self, wire: Hashable, token: int) -> None:
+        """Have the next frame on `wire` ask for a pong."""
+        joined = self.wires.get(wire)
+        if joined is not None:
+            joined.pings.append(token)
+
+    def next_frame(self, wire: Hashable, now: float) -> FrameParts | None:
+        """The next frame for `wire`, as buffers to write unjoined; None if there is nothing for it now.
+
+        Data of the lanes bound to it, signals first; control rides on every frame, and goes alone when due.
+        """
+        joined = self.wires.get(wire)
+        if joined is None or self.ended:
+            return None
+        out: FrameParts = [b""]
+        target = self.limits.bulk_frame if now - self._signal_at > SIGNAL_IN_USE else self.limits.batch_size
+        budget = min(joined.max_frame, target) - FRAME_SIZE
+        budget -= self._own_records(joined, out)
+        speaks = self._heard is None or self._heard is wire
+        alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
+        acks, grants, session = self._control_for(budget // 2) if speaks else ([], [], False)
+        budget -= len(acks) * ACK_SIZE + len(grants) * CREDIT_SIZE + session * NUMBER_SIZE
+        ack_now, filled = self._fill(wire, out, budget, now)
+        if not filled and not alone:
+            return None
+        out[0] = frame_header(self.tag, ack_now) + self._control_records(acks, grants, session=session)
+        self.unsent.sent(acks, grants, session=session)
+        return out
+
+    def _own_records(self, joined: JoinedWire, out: FrameParts) -> int:
+        records = [*map(encode_pong, joined.pongs), *map(encode_ping, joined.pings)]
+        if not records:
+            return 0
+        joined.pongs = []
+        joined.pings = []
+        out.extend(records)
+        return sum(map(len, records))
+
+    def _control_for(self, budget: int) -> tuple[list[int], list[int], bool]:
+        if not self.unsent:
+            return [], [], False
+        session = self.unsent.session_credit and budget >= NUMBER_SIZE
+        room = budget - session * NUMBER_SIZE
+        acks = list(self.unsent.acks)[: max(0, room // ACK_SIZE)]
+        room -= len(acks) * ACK_SIZE
+        return acks, list(self.unsent.credits)[: max(0, room // CREDIT_SIZE)], session
+
+    def _control_records(self, acks: Sequence[int], grants: Sequence[int], *, session: bool) -> bytes:
+        records = []
+        for lane in acks:
+            ack = self.receive_lanes[lane].ack()
+            records.append(encode_ack(lane, ack.received, ack.processed, ack.durable))
+        records += [encode_credit(lane, *self.receive_lanes[lane].grant()) for lane in grants]
+        if session:
+            credit = self.receive_credit
+            credit.granted = max(credit.granted, credit.consumed + credit.window)
+            records.append(encode_session_credit(credit.granted))
+        return b"".join(records)
+
+    def _fill(self, wire: Hashable, out: FrameParts, budget: int, now: float) -> tuple[bool, bool]:
+        ack_now = filled = False
+        self._turn = (self._turn + 1) % len(BULK_LANES)
+        for number in (*PRIORITY_LANES, *BULK_LANES[self._turn :], *BULK_LANES[: self._turn]):
+            lane = self.send_lanes[number]
+            if lane.wire is not wire or not lane.has_unsent:
+                continue
+            used = lane.fill(out, budget)
+            if used:
+                budget -= used
+                filled = True
+                ack_now = ack_now or lane.ack_now
+                if number == SIGNAL_LANE:
+                    self._signal_at = now
+        if self.lossy_out.wire is wire and self.lossy_out.queue:
+            filled = self.lossy_out.fill(out, budget) > 0 or filled
+        return ack_now, filled
+
+    # -- the end ------------------------------------------------------------------------------------
+
+    def farewell(self, reason: int, detail: str, *, answer: bool = False) -> FrameParts:
+        """The frame that ends the session with final positions. After it call `end` in the same turn."""
+        encode = encode_closed if answer else encode_goodbye
+        return [frame_header(self.tag), encode(reason, detail, self.finals())]
+
+    def dismissal(self, reason: int) -> FrameParts:
+        """The frame that takes one wire out of the session. After it call `leave`."""
+        return [frame_header(self.tag), encode_leave(reason)]
+
+    def end(self, finals: Finals | None) -> list[tuple[int, int, Outcome]]:
+        """The session is over. Returns (lane, number, outcome) of every message not confirmed.
+
+        `finals`: the peer's final positions per lane, None if they are not known. Nothing is taken any more.
+        """
+        self.ended = True
+        self.wires.clear()
+        lost = []
+        for lane in self.send_lanes.values():
+            final = None
+            if finals is not None:
+                ack = finals.get(lane.lane)
+                final = ack.received if ack is not None else lane.acked
+            lost += [(lane.lane, number, outcome) for number, outcome in lane.unconfirmed(final)]
+        return lost
