@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
 from functools import partial
 from typing import Final
@@ -49,8 +48,8 @@ class Inbox:
             lane = found
         else:
             lane = owner.lanes[payload_type] = Lane(owner, signal=False)
-        owner.open_queues += 1
         queue = InboxQueue(self, lane)
+        owner.queues[queue] = None
         if self._closed:
             queue.close()
         return queue
@@ -107,7 +106,7 @@ class Inbox:
     async def serve(self, handler: Handler, *, concurrency: int | None = None, workers: int = 256) -> None:
         """`TransportManager.serve`: at most `workers` senders are served at once. Returns when the inbox is
         closed. Requests are answered through `message.source.reply` and `message.source.fail`."""
-        if concurrency is not None and concurrency < 1 or workers < 1:
+        if workers < 1 or (concurrency is not None and concurrency < 1):
             raise ValueError("concurrency and workers are at least 1")
         if self._service is not None:
             raise ConsumerConflictError("serve() runs on this manager already")
@@ -142,14 +141,15 @@ class Inbox:
         if owner is None:
             return
         lanes = [owner.signals, *owner.lanes.values()]
-        queues = {id(batch.queue): batch.queue for lane in lanes for batch in lane.batches}
+        queues = dict(owner.queues)
+        queues.update((batch.queue, None) for lane in lanes for batch in lane.batches)
         for batch in owner.currents:
-            queues[id(batch.queue)] = batch.queue
+            queues[batch.queue] = None
             batch.queue.split(batch, batch.handed)
         for lane in lanes:
             lane.batches.clear()
         owner.bulk.clear()
-        for queue in queues.values():
+        for queue in queues:
             queue.discard()
         self.forget_idle(owner)
 

@@ -137,7 +137,7 @@ class InboxQueue:
         received). Idempotent."""
         if not self._closed:
             self._closed = True
-            self.lane.sender.open_queues -= 1
+            self.lane.sender.queues.pop(self, None)
             self._inbox.forget_idle(self.lane.sender)
 
     # -- for the consumers -----------------------------------------------------------------------------

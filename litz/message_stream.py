@@ -67,11 +67,12 @@ class InboxStream(MessageStream):
             message = self._pick()
             if message is not None:
                 return message
-            turns.waiter = asyncio.get_running_loop().create_future()
+            waiter = turns.waiter = asyncio.get_running_loop().create_future()
             try:
-                await turns.waiter
+                await waiter
             finally:
-                turns.waiter = None
+                if turns.waiter is waiter:
+                    turns.waiter = None
 
     def _settle(self) -> None:
         """The next one is asked for, so all that was handed out is processed."""
@@ -122,3 +123,4 @@ class InboxStream(MessageStream):
         self._on_left()
         if self._turns.waiter is not None:
             self._turns.notify()
+            self._turns.waiter = None

@@ -29,12 +29,9 @@ class Running:
 
     def cancel(self) -> None:
         """The peer gave up. Takes effect in the handler's next step, never in that of another message."""
-        if not self.cancelled:
+        # A task that cancels itself would be hit at its next await, perhaps past the handler.
+        if not self.cancelled and self.task is not asyncio.current_task():
             self.cancelled = True
-            if self.task is asyncio.current_task():
-                # A task that cancels itself would be hit at its next await, perhaps past the handler.
-                self.cancelled = False
-                return
             self.task.cancel()
 
 
@@ -47,7 +44,7 @@ class Service:
         self._handler = handler
         self._concurrency = concurrency
         self._limit = workers
-        self._workers: dict[asyncio.Task[None], None] = {}
+        self._workers: dict[asyncio.Task[None], Batch | None] = {}  # the batch until it has begun
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
 
@@ -74,17 +71,20 @@ class Service:
             if batch is None:
                 return
             task = asyncio.get_running_loop().create_task(self._work(batch), name="litz serve")
-            self._workers[task] = None
+            self._workers[task] = batch
             task.add_done_callback(self._worker_ended)
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
-        self._workers.pop(task, None)
+        batch = self._workers.pop(task, None)
+        if batch is not None:
+            self._inbox.put_back(batch, 0)  # cancelled before its first step
         if not task.cancelled() and (error := task.exception()) is not None and not self._stopped.done():
             self._stopped.set_exception(error)
         elif self._turns.on_work is not None:
             self._spawn()
 
     async def _work(self, batch: Batch | None) -> None:
+        self._workers[_own_task()] = None
         while batch is not None:
             if self._concurrency > 1:
                 await WideWorker(self, self._inbox, batch, self._concurrency).run()

@@ -115,7 +115,7 @@ class Sender:
         "lanes",
         "name",
         "on_work",
-        "open_queues",
+        "queues",
         "running",
         "signals",
         "turns",
@@ -132,13 +132,13 @@ class Sender:
         self.in_signals = False
         self.in_bulk = False
         self.on_work: Callable[[], None] | None = None
-        self.open_queues = 0
+        self.queues: dict[InboxQueue, None] = {}  # those of living sessions
         self.running: dict[int, Any] = {}  # requests whose handler runs, by id
         self.cancelled: dict[int, None] = {}  # requests to skip, oldest first
 
     @property
     def idle(self) -> bool:
-        return not (self.open_queues or self.signals.batches or self.bulk or self.currents or self.held)
+        return not (self.queues or self.signals.batches or self.bulk or self.currents or self.held)
 
     def offer(self, *, first: bool = False) -> None:
         """Queue for a turn if there is work and nobody holds it."""
