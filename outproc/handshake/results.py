@@ -87,8 +87,8 @@ class NeedsVerification:
 
     peer_id: str
     credential: bytes
-    transcript: bytes
-    proof: bytes
+    transcript: bytes = field(repr=False)
+    proof: bytes = field(repr=False)  # a method of the future may present a secret here
     role: Role
     seal: SealKeys | None = None
 
