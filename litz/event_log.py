@@ -64,18 +64,6 @@ class EventLog:
 class EventReader(EventStream):
     """One reader. Numbers are its own: they ascend by one from 0, the gap event included."""
 
-    __slots__ = (
-        "__weakref__",
-        "_ended",
-        "_events",
-        "_limit",
-        "_log",
-        "_missed",
-        "_next",
-        "_state",
-        "_waiter",
-    )
-
     def __init__(self, log: EventLog, state: deque[Event], limit: int) -> None:
         self._log = log
         self._state = state
