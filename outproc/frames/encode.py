@@ -5,7 +5,8 @@ A frame is `frame_header(...)` followed by at least one encoded record: `wire.wr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from itertools import starmap
 from struct import pack
 from typing import Final, cast
@@ -49,8 +50,20 @@ from outproc.frames.records import (
     MAX_ENTRIES,
     MAX_KEY,
     Ack,
+    Batch,
+    Closed,
     Correlation,
+    Credit,
+    Fin,
+    Goodbye,
+    Leave,
+    Lossy,
+    Ping,
+    Pong,
     Position,
+    Record,
+    SessionCredit,
+    Skip,
 )
 
 Body = Buffer | tuple[Buffer, ...]
@@ -165,6 +178,33 @@ def encode_closed(reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
 def encode_leave(reason: int) -> bytes:
     """A LEAVE record; `reason` is a `LeaveReason`."""
     return LEAVE_LAYOUT.pack(LEAVE, reason, 0, 0)
+
+
+def encode_record(out: list[Buffer], record: Record) -> int:
+    """Append any record to `out`, and return its size in bytes. For tools and tests: it is slow."""
+    # The fields of each record are the parameters of its encoder, in the same order.
+    values = [getattr(record, field.name) for field in fields(record)]
+    if isinstance(record, Batch):
+        return encode_batch(out, *values)
+    if isinstance(record, Lossy):
+        return encode_lossy(out, *values)
+    encoded = _ENCODERS[type(record)](*values)
+    out.append(encoded)
+    return len(encoded)
+
+
+_ENCODERS: Final[dict[type[Record], Callable[..., bytes]]] = {
+    Skip: encode_skip,
+    Fin: encode_fin,
+    Ack: encode_ack,
+    Credit: encode_credit,
+    SessionCredit: encode_session_credit,
+    Ping: encode_ping,
+    Pong: encode_pong,
+    Goodbye: encode_goodbye,
+    Closed: encode_closed,
+    Leave: encode_leave,
+}
 
 
 def _payloads(bodies: Sequence[Body]) -> tuple[list[int], list[Buffer]]:
