@@ -1,6 +1,7 @@
 """What litz is tested with, shipped so that you can test your own wires and managers with it."""
 
 from litz.testing.nemesis import Nemesis
+from litz.testing.recording import MakePair, RecordingSink
 from litz.testing.sim_builder import SimListener, SimWireBuilder
 from litz.testing.sim_loop import (
     ForbiddenInSimulationError,
@@ -14,12 +15,16 @@ from litz.testing.sim_network import DialFault, SimHost, SimNetwork, WireSpec
 from litz.testing.sim_pipe import Link
 from litz.testing.sim_wire import SimConnection, SimWire
 from litz.testing.simulation import SimRun, run_simulation
+from litz.testing.wire_contract import WIRE_CHECKS, check_wire
 
 __all__ = [
+    "WIRE_CHECKS",
     "DialFault",
     "ForbiddenInSimulationError",
     "Link",
+    "MakePair",
     "Nemesis",
+    "RecordingSink",
     "SimConnection",
     "SimDeadlockError",
     "SimHost",
@@ -33,5 +38,6 @@ __all__ = [
     "SimWireBuilder",
     "SimulationError",
     "WireSpec",
+    "check_wire",
     "run_simulation",
 ]

@@ -1,0 +1,1 @@
+"""Wires: one package for each kind. Leaves: imported by nobody but the composing top."""
