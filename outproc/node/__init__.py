@@ -1,0 +1,1 @@
+"""The node: what composes litz's parts into a process that others can reach."""

@@ -1,0 +1,162 @@
+"""`WebSocketWireBuilder`: dials WebSocket wires, and listens for them."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, cast
+
+import aiohappyeyeballs
+from websockets.client import ClientProtocol
+from websockets.typing import Subprotocol
+from websockets.uri import WebSocketURI
+
+from litz.errors import HandshakeError, UnauthenticatedError
+from litz.wire import AcceptWire, Endpoint, WireBuilder, WireListener
+from outproc.wires.websocket import binding
+from outproc.wires.websocket.address import Address, parse
+from outproc.wires.websocket.driver import CLOSE_TIMEOUT, MAX_FRAME, WebSocketWire
+from outproc.wires.websocket.ends import is_private, path_of
+from outproc.wires.websocket.listener import listen
+from outproc.wires.websocket.opening import Opening
+from outproc.wires.websocket.quiet import QUIET
+from outproc.wires.websocket.refusal import SUBPROTOCOL
+from outproc.wires.websocket.tuning import DEAD_AFTER, tune
+
+OPEN_TIMEOUT: Final = 10.0
+"""Seconds for one dial: name, TCP, TLS and the opening handshake together."""
+
+EYEBALLS_DELAY: Final = 0.25
+"""Seconds after which the next address of a name is tried at the same time (RFC 8305)."""
+
+
+class WebSocketWireBuilder(WireBuilder):
+    """Wires of kind "websocket" for `ws://`, `wss://` and `unix:` endpoints.
+
+    ssl           context for `wss://` dials: own authorities, a client certificate. Default: the system's
+                  authorities. The server's certificate and name are verified; only a context that you build
+                  yourself can change that.
+    headers       sent with every dial (a token for a proxy, an Origin). Never shown in a repr or an error.
+    open_timeout  seconds for one dial, whole
+    dead_after    seconds of unacknowledged data after which the system ends a connection
+    max_frame     largest frame in bytes, both ways
+
+    Proxies of the environment are not used.
+    """
+
+    kind = "websocket"
+    schemes: Sequence[str] = ("ws", "wss", "unix")
+
+    def __init__(
+        self,
+        *,
+        ssl: ssl.SSLContext | None = None,
+        headers: Mapping[str, str] | None = None,
+        open_timeout: float = OPEN_TIMEOUT,
+        dead_after: float = DEAD_AFTER,
+        max_frame: int = MAX_FRAME,
+    ) -> None:
+        self._ssl = ssl
+        self._headers = dict(headers or {})
+        self._open_timeout = open_timeout
+        self._dead_after = dead_after
+        self._max_frame = max_frame
+
+    async def build(self, dest: str, endpoint: Endpoint) -> WebSocketWire:
+        """Dial once and return the live wire, not started. Cancelling it at any await closes the socket.
+
+        Raises `OSError` when the peer cannot be reached or leaves (`TimeoutError` after `open_timeout`),
+        `BusyError` when it asks to come back, `UnauthenticatedError` when its certificate is not trusted or it
+        wants other headers, `IncompatibleError` when it speaks no `litz.1`, `HandshakeError` when it is something
+        else, and `InvalidEndpointError` for a URL that cannot be read.
+        """
+        address = parse(endpoint.address)
+        try:
+            async with asyncio.timeout(self._open_timeout):
+                return await self._open(address)
+        except TimeoutError as error:
+            if str(error):
+                raise  # a timeout of the system, which says more
+            raise TimeoutError(f"{address} did not open a WebSocket within {self._open_timeout:g} s") from None
+        except ssl.SSLCertVerificationError as error:
+            raise UnauthenticatedError(
+                f"the certificate of {address} is not trusted ({error.verify_message}); dial the name it was issued "
+                "for, or give WebSocketWireBuilder(ssl=...) a context that trusts its authority"
+            ) from error
+        except ssl.SSLError as error:
+            raise HandshakeError(f"{address} does not speak TLS ({error.reason}); is it a ws:// port?") from error
+
+    async def listen(self, endpoint: Endpoint, accept: AcceptWire, **options: Any) -> WireListener:
+        """Listen at `endpoint`. `options` are those of `outproc.wires.websocket.listener.listen`: `ssl`,
+        `origins`, `admit`, `app`, `handshake_timeout`, and the limits on connections."""
+        options.setdefault("max_frame", self._max_frame)
+        options.setdefault("dead_after", self._dead_after)
+        return await listen(parse(endpoint.address), accept, **options)
+
+    def is_local(self, endpoint: Endpoint) -> bool:
+        """True for loopback addresses, `localhost` and Unix sockets; False for wildcards and for names."""
+        return parse(endpoint.address).is_local
+
+    async def _open(self, address: Address) -> WebSocketWire:
+        uri = WebSocketURI(address.tls, address.host or "localhost", address.port or 80, address.path, "")
+        protocol = ClientProtocol(uri, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=self._max_frame, logger=QUIET)
+        request = protocol.connect()
+        for name, value in self._headers.items():
+            request.headers[name] = value
+        opening = Opening(str(address), protocol, request, self._wire)
+        transport = await self._connect(address, opening)
+        try:
+            return await opening.wire
+        except BaseException:
+            transport.abort()
+            raise
+
+    async def _connect(self, address: Address, opening: Opening) -> asyncio.Transport:
+        loop = asyncio.get_running_loop()
+        if address.scheme == "unix":
+            transport, _ = await loop.create_unix_connection(lambda: opening, address.file)
+            return transport
+        tls: dict[str, Any] = {}
+        if address.tls:
+            tls = {
+                "ssl": self._context(),
+                "server_hostname": address.host,
+                "ssl_handshake_timeout": self._open_timeout,
+                "ssl_shutdown_timeout": CLOSE_TIMEOUT,
+            }
+        if _is_literal(address.host):
+            transport, _ = await loop.create_connection(lambda: opening, address.host, address.port, **tls)
+        else:
+            found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            # uvloop's own create_connection tries addresses one after the other, so the race is run here.
+            sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=EYEBALLS_DELAY)
+            transport, _ = await loop.create_connection(lambda: opening, sock=sock, **tls)
+        return transport
+
+    def _context(self) -> ssl.SSLContext:
+        if self._ssl is None:
+            self._ssl = ssl.create_default_context()  # reads the system's store: once, and only when dialling wss
+        return self._ssl
+
+    def _wire(self, transport: asyncio.Transport, protocol: ClientProtocol, tail: bytes) -> WebSocketWire:
+        tune(transport, dead_after=self._dead_after)
+        return WebSocketWire(
+            transport,
+            protocol,
+            tail,
+            path=path_of(transport),
+            secure=is_private(transport),
+            channel_binding=binding.of_peer(cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))),
+            max_frame=self._max_frame,
+        )
+
+
+def _is_literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True

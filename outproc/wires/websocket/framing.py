@@ -1,0 +1,101 @@
+"""WebSocket frames on the way out (RFC 6455, section 5.2): headers, masks, and what is joined. Pure.
+
+Only whole binary messages are framed here; control frames and the closing handshake stay with `websockets`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from struct import Struct
+from typing import Final
+
+from websockets.speedups import apply_mask
+
+from litz.message import Buffer
+
+LARGE: Final = 16 * 1024
+"""Buffers of at least this many bytes are written as they are; smaller ones are joined, because a system
+call or an iovec costs more than copying them."""
+
+MANY: Final = 64
+"""Frames of more buffers than this are joined whole: `max_frame` makes them small on average."""
+
+BINARY: Final = 0x82
+"""First byte of a whole binary message: FIN and opcode 2."""
+
+MASKED: Final = 0x80
+"""Bit of the second byte that says that a mask key follows."""
+
+_short = Struct("!BB").pack
+_medium = Struct("!BBH").pack
+_long = Struct("!BBQ").pack
+
+
+def header(size: int, mask_bit: int) -> bytes:
+    """The header of one whole binary message of `size` bytes, without the mask key."""
+    if size < 126:
+        return _short(BINARY, mask_bit | size)
+    if size < 65536:
+        return _medium(BINARY, mask_bit | 126, size)
+    return _long(BINARY, mask_bit | 127, size)
+
+
+def size_of(buffers: Sequence[Buffer]) -> int:
+    """Bytes of all buffers together, whatever a memoryview counts in."""
+    return sum([b.nbytes if type(b) is memoryview else len(b) for b in buffers])
+
+
+def plain_frame(buffers: Sequence[Buffer], size: int) -> list[Buffer]:
+    """One unmasked binary message, as the pieces to write in this order. Large buffers are not copied."""
+    if size < LARGE or len(buffers) > MANY:
+        return [b"".join((header(size, 0), *buffers))]
+    pieces: list[Buffer] = []
+    small: list[Buffer] = [header(size, 0)]
+    for buffer in buffers:
+        if (buffer.nbytes if type(buffer) is memoryview else len(buffer)) < LARGE:
+            small.append(buffer)
+            continue
+        if small:
+            pieces.append(b"".join(small))
+            small = []
+        pieces.append(buffer)
+    if small:
+        pieces.append(b"".join(small))
+    return pieces
+
+
+def masked_frame(buffers: Sequence[Buffer], size: int) -> list[Buffer]:
+    """One masked binary message, as the pieces to write in this order. Every byte is copied once, by the mask.
+
+    The key is fresh for each message and cannot be predicted (RFC 6455, section 5.3).
+    """
+    key = os.urandom(4)
+    head = header(size, MASKED) + key
+    if size < LARGE or len(buffers) > MANY:
+        return [head + apply_mask(b"".join(buffers), key)]
+    pieces: list[Buffer] = [head]
+    for run in _runs(buffers):
+        pieces.append(masked := apply_mask(run, key))
+        turn = len(masked) & 3
+        key = key[turn:] + key[:turn]
+    return pieces
+
+
+def _runs(buffers: Sequence[Buffer]) -> list[Buffer]:
+    """The same bytes, in fewer buffers: neighbours below `LARGE` joined."""
+    runs: list[Buffer] = []
+    small: list[Buffer] = []
+    for buffer in buffers:
+        if type(buffer) is memoryview and buffer.itemsize != 1:
+            buffer = buffer.cast("B")  # noqa: PLW2901 - the same bytes, counted in bytes
+        if len(buffer) < LARGE:
+            small.append(buffer)
+            continue
+        if small:
+            runs.append(b"".join(small))
+            small = []
+        runs.append(buffer)
+    if small:
+        runs.append(b"".join(small))
+    return runs

@@ -1,0 +1,160 @@
+"""One aiohttp application behind TCP, TLS and Unix addresses, hardened for peers that have proved nothing yet.
+
+aiohttp's own sites set no deadline for TLS handshakes and no limit on connections, so the servers are made here;
+parsing, routing and responses are aiohttp's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+from aiohttp import web
+
+from litz.wire import Endpoint
+from outproc.wires.websocket.address import Address
+from outproc.wires.websocket.driver import CLOSE_TIMEOUT
+from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
+
+BACKLOG: Final = 1024
+"""Connections that the kernel keeps for us; it may take fewer (net.core.somaxconn)."""
+
+_MAX_LINE: Final = 8190
+_MAX_HEADERS: Final = 64
+
+_BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class PortLimits:
+    """What peers may cost before their connection is a wire. Wires are not counted here.
+
+    handshake_timeout       seconds for TLS, and then for the head of each request; also how long an idle
+                            keep-alive connection is kept
+    max_connections         HTTP connections at once; more are answered 503 and closed
+    max_connections_per_ip  the same for one IP address; loopback and Unix sockets are not limited by it
+    """
+
+    handshake_timeout: float = 5.0
+    max_connections: int = 512
+    max_connections_per_ip: int = 64
+
+
+class HttpPort:
+    """Serves `app` at every bound address until `aclose`.
+
+    `open` first, then `bind` as often as wanted. Not for concurrent use by several tasks.
+    """
+
+    def __init__(self, app: web.Application, limits: PortLimits | None = None) -> None:
+        self._limits = limits or PortLimits()
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=self._limits.handshake_timeout,
+            lingering_time=1.0,
+            max_line_size=_MAX_LINE,
+            max_field_size=_MAX_LINE,
+            max_headers=_MAX_HEADERS,
+            shutdown_timeout=1.0,
+        )
+        self._servers: list[asyncio.AbstractServer] = []
+        self._files: list[tuple[str, tuple[int, int] | None]] = []
+        self._endpoints: list[Endpoint] = []
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Every bound address, with its real port."""
+        return tuple(self._endpoints)
+
+    @property
+    def pending(self) -> int:
+        """HTTP connections at the moment; one that became a wire is none any more."""
+        server = self._runner.server
+        return len(server.connections) if server is not None else 0
+
+    async def open(self) -> None:
+        """Start the application (its startup signals run)."""
+        await self._runner.setup()
+
+    async def bind(self, address: Address, *, ssl: ssl.SSLContext | None = None) -> None:
+        """Listen at one more address. Raises `OSError` when it cannot be had."""
+        loop = asyncio.get_running_loop()
+        tls: dict[str, Any] = {}
+        if ssl is not None:
+            tls = {
+                "ssl": ssl,
+                "ssl_handshake_timeout": self._limits.handshake_timeout,
+                "ssl_shutdown_timeout": CLOSE_TIMEOUT,
+            }
+        if address.scheme == "unix":
+            sock = bind_unix(address.file)
+            self._files.append((address.file, identity(address.file)))
+            self._servers.append(await loop.create_unix_server(self._first, sock=sock, backlog=BACKLOG, **tls))
+            self._endpoints.append(Endpoint("websocket", str(address)))
+            return
+        host = address.host
+        if address.port == 0:  # several addresses of a name would each get another port
+            host = str((await loop.getaddrinfo(host, 0, type=socket.SOCK_STREAM))[0][4][0])
+        server = await loop.create_server(self._first, host, address.port, backlog=BACKLOG, **tls)
+        self._servers.append(server)
+        port = server.sockets[0].getsockname()[1]
+        self._endpoints.append(Endpoint("websocket", str(Address(address.scheme, address.host, port, address.path))))
+
+    async def aclose(self) -> None:
+        """Stop listening, free the addresses, end HTTP connections. Wires live on. Idempotent, takes about a
+        second at most when requests are still running."""
+        servers, self._servers = self._servers, []
+        for server in servers:
+            server.close()
+        files, self._files = self._files, []
+        for file, known in files:
+            remove(file, known)
+        await self._runner.cleanup()
+
+    def _first(self) -> asyncio.Protocol:
+        return _Admission(self)
+
+    def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
+        """The HTTP protocol for a new connection, or None when there are too many."""
+        server = self._runner.server
+        if server is None:
+            return None
+        connections = server.connections
+        if len(connections) >= self._limits.max_connections:
+            return None
+        ip = _remote_ip(transport)
+        if ip is not None:
+            same = sum(1 for one in connections if isinstance(one.peername, tuple) and one.peername[0] == ip)
+            if same >= self._limits.max_connections_per_ip:
+                return None
+        return server()
+
+
+class _Admission(asyncio.Protocol):
+    """First protocol of each connection: lets it through to aiohttp, or turns it away."""
+
+    def __init__(self, port: HttpPort) -> None:
+        self._port = port
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = cast(asyncio.Transport, transport)
+        http = self._port.admit(stream)
+        if http is None:
+            stream.write(_BUSY)
+            stream.close()
+            return
+        stream.set_protocol(http)
+        http.connection_made(stream)
+
+
+def _remote_ip(transport: asyncio.Transport) -> str | None:
+    """The peer's address where it counts for the limit per address."""
+    name = transport.get_extra_info("peername")
+    if not isinstance(name, tuple) or ipaddress.ip_address(name[0].partition("%")[0]).is_loopback:
+        return None
+    return cast(str, name[0])

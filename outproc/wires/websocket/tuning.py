@@ -1,0 +1,44 @@
+"""Options of the sockets under WebSocket wires. What a system does not have is left out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from typing import Final
+
+NOTSENT_LOWAT: Final = 128 * 1024
+"""Unsent bytes (TCP_NOTSENT_LOWAT) above which the kernel takes no more, so that a signal never waits behind
+a long kernel queue."""
+
+DEAD_AFTER: Final = 15.0
+"""Default seconds of unacknowledged data after which the system ends a connection."""
+
+_LINUX_USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
+_NOTSENT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if hasattr(socket, "TCP_USER_TIMEOUT") else None)
+_KEEPIDLE: Final[int | None] = getattr(socket, "TCP_KEEPIDLE", None)
+_KEEPINTVL: Final[int | None] = getattr(socket, "TCP_KEEPINTVL", None)
+
+
+def tune(transport: asyncio.BaseTransport, *, dead_after: float) -> None:
+    """Set the options of the socket under `transport`; nothing happens where there is none, or it is no TCP.
+
+    dead_after  seconds that written bytes may stay unacknowledged before the system ends the connection
+                (TCP_USER_TIMEOUT, RFC 5482), and of silence before it probes (SO_KEEPALIVE)
+    """
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    tcp = socket.IPPROTO_TCP
+    options: list[tuple[int, int | None, int]] = [
+        (tcp, socket.TCP_NODELAY, 1),
+        (tcp, _NOTSENT, NOTSENT_LOWAT),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (tcp, _KEEPIDLE, max(1, round(dead_after))),
+        (tcp, _KEEPINTVL, max(1, round(dead_after / 3))),
+        (tcp, _LINUX_USER_TIMEOUT, round(dead_after * 1000)),
+    ]
+    for level, option, value in options:
+        if option is not None:
+            with contextlib.suppress(OSError):  # it died already, or the system knows the name and not the option
+                sock.setsockopt(level, option, value)
