@@ -13,6 +13,7 @@ from litz.testing.sim_loop import (
 )
 from litz.testing.sim_network import DialFault, SimHost, SimNetwork, WireSpec
 from litz.testing.sim_pipe import Link
+from litz.testing.sim_stream import SimStream, SimTransport
 from litz.testing.sim_wire import SimConnection, SimWire
 from litz.testing.simulation import SimRun, run_simulation
 from litz.testing.wire_contract import WIRE_CHECKS, check_wire
@@ -34,6 +35,8 @@ __all__ = [
     "SimLoop",
     "SimNetwork",
     "SimRun",
+    "SimStream",
+    "SimTransport",
     "SimWire",
     "SimWireBuilder",
     "SimulationError",
