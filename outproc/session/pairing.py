@@ -1,4 +1,4 @@
-"""Which session a wire joins: the decisions about halves (R1, R2, R3) and incarnations (R13).
+"""Which session a wire joins: the decisions about halves (R1, R2, R3), duplicate wires (R12) and incarnations (R13).
 
 Pure functions of what both sides know. The driver acts on the answer in the same turn of the loop, before it
 looks at anything else, and never awaits in between.
@@ -31,12 +31,40 @@ class JoinAction(Enum):
     MISMATCH = auto()
 
 
-def decide_join(mine: Half, theirs: Half | None, peer: Half, wanted: Half | None) -> JoinAction:
+class Halves:
+    """Where one node takes its halves from: one counter for all its sessions, no value twice (R2)."""
+
+    __slots__ = ("_counter", "incarnation")
+
+    def __init__(self, incarnation: Incarnation) -> None:
+        self.incarnation = incarnation
+        self._counter = 0
+
+    def new(self) -> Half:
+        """A half that was never used before. Take one for each new session, and whenever state is discarded."""
+        self._counter += 1
+        return Half(self.incarnation, self._counter)
+
+
+def joins_at_once(pair: Pair | None) -> bool:
+    """Whether the dialler takes a wire into its session, and sends data, right after its JOIN (R1).
+
+    Only on resume, when the JOIN named the complete pair. Without a pair it waits for the OK.
+    """
+    return pair is not None
+
+
+def decide_join(
+    mine: Half, theirs: Half | None, peer: Half, wanted: Half | None, *, remembered: Half | None = None
+) -> JoinAction:
     """Decide about a JOIN that names the peer's half `peer` and, as ours, `wanted`.
 
-    `mine` is our current half and `theirs` the half it is paired with, None before it is.
+    `mine` is our current half and `theirs` the half it is paired with, None before it is. `remembered` is the
+    highest half of the peer ever seen; keep it when a session ends, set it to `peer` after every answer but
+    STALE, and forget it only on ADMIT_AFTER_END.
     """
-    if theirs is not None and peer < theirs:
+    known = theirs if theirs is not None else remembered
+    if known is not None and peer < known:
         return JoinAction.STALE
     if theirs is not None and peer > theirs:
         return JoinAction.RENEW_PAIR if wanted is None else JoinAction.RENEW_REFUSE
@@ -45,15 +73,18 @@ def decide_join(mine: Half, theirs: Half | None, peer: Half, wanted: Half | None
     return JoinAction.PAIR if theirs is None else JoinAction.RESUME
 
 
-def decide_ok(mine: Half, theirs: Half | None, peer: Half, named: Half) -> JoinAction:
+def decide_ok(
+    mine: Half, theirs: Half | None, peer: Half, named: Half, *, remembered: Half | None = None
+) -> JoinAction:
     """Decide about an OK that names the peer's half `peer` and, as ours, `named`.
 
     Only PAIR and RESUME join the wire. After RENEW_REFUSE and for STALE and MISMATCH the wire is closed: the
-    OK does not name our current half any more.
+    OK does not name our current half any more. `remembered` as in `decide_join`.
     """
     if theirs is not None and peer > theirs:
         return JoinAction.RENEW_REFUSE
-    if theirs is not None and peer < theirs:
+    known = theirs if theirs is not None else remembered
+    if known is not None and peer < known:
         return JoinAction.STALE
     if named != mine:
         return JoinAction.MISMATCH
@@ -63,6 +94,16 @@ def decide_ok(mine: Half, theirs: Half | None, peer: Half, named: Half) -> JoinA
 def ends_current(current: Pair | None, named: Pair) -> bool:
     """Whether a MISMATCH for `named` (seen from our side) ends our session: only if it is still current."""
     return current is not None and current == named
+
+
+def keeps_newer(older_dialler: str, newer_dialler: str) -> bool:
+    """Of two wires of one pair, kind and endpoint: whether the one that joined later is kept (R12).
+
+    That is the one dialled by the smaller id; among the dials of one node, the newest. The driver closes the
+    other with DUPLICATE as soon as the winner has carried a frame from the peer, and not before: a winner that
+    is half open must not cost the only wire that works.
+    """
+    return newer_dialler <= older_dialler
 
 
 class Entry(Enum):

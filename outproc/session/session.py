@@ -125,6 +125,8 @@ class Session:
         self.pair: Pair | None = None
         self.tag = 0
         self.ended = False
+        self.final = False
+        """Final positions were stated: no more data is taken on any wire (R4), and none is sent."""
         self.wires: dict[Hashable, JoinedWire] = {}
         self.send_credit = SendCredit()
         self.receive_credit = ReceiveCredit(limits.session_window_size)
@@ -186,20 +188,24 @@ class Session:
 
     # -- wires --------------------------------------------------------------------------------------
 
-    def join(self, wire: Hashable, max_frame: int, stated: Statement) -> list[int]:
+    def join(self, wire: Hashable, max_frame: int, stated: Statement | None) -> list[int]:
         """Take a proved wire in, with what the peer stated. Returns the lanes with news from it.
 
-        An old statement changes nothing (R7). Raises ProtocolError for positions that were never sent.
+        On resume the dialler takes it in with its JOIN, before the peer stated anything (None), and again with
+        the OK. An old statement changes nothing (R7). Raises ProtocolError for positions that were never sent.
         """
         if self.pair is None or self.ended:
             raise RuntimeError("a wire joins a session that is paired and has not ended")
+        if wire not in self.wires:
+            self.wires[wire] = JoinedWire(max_frame)
+        if stated is None:
+            return []
         acked = [ack.lane for ack in stated.positions if self._acknowledge(ack)]
         for credit in stated.credits:
             self._allow(credit)
         self.send_credit.limit = max(self.send_credit.limit, stated.session_credit)
         self.peer_log_messages = max(1, stated.log_messages)
         self.peer_log_size = max(1, stated.log_size)
-        self.wires[wire] = JoinedWire(max_frame)
         return acked
 
     def leave(self, wire: Hashable, now: float) -> None:
@@ -238,6 +244,8 @@ class Session:
         if joined is None or tag != self.tag or self.ended:
             return received
         self._heard = wire
+        if self.final:
+            records = [record for record in records if not isinstance(record, Batch | Skip | Fin | Lossy)]
         ack_now = bool(flags & ACK_NOW)
         try:
             for record in records:
@@ -354,7 +362,7 @@ class Session:
         Data of the lanes bound to it, signals first; control rides on every frame, and goes alone when due.
         """
         joined = self.wires.get(wire)
-        if joined is None or self.ended:
+        if joined is None or self.ended or self.final:
             return None
         out: FrameParts = [b""]
         target = self.limits.bulk_frame if now - self._signal_at > SIGNAL_IN_USE else self.limits.batch_size
@@ -422,7 +430,12 @@ class Session:
     # -- the end ------------------------------------------------------------------------------------
 
     def farewell(self, reason: int, detail: str, *, answer: bool = False) -> FrameParts:
-        """The frame that ends the session with final positions. After it call `end` in the same turn."""
+        """The frame that ends the session with final positions; from now on no data is taken nor sent.
+
+        Write it, then `end` with the peer's positions: at once if they are known from its Goodbye, else when its
+        Closed comes (`Received.end`), or with None when it does not come in time. Said again it states the same.
+        """
+        self.final = True
         encode = encode_closed if answer else encode_goodbye
         return [frame_header(self.tag), encode(reason, detail, self.finals())]
 
