@@ -1,0 +1,330 @@
+"""The pool of one dest: a slot per endpoint, and the decision which endpoints to dial when.
+
+Pure: `now` is seconds of a monotonic clock, chance is passed in, nothing is awaited. After each call the caller
+asks `begin` what to dial, and sets one timer to `next_due`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from random import Random
+from typing import Final, Generic, Literal, TypeVar
+
+from litz.errors import Attempt, WireClosedError
+from litz.wire import Endpoint
+from outproc.retry.backoff import DEFAULT_BACKOFF, Backoff, RetryState
+from outproc.retry.classify import Verdict, classify
+
+W = TypeVar("W")
+
+MAX_ENDPOINTS: Final = 32
+"""Endpoints of one dest that are looked at; directories are not ours, so there is a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Not dialled yet, or told to start afresh. Due as the race allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Building:
+    """A dial is under way since `since`; it is number `attempt` since the endpoint last proved well, from 0."""
+
+    since: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready(Generic[W]):
+    """`wire` is up since `since`. `proved`: it has carried an answer, so its loss is a new story."""
+
+    wire: W
+    since: float
+    proved: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cooling:
+    """Due again at `until`, after `failures` failures in a row (0: a wire that was well broke)."""
+
+    until: float
+    failures: int
+    error: BaseException
+
+
+@dataclass(frozen=True, slots=True)
+class Yielded:
+    """Its wire was the loser of a tie. Not dialled while the winner lives (R12)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Not dialled by itself any more, because of `error`."""
+
+    error: BaseException
+
+
+State = Idle | Building | Ready[W] | Cooling | Yielded | Dead
+
+
+@dataclass(slots=True)
+class Slot(Generic[W]):
+    """One endpoint of the dest. Read it; only its pool changes it.
+
+    dials       how often it was dialled, ever
+    failures    how often a dial failed, ever
+    last_error  of the failures since it last proved well
+    listed      False once the endpoint was taken off the list: the slot only waits for its wire or dial to end
+    """
+
+    endpoint: Endpoint
+    retry: RetryState
+    state: State[W] = field(default_factory=Idle)
+    dials: int = 0
+    failures: int = 0
+    last_error: BaseException | None = None
+    listed: bool = True
+
+    def __repr__(self) -> str:
+        return f"<slot {self.endpoint} {type(self.state).__name__.lower()} after {self.dials} dials>"
+
+
+class Pool(Generic[W]):
+    """All endpoints of one dest.
+
+    rng           decides the jitter
+    stagger       seconds between the first dials of two endpoints while none has failed
+    stable_after  seconds after which a wire that was up counts as proved
+    want          "all": keep a wire to every endpoint; "one": stop dialling while any wire is up
+    """
+
+    def __init__(
+        self,
+        rng: Random,
+        *,
+        backoff: Backoff = DEFAULT_BACKOFF,
+        stagger: float = 0.1,
+        stable_after: float = 10.0,
+        want: Literal["one", "all"] = "all",
+    ) -> None:
+        self._rng = rng
+        self._backoff = backoff
+        self._stagger = stagger
+        self._stable_after = stable_after
+        self._want = want
+        self._slots: dict[Endpoint, Slot[W]] = {}
+        self._gate = 0.0  # before this moment no idle endpoint joins the race
+
+    # What there is.
+
+    @property
+    def slots(self) -> list[Slot[W]]:
+        """All slots, best endpoint first; those that only wait for their end come last."""
+        return list(self._slots.values())
+
+    @property
+    def ready(self) -> list[W]:
+        """The wires that are up, in the order of their endpoints."""
+        return [slot.state.wire for slot in self._slots.values() if isinstance(slot.state, Ready)]
+
+    def surplus(self) -> list[Endpoint]:
+        """Endpoints with a dial under way that nobody wants any more (taken off the list, or `want` is "one"
+        and a wire is up). The caller cancels each dial, and then calls `cancelled`."""
+        enough = self._has_enough()
+        return [
+            slot.endpoint
+            for slot in self._slots.values()
+            if isinstance(slot.state, Building) and (enough or not slot.listed)
+        ]
+
+    def all_failed(self) -> tuple[Attempt, ...]:
+        """Once every endpoint has failed at least once since it was listed, last proved well or was interrupted:
+        the latest error of each. Until then, or with no endpoint at all, empty. The caller may then give up a
+        first dial; it need not, the pool goes on."""
+        attempts: list[Attempt] = []
+        for slot in self._slots.values():
+            if slot.listed:
+                if slot.last_error is None or isinstance(slot.state, Ready | Yielded):
+                    return ()
+                attempts.append(Attempt(str(slot.endpoint), slot.last_error))
+        return tuple(attempts)
+
+    def hopeless(self) -> bool:
+        """Whether there are endpoints and all are dead: only `interrupt` or `set_endpoints` leads further."""
+        listed = [slot for slot in self._slots.values() if slot.listed]
+        return bool(listed) and all(isinstance(slot.state, Dead) for slot in listed)
+
+    # What is to be done.
+
+    def set_endpoints(self, endpoints: Iterable[Endpoint], now: float) -> None:
+        """Replace the list, best first. Slots that stay are untouched. Those that go are forgotten, but a live
+        wire is kept until it is lost. The caller then cancels the dials in `surplus`, and asks `begin`: of the
+        new endpoints the first is due at once."""
+        old = self._slots
+        self._slots = {}
+        for endpoint in list(dict.fromkeys(endpoints))[:MAX_ENDPOINTS]:
+            slot = old.pop(endpoint, None)
+            if slot is None:
+                slot = Slot(endpoint, RetryState(self._backoff))
+                self._gate = now
+            slot.listed = True
+            self._slots[endpoint] = slot
+        for endpoint, slot in old.items():
+            # A dial that is being cancelled keeps its slot, so that no endpoint ever has two dials.
+            if isinstance(slot.state, Building | Ready):
+                slot.listed = False
+                self._slots[endpoint] = slot
+
+    def begin(self, now: float) -> list[Endpoint]:
+        """Endpoints to dial now; each is marked as building. The caller starts one dial for each and reports its
+        end with exactly one of `built`, `failed` and `cancelled`. Asking again without news returns nothing."""
+        starting: list[Endpoint] = []
+        if self._has_enough():
+            return starting
+        for slot in self._slots.values():
+            due = self._due(slot)
+            if due is None or due > now:
+                continue
+            if isinstance(slot.state, Idle):
+                self._gate = now + self._stagger
+            slot.state = Building(now, slot.retry.attempt)
+            slot.dials += 1
+            starting.append(slot.endpoint)
+        return starting
+
+    def next_due(self) -> float | None:
+        """When `begin` has something next (perhaps in the past: ask now), or None: only news changes anything.
+        The caller keeps one timer at this time."""
+        if self._has_enough():
+            return None
+        dues = [due for slot in self._slots.values() if (due := self._due(slot)) is not None]
+        return min(dues, default=None)
+
+    # What has happened.
+
+    def built(self, endpoint: Endpoint, wire: W, now: float) -> bool:
+        """The dial of `endpoint` made `wire`, open and proved to lead to the dest. False: nobody wants it any
+        more, and the caller closes it. True: the caller reports its end with `lost` or `yielded`."""
+        slot = self._building(endpoint)
+        if slot is None:
+            return False
+        self._gate = now
+        if not slot.listed:
+            del self._slots[endpoint]
+            return False
+        if self._has_enough():
+            slot.state = Idle()
+            return False
+        slot.state = Ready(wire, now)
+        return True
+
+    def failed(self, endpoint: Endpoint, error: BaseException, now: float) -> None:
+        """The dial of `endpoint` failed. The next endpoint may start at once; this one cools down, or is dead
+        when `classify` says that trying again is pointless."""
+        slot = self._building(endpoint)
+        if slot is None:
+            return
+        self._gate = now
+        slot.failures += 1
+        self._cool(slot, error, now)
+
+    def cancelled(self, endpoint: Endpoint, now: float) -> None:
+        """The caller cancelled the dial of `endpoint`: no failure. Dialled again only if it is wanted."""
+        slot = self._building(endpoint)
+        if slot is None:
+            return
+        self._gate = now
+        slot.state = Idle()
+        self._forget_unlisted(slot)
+
+    def proved(self, wire: W) -> None:
+        """`wire` has carried an answer of the peer to something sent on it (an ack, a pong): when it breaks, it
+        is redialled at once. Unknown wires are ignored."""
+        slot = self._with(wire)
+        if slot is not None and isinstance(slot.state, Ready):
+            slot.state = Ready(wire, slot.state.since, proved=True)
+            self._well(slot)
+
+    def lost(self, wire: W, now: float, error: BaseException | None = None) -> None:
+        """`wire` died. Redialled at once if it had proved well, or was up for `stable_after`; otherwise its endpoint
+        goes on in its backoff. A wire that is not (or no longer) of this pool is ignored."""
+        slot = self._with(wire)
+        if slot is None or not isinstance(slot.state, Ready):
+            return
+        cause = error if error is not None else WireClosedError(f"the wire to {slot.endpoint} closed")
+        up_until = slot.state.since + self._stable_after
+        if slot.state.proved or now >= up_until:
+            self._well(slot)
+            slot.state = Cooling(now, 0, cause)
+            self._forget_unlisted(slot)
+        else:
+            self._cool(slot, cause, now)
+
+    def yielded(self, wire: W) -> None:
+        """`wire` was closed as DUPLICATE of a better one: no failure, and not redialled until the caller reports
+        the end of the better one with `winner_lost`. Unknown wires are ignored."""
+        slot = self._with(wire)
+        if slot is not None:
+            self._well(slot)
+            slot.state = Yielded()
+            self._forget_unlisted(slot)
+
+    def winner_lost(self, now: float, kind: str | None = None) -> None:
+        """The wire that ours of `kind` (None: of any kind) yielded to is gone: they are due at once."""
+        for slot in self._slots.values():
+            if isinstance(slot.state, Yielded) and kind in (None, slot.endpoint.kind):
+                slot.state = Cooling(now, 0, WireClosedError(f"the better wire than {slot.endpoint} closed"))
+
+    def interrupt(self, now: float, kind: str | None = None) -> None:
+        """Start afresh with all endpoints of `kind` (None: all) that are cooling or dead: the user asked for it, or
+        the machine woke. Wires and dials that are up or under way are left alone."""
+        for slot in self._slots.values():
+            if isinstance(slot.state, Cooling | Dead) and kind in (None, slot.endpoint.kind):
+                self._well(slot)
+                slot.state = Idle()
+        self._gate = now
+
+    # How it is decided.
+
+    def _has_enough(self) -> bool:
+        return self._want == "one" and any(isinstance(slot.state, Ready) for slot in self._slots.values())
+
+    def _due(self, slot: Slot[W]) -> float | None:
+        """When the slot may be dialled. The stagger holds back first dials only: later ones have times of
+        their own, and what broke must be redialled at once (P6)."""
+        match slot.state:
+            case Idle():
+                return self._gate
+            case Cooling(until=until):
+                return until
+            case _:
+                return None
+
+    def _building(self, endpoint: Endpoint) -> Slot[W] | None:
+        slot = self._slots.get(endpoint)
+        return slot if slot is not None and isinstance(slot.state, Building) else None
+
+    def _with(self, wire: W) -> Slot[W] | None:
+        for slot in self._slots.values():
+            if isinstance(slot.state, Ready) and slot.state.wire is wire:
+                return slot
+        return None
+
+    def _well(self, slot: Slot[W]) -> None:
+        slot.retry.proved()
+        slot.last_error = None
+
+    def _cool(self, slot: Slot[W], error: BaseException, now: float) -> None:
+        decision = classify(error)
+        slot.last_error = error
+        if decision.verdict is Verdict.STOP:
+            slot.state = Dead(error)
+        else:
+            delay = decision.min_delay + slot.retry.failed(self._rng)
+            slot.state = Cooling(now + delay, slot.retry.attempt, error)
+        self._forget_unlisted(slot)
+
+    def _forget_unlisted(self, slot: Slot[W]) -> None:
+        if not slot.listed:
+            del self._slots[slot.endpoint]
