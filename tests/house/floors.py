@@ -29,6 +29,10 @@ _MAY_IMPORT_LEAVES = (*TOP, "litz.testing")
 _LOOPS = frozenset({"asyncio", "concurrent", "multiprocessing", "queue", "select", "selectors", "threading"})
 _SYSTEM = frozenset({"os", "signal", "socket", "ssl", "subprocess", "tempfile"})
 _CLOCKS_AND_CHANCE = frozenset({"random", "secrets", "time", "uuid"})
+_ALLOWED = ("random", "random.Random")
+"""As the type of what is passed in; `habits.cores_are_deterministic` sees to it that nothing is drawn from it."""
+_ERRORS_ONLY = {"outproc.retry.classify": ("ssl", "socket")}
+"""Modules whose job is to tell apart the errors of these."""
 _PURE_THIRD_PARTY = ("pydantic", "pydantic_core")
 
 
@@ -127,7 +131,9 @@ def _reach(start: Source, by_name: dict[str, Source], past: tuple[str, ...]) -> 
     while waiting:
         source, route = waiting.pop()
         for found in source.imports():
-            if found.later and source is not start:
+            if (found.later and source is not start) or found.name in _ALLOWED:
+                continue
+            if below(found.name, *_ERRORS_ONLY.get(source.module, ())):
                 continue
             target = _module_of(found.name, by_name)
             if target in reached or target == start.module:

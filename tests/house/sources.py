@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("litz", "inproc", "outproc")
 _NOT_OURS = {".venv", ".git", "build", "dist", "__pycache__", ".mypy_cache", ".ruff_cache", ".hypothesis"}
@@ -99,3 +101,9 @@ def python_files() -> Sequence[Source]:
 def package_files() -> Sequence[Source]:
     """The Python files that ship: those of litz, inproc and outproc."""
     return [source for source in python_files() if source.path.parts[0] in PACKAGES]
+
+
+def none_of(complaints: Sequence[str]) -> None:
+    """Fail with every complaint on a line of its own."""
+    if complaints:
+        pytest.fail(f"{len(complaints)} complaint(s):\n" + "\n".join(complaints), pytrace=False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from tests.house import floors
-from tests.house.sources import Source, package_files
+from tests.house.sources import Source, none_of, package_files
 
 Rule = Callable[[Sequence[Source]], list[str]]
 
@@ -44,7 +44,9 @@ GOOD = {
     "outproc/manager.py": "from outproc.session import log\nimport asyncio",
     "outproc/session/log.py": "from collections import deque\nfrom litz.c import E\nfrom outproc.frames.x import y",
     "litz/c.py": "from dataclasses import dataclass",
-    "outproc/frames/x.py": "import struct",
+    "outproc/frames/x.py": "import struct\nfrom random import Random",
+    "outproc/pool.py": "from outproc.retry.classify import classify",
+    "outproc/retry/classify.py": "import ssl",
     "outproc/handshake/a.py": "from outproc.security.keys import Key\nimport pydantic",
     "outproc/security/keys.py": "import os",
     "outproc/wires/websocket/builder.py": "from outproc.wires.websocket.x import y\nimport websockets",
@@ -59,7 +61,7 @@ def sources(files: dict[str, str]) -> list[Source]:
 
 @pytest.mark.parametrize("rule", floors.RULES, ids=lambda rule: rule.__name__)
 def test_floors(rule: Rule) -> None:
-    assert rule(package_files()) == []
+    none_of(rule(package_files()))
 
 
 @pytest.mark.parametrize(("rule", "files"), BAD)
