@@ -5,7 +5,44 @@ All values are absolute, so only *that* one is unsent is kept here; its value is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from outproc.frames.encode import encode_ack, encode_credit, encode_session_credit
+from outproc.frames.layout import ACK_LAYOUT, CREDIT_LAYOUT, NUMBER_LAYOUT
+from outproc.session.receive_lane import ReceiveCredit, ReceiveLane
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """What one frame tells: acks and credits of these lanes, and whether the session's credit."""
+
+    acks: tuple[int, ...]
+    credits: tuple[int, ...]
+    session_credit: bool
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return (
+            len(self.acks) * ACK_LAYOUT.size
+            + len(self.credits) * CREDIT_LAYOUT.size
+            + self.session_credit * NUMBER_LAYOUT.size
+        )
+
+    def encode(self, lanes: Mapping[int, ReceiveLane], session: ReceiveCredit) -> bytes:
+        """The records, with the values of this moment. Stating a grant grants it."""
+        records = []
+        for number in self.acks:
+            ack = lanes[number].ack()
+            records.append(encode_ack(number, ack.received, ack.processed, ack.durable))
+        records += [encode_credit(number, *lanes[number].grant()) for number in self.credits]
+        if self.session_credit:
+            records.append(encode_session_credit(session.grant()))
+        return b"".join(records)
+
+
+NOTHING = Control((), (), session_credit=False)
 
 
 class Unsent:
@@ -49,13 +86,23 @@ class Unsent:
         if self.due is None or by < self.due:
             self.due = by
 
-    def sent(self, acks: Iterable[int], credits_sent: Iterable[int], *, session: bool) -> None:
-        """These went out. The deadline ends when nothing is left."""
-        for lane in acks:
-            self.acks.pop(lane, None)
-        for lane in credits_sent:
-            self.credits.pop(lane, None)
-        if session:
+    def choose(self, room: int) -> Control:
+        """What of it fits into `room` bytes."""
+        if not self:
+            return NOTHING
+        session = self.session_credit and room >= NUMBER_LAYOUT.size
+        room -= session * NUMBER_LAYOUT.size
+        acks = tuple(self.acks)[: max(0, room // ACK_LAYOUT.size)]
+        room -= len(acks) * ACK_LAYOUT.size
+        return Control(acks, tuple(self.credits)[: max(0, room // CREDIT_LAYOUT.size)], session)
+
+    def sent(self, control: Control) -> None:
+        """This went out. The deadline ends when nothing is left."""
+        for lane in control.acks:
+            del self.acks[lane]
+        for lane in control.credits:
+            del self.credits[lane]
+        if control.session_credit:
             self.session_credit = False
         if not self:
             self.due = None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from outproc.frames.records import MAX_ENTRIES
+
 
 class Overflow(Enum):
     """What a lane does when its log is full and one more message is sent.
@@ -55,10 +57,19 @@ class SessionLimits:
             "log_size",
             "window_messages",
             "window_size",
+            "session_window_size",
             "max_message",
             "max_wires",
+            "batch_messages",
+            "batch_size",
+            "bulk_frame",
+            "max_faults",
+            "lossy_messages",
+            "lossy_size",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; 0 never means unlimited")
+        if self.batch_messages > MAX_ENTRIES:
+            raise ValueError(f"batch_messages is at most {MAX_ENTRIES}")
         if self.max_message > min(self.window_size, self.session_window_size):
             raise ValueError("max_message is above the receive window: such a message could never arrive")

@@ -155,9 +155,13 @@ class SendLog:
 
     def messages(self) -> Iterator[int]:
         """The numbers of all messages in the log."""
-        for segment in self.segments:
+        return self.messages_from(self.base)
+
+    def messages_from(self, floor: int) -> Iterator[int]:
+        """The numbers of the messages at or above `floor`. The log must not change meanwhile."""
+        for segment in self.segments[self.locate(max(floor, self.base)) :]:
             if isinstance(segment, Run):
-                yield from range(segment.first, segment.end)
+                yield from range(max(segment.first, floor), segment.end)
 
     # -- trim ---------------------------------------------------------------------------------------
 
@@ -208,13 +212,6 @@ class SendLog:
             del self.latest[detail.key]
 
     # -- drop ---------------------------------------------------------------------------------------
-
-    def oldest_from(self, floor: int) -> int | None:
-        """The lowest number of a message at or above `floor`, None if there is none."""
-        for segment in self.segments[self.locate(max(floor, self.base)) :]:
-            if isinstance(segment, Run) and segment.end > floor and segment.bodies:
-                return max(segment.first, floor)
-        return None
 
     def drop(self, number: int, reason: DropReason) -> int:
         """Turn the message `number` into a gap (merged with neighbours) and return the bytes set free.

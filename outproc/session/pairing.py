@@ -1,4 +1,4 @@
-"""Which session a wire joins: the decisions about halves (R1, R2, R3), duplicate wires (R12) and incarnations (R13).
+"""Which session a wire joins: the decisions about halves (R1, R2, R3) and incarnations (R13).
 
 Pure functions of what both sides know. The driver acts on the answer in the same turn of the loop, before it
 looks at anything else, and never awaits in between.
@@ -94,16 +94,6 @@ def decide_ok(
 def ends_current(current: Pair | None, named: Pair) -> bool:
     """Whether a MISMATCH for `named` (seen from our side) ends our session: only if it is still current."""
     return current is not None and current == named
-
-
-def keeps_newer(older_dialler: str, newer_dialler: str) -> bool:
-    """Of two wires of one pair, kind and endpoint: whether the one that joined later is kept (R12).
-
-    That is the one dialled by the smaller id; among the dials of one node, the newest. The driver closes the
-    other with DUPLICATE as soon as the winner has carried a frame from the peer, and not before: a winner that
-    is half open must not cost the only wire that works.
-    """
-    return newer_dialler <= older_dialler
 
 
 class Entry(Enum):

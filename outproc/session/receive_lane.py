@@ -66,6 +66,11 @@ class ReceiveCredit:
     charged: int = 0
     consumed: int = 0
 
+    def grant(self) -> int:
+        """The absolute limit to announce now: what was consumed plus one window."""
+        self.granted = max(self.granted, self.consumed + self.window)
+        return self.granted
+
 
 class ReceiveLane:
     """One lane from the peer. `credit` is the session's, None for lanes that are exempt."""
@@ -193,6 +198,8 @@ class ReceiveLane:
             raise ProtocolError(f"a message of {size} bytes on lane {self.lane} is over the limit")
 
     def _charge(self, messages: int, size: int) -> None:
+        if self.finished:
+            raise ProtocolError(f"a message on lane {self.lane} after its end")
         if self.charged_messages + messages > self.granted_messages or self.charged_size + size > self.granted_size:
             raise ProtocolError(f"the peer sent more on lane {self.lane} than it was granted")
         credit = self.session_credit
@@ -207,6 +214,8 @@ class ReceiveLane:
         """Take a skip that `place` accepted. Returns the gap that is news, None if it is old."""
         if skip.last < self.expected.number:
             return None
+        if self.finished:
+            raise ProtocolError(f"a gap on lane {self.lane} after its end")
         if self.partial is not None:
             raise ProtocolError(f"a message on lane {self.lane} was dropped after it was partly transmitted")
         first = self.expected.number

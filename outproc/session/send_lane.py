@@ -14,17 +14,13 @@ from litz.errors import ProtocolError
 from litz.events import DropReason, Outcome
 from outproc.frames.encode import encode_batch, encode_fin, encode_skip
 from outproc.frames.records import Ack, Position
+from outproc.session.cutting import CHUNKED_FROM, SMALLEST_CHUNK, FrameParts, cut, head_of, rest_of
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.log import Body, End, EntryDetail, Gap, Parts, Run, SendLog
 
 BATCH_HEADER = 28
 ENTRY_RECORD = 28
 """The largest size of a SKIP or FIN record."""
-SMALLEST_CHUNK = 16
-CHUNKED_FROM = 16 << 10
-"""Smaller messages are not cut to fill the rest of a frame; they go whole into the next one."""
-
-FrameParts = list[bytes | bytearray | memoryview]
 
 
 class Admission(Enum):
@@ -98,6 +94,8 @@ class SendLane:
 
     def open_quota(self, messages: int, size: int) -> None:
         """Allow `offer` to take `messages` and `size` more, as far as the log has room for them."""
+        if self.log.finished:
+            return
         limits = self.limits
         messages = min(messages, limits.log_messages - self.log.count)
         self.room = min(size, limits.log_size - self.log.size)
@@ -125,31 +123,40 @@ class SendLane:
 
         Returns the decision and the numbers dropped for it. DROP: append it and `discard` its number.
         """
-        dropped: list[tuple[int, DropReason]] = []
         if self.overflow is Overflow.KEEP_LATEST and key is not None:
             older = self.log.latest.get(key)
             if older is not None and older >= self.high_water:
+                # Only if the newer one gets its place: the latest of a key is never lost to a full log.
+                if not self._fits_without(1, self.log.body_size(older), size):
+                    return Admission.REFUSE, []
                 self.discard(older, DropReason.SUPERSEDED)
-                dropped.append((older, DropReason.SUPERSEDED))
+                return Admission.ACCEPT, [(older, DropReason.SUPERSEDED)]
         if self.fits(size):
-            return Admission.ACCEPT, dropped
-        match self.overflow:
-            case Overflow.BLOCK:
-                return Admission.WAIT, dropped
-            case Overflow.FAIL:
-                return Admission.FAIL, dropped
-            case Overflow.DROP_NEWEST:
-                return Admission.DROP, dropped
-            case Overflow.DROP_OLDEST:
-                while not self.fits(size):
-                    oldest = self.log.oldest_from(self.high_water)
-                    if oldest is None:
-                        return Admission.REFUSE, dropped
-                    self.discard(oldest, DropReason.OLDEST)
-                    dropped.append((oldest, DropReason.OLDEST))
-                return Admission.ACCEPT, dropped
-            case _:
-                return Admission.REFUSE, dropped
+            return Admission.ACCEPT, []
+        if self.overflow is Overflow.DROP_OLDEST:
+            return self._drop_oldest(size)
+        return _WHEN_FULL[self.overflow], []
+
+    def _fits_without(self, messages: int, freed: int, size: int) -> bool:
+        """Whether a message of `size` fits once `messages` of `freed` bytes in all are gone."""
+        log, limits = self.log, self.limits
+        count = log.count - messages
+        return count < limits.log_messages and (log.size - freed + size <= limits.log_size or count == 0)
+
+    def _drop_oldest(self, size: int) -> tuple[Admission, list[tuple[int, DropReason]]]:
+        """Drop as many of the oldest as make room, and none at all if all of them would not."""
+        victims: list[tuple[int, DropReason]] = []
+        freed = 0
+        for number in self.log.messages_from(self.high_water):
+            victims.append((number, DropReason.OLDEST))
+            freed += self.log.body_size(number)
+            if self._fits_without(len(victims), freed, size):
+                break
+        else:
+            return Admission.REFUSE, []
+        for number, reason in victims:
+            self.discard(number, reason)
+        return Admission.ACCEPT, victims
 
     def discard(self, number: int, reason: DropReason) -> None:
         """Drop a message that was never transmitted. It stays a numbered gap that the peer is told of."""
@@ -280,7 +287,7 @@ class SendLane:
         column += 4
         remaining = 0
         if sum(sizes) + column * len(sizes) > room:
-            count, remaining = _cut(sizes, column, room, cut_from)
+            count, remaining = cut(sizes, column, room, cut_from)
             if count == 0:
                 return 0
             del bodies[count:], sizes[count:]
@@ -291,9 +298,9 @@ class SendLane:
         last_whole = whole_first if len(bodies) == 1 else sizes[-1]
         self._advance(number, sizes, last_whole - remaining if remaining else None)
         if offset:
-            bodies[0] = _from(bodies[0], offset)
+            bodies[0] = rest_of(bodies[0], offset)
         if remaining:
-            bodies[-1] = _head(bodies[-1], sizes[-1] - remaining)
+            bodies[-1] = head_of(bodies[-1], sizes[-1] - remaining)
         return encode_batch(
             out,
             self.lane,
@@ -348,7 +355,7 @@ class SendLane:
         """
         end = number + len(sizes)
         replayed = max(0, min(self.high_water - number, len(sizes)))
-        self.replayed += replayed
+        self.replayed += max(0, replayed - (self.cursor.offset > 0))
         if replayed < len(sizes):
             fresh = sum(sizes[replayed:])
             self.charged_messages += len(sizes) - replayed
@@ -362,8 +369,9 @@ class SendLane:
 
     def unconfirmed(self, final: Position | None) -> list[tuple[int, Outcome]]:
         """What the session's end leaves open: every message not confirmed by an ack or by the peer's final
-        position, with what is known of it (R4). `final` None: the peer's position is not known."""
-        confirmed = max(self.acked.number, final.number if final is not None else 0)
+        position, with what is known of it (R4). `final` None: the peer's position is not known. A final position
+        above what was transmitted confirms no more than that."""
+        confirmed = max(self.acked.number, min(final.number, self.high_water) if final is not None else 0)
         lost = []
         for number in self.log.messages():
             if number < confirmed:
@@ -373,43 +381,10 @@ class SendLane:
         return lost
 
 
-def _cut(sizes: list[int], column: int, room: int, cut_from: int) -> tuple[int, int]:
-    """How many entries of `sizes` (plus `column` each) fit into `room`, and the bytes of the last that do not."""
-    used = 0
-    for index, size in enumerate(sizes):
-        needed = size + column
-        if used + needed <= room:
-            used += needed
-            continue
-        part = room - used - column
-        if part >= SMALLEST_CHUNK and (index == 0 or size >= cut_from):
-            return index + 1, size - part
-        return index, 0
-    return len(sizes), 0
-
-
-def _from(body: Body, offset: int) -> Body:
-    """The rest of a body from `offset` on, without a copy."""
-    if not isinstance(body, Parts):
-        return memoryview(body)[offset:]
-    rest = []
-    for buffer in body.buffers:
-        if offset >= len(buffer):
-            offset -= len(buffer)
-        else:
-            rest.append(memoryview(buffer)[offset:])
-            offset = 0
-    return Parts(tuple(rest))
-
-
-def _head(body: Body, size: int) -> Body:
-    """The first `size` bytes of a body, without a copy."""
-    if not isinstance(body, Parts):
-        return memoryview(body)[:size]
-    head = []
-    for buffer in body.buffers:
-        if size <= 0:
-            break
-        head.append(memoryview(buffer)[:size])
-        size -= len(buffer)
-    return Parts(tuple(head))
+_WHEN_FULL = {
+    Overflow.BLOCK: Admission.WAIT,
+    Overflow.REJECT: Admission.REFUSE,
+    Overflow.DROP_NEWEST: Admission.DROP,
+    Overflow.KEEP_LATEST: Admission.REFUSE,
+    Overflow.FAIL: Admission.FAIL,
+}

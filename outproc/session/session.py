@@ -14,23 +14,16 @@ Keeps R5, R6, R7, R8, R9 and R10 across lanes; R1 to R3 and R13 are in `pairing`
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Mapping
 from zlib import crc32
 
 from litz.errors import ProtocolError
 from litz.events import Outcome
-from litz.payload import REPLY_LANE, PayloadType
 from outproc.frames.decode import decode_frame
 from outproc.frames.encode import (
-    encode_ack,
     encode_closed,
-    encode_credit,
     encode_goodbye,
     encode_leave,
-    encode_ping,
-    encode_pong,
-    encode_session_credit,
     frame_header,
 )
 from outproc.frames.layout import ACK_NOW
@@ -49,63 +42,33 @@ from outproc.frames.records import (
     SessionCredit,
     Skip,
 )
-from outproc.session.control import Unsent
+from outproc.session.control import NOTHING, Unsent
+from outproc.session.cutting import FrameParts
+from outproc.session.exchange import JoinedWire, Received, Statement
+from outproc.session.fixed_lanes import BULK_LANES, FIXED_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
 from outproc.session.identity import Half, Pair
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.lossy_lane import LossyReceiveLane, LossySendLane
-from outproc.session.receive_lane import Delivery, Finished, ReceiveCredit, ReceiveLane, Skipped, Verdict
-from outproc.session.send_lane import FrameParts, SendCredit, SendLane
+from outproc.session.receive_lane import ReceiveCredit, ReceiveLane, Verdict
+from outproc.session.send_lane import SendCredit, SendLane
 from outproc.session.tombstones import Finals
 
-SIGNAL_LANE = int(PayloadType.RPC_SIGNAL)
-LOSSY_LANE = int(PayloadType.STREAM_LATENCY_FIRST)
-PRIORITY_LANES = (SIGNAL_LANE, REPLY_LANE)
-"""Sent before all others, and exempt from the session's credit."""
-BULK_LANES = (int(PayloadType.RPC_RELIABLE), int(PayloadType.STREAM_RELIABLE))
-FIXED_LANES = (*PRIORITY_LANES, *BULK_LANES)
+__all__ = [
+    "BULK_LANES",
+    "FIXED_LANES",
+    "LOSSY_LANE",
+    "PRIORITY_LANES",
+    "SIGNAL_LANE",
+    "Received",
+    "Session",
+    "Statement",
+]
+
 SIGNAL_IN_USE = 1.0
 """Seconds after a signal during which frames stay below `batch_size`."""
 MAX_PONGS = 4
-ACK_SIZE, CREDIT_SIZE, NUMBER_SIZE, FRAME_SIZE = 36, 24, 16, 8
-
-
-@dataclass(frozen=True, slots=True)
-class Statement:
-    """What each side says of itself when a wire joins: positions, grants, and the size of its logs."""
-
-    positions: tuple[Ack, ...] = ()
-    credits: tuple[Credit, ...] = ()
-    session_credit: int = 0
-    log_messages: int = 1
-    log_size: int = 1
-
-
-@dataclass(slots=True)
-class Received:
-    """What one frame brought. The driver handles `deliveries` and `notes` in order."""
-
-    deliveries: list[Delivery] = field(default_factory=list)
-    notes: list[Skipped | Finished] = field(default_factory=list)
-    acked: list[int] = field(default_factory=list)
-    """Lanes with news for those who wait for space or for a confirmation."""
-    pongs: list[int] = field(default_factory=list)
-    end: Goodbye | Closed | None = None
-    """The peer ended the session: call `end` with its positions, answer a Goodbye with `farewell`."""
-    leave: int | None = None
-    """The peer takes this wire out of the session, for this `LeaveReason`."""
-    fault: str = ""
-    """The wire lost or reordered something: close it (R6). Too many `faults` end the session."""
-    violation: ProtocolError | None = None
-    """The peer broke the rules: close the wire. All else in here is valid."""
-
-
-@dataclass(slots=True)
-class JoinedWire:
-    """A wire in the session, and what waits for it alone."""
-
-    max_frame: int
-    pings: list[int] = field(default_factory=list)
-    pongs: list[int] = field(default_factory=list)
+"""Pings, and answers to pings, that wait for a frame of one wire."""
+FRAME_SIZE = 8
 
 
 class Session:
@@ -175,10 +138,10 @@ class Session:
 
     def statement(self) -> Statement:
         """What to state in a JOIN or OK. Stating a grant grants it."""
-        credit = self.receive_credit
-        credit.granted = max(credit.granted, credit.consumed + credit.window)
         grants = tuple(Credit(lane.lane, *lane.grant()) for lane in self.receive_lanes.values())
-        return Statement(self.finals(), grants, credit.granted, self.limits.log_messages, self.limits.log_size)
+        return Statement(
+            self.finals(), grants, self.receive_credit.grant(), self.limits.log_messages, self.limits.log_size
+        )
 
     def finals(self) -> tuple[Ack, ...]:
         """The positions of all lanes received. Once sent or stored as final, take nothing more (R4)."""
@@ -247,6 +210,8 @@ class Session:
         if self.final:
             records = [record for record in records if not isinstance(record, Batch | Skip | Fin | Lossy)]
         ack_now = bool(flags & ACK_NOW)
+        if self.closing:
+            records = [record for record in records if isinstance(record, Goodbye | Closed)]
         try:
             for record in records:
                 if isinstance(record, Batch | Skip | Fin):
@@ -294,7 +259,8 @@ class Session:
             number, offset = record.first if isinstance(record, Skip) else record.number, 0
         verdict = lane.place(wire, record.epoch, number, offset)
         if verdict is Verdict.FAULT:
-            self.faults += 1
+            # What follows in this frame is too high as well: it is one fault of one wire.
+            self.faults += not received.fault
             received.fault = f"lane {lane.lane} jumped from {lane.expected} to {number}+{offset}"
             return
         if verdict is Verdict.OLD:
@@ -354,7 +320,7 @@ class Session:
         """Have the next frame on `wire` ask for a pong."""
         joined = self.wires.get(wire)
         if joined is not None:
-            joined.pings.append(token)
+            joined.pings = [*joined.pings, token][-MAX_PONGS:]
 
     def next_frame(self, wire: Hashable, now: float) -> FrameParts | None:
         """The next frame for `wire`, as buffers to write unjoined; None if there is nothing for it now.
@@ -367,47 +333,17 @@ class Session:
         out: FrameParts = [b""]
         target = self.limits.bulk_frame if now - self._signal_at > SIGNAL_IN_USE else self.limits.batch_size
         budget = min(joined.max_frame, target) - FRAME_SIZE
-        budget -= self._own_records(joined, out)
+        budget -= joined.take_records(out, budget // 2)
         speaks = self._heard is None or self._heard is wire
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
-        acks, grants, session = self._control_for(budget // 2) if speaks else ([], [], False)
-        budget -= len(acks) * ACK_SIZE + len(grants) * CREDIT_SIZE + session * NUMBER_SIZE
+        control = self.unsent.choose(budget // 2) if speaks else NOTHING
+        budget -= control.size
         ack_now, filled = self._fill(wire, out, budget, now)
         if not filled and not alone:
             return None
-        out[0] = frame_header(self.tag, ack_now) + self._control_records(acks, grants, session=session)
-        self.unsent.sent(acks, grants, session=session)
+        out[0] = frame_header(self.tag, ack_now) + control.encode(self.receive_lanes, self.receive_credit)
+        self.unsent.sent(control)
         return out
-
-    def _own_records(self, joined: JoinedWire, out: FrameParts) -> int:
-        records = [*map(encode_pong, joined.pongs), *map(encode_ping, joined.pings)]
-        if not records:
-            return 0
-        joined.pongs = []
-        joined.pings = []
-        out.extend(records)
-        return sum(map(len, records))
-
-    def _control_for(self, budget: int) -> tuple[list[int], list[int], bool]:
-        if not self.unsent:
-            return [], [], False
-        session = self.unsent.session_credit and budget >= NUMBER_SIZE
-        room = budget - session * NUMBER_SIZE
-        acks = list(self.unsent.acks)[: max(0, room // ACK_SIZE)]
-        room -= len(acks) * ACK_SIZE
-        return acks, list(self.unsent.credits)[: max(0, room // CREDIT_SIZE)], session
-
-    def _control_records(self, acks: Sequence[int], grants: Sequence[int], *, session: bool) -> bytes:
-        records = []
-        for lane in acks:
-            ack = self.receive_lanes[lane].ack()
-            records.append(encode_ack(lane, ack.received, ack.processed, ack.durable))
-        records += [encode_credit(lane, *self.receive_lanes[lane].grant()) for lane in grants]
-        if session:
-            credit = self.receive_credit
-            credit.granted = max(credit.granted, credit.consumed + credit.window)
-            records.append(encode_session_credit(credit.granted))
-        return b"".join(records)
 
     def _fill(self, wire: Hashable, out: FrameParts, budget: int, now: float) -> tuple[bool, bool]:
         ack_now = filled = False

@@ -1,0 +1,60 @@
+"""What a session and its driver hand each other: statements of a joining wire, and what a frame brought."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from litz.errors import ProtocolError
+from outproc.frames.encode import encode_ping, encode_pong
+from outproc.frames.layout import NUMBER_LAYOUT
+from outproc.frames.records import Ack, Closed, Credit, Goodbye
+from outproc.session.cutting import FrameParts
+from outproc.session.receive_lane import Delivery, Finished, Skipped
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What each side says of itself when a wire joins: positions, grants, and the size of its logs."""
+
+    positions: tuple[Ack, ...] = ()
+    credits: tuple[Credit, ...] = ()
+    session_credit: int = 0
+    log_messages: int = 1
+    log_size: int = 1
+
+
+@dataclass(slots=True)
+class Received:
+    """What one frame brought. The driver handles `deliveries` and `notes` in order."""
+
+    deliveries: list[Delivery] = field(default_factory=list)
+    notes: list[Skipped | Finished] = field(default_factory=list)
+    acked: list[int] = field(default_factory=list)
+    """Lanes with news for those who wait for space or for a confirmation."""
+    pongs: list[int] = field(default_factory=list)
+    end: Goodbye | Closed | None = None
+    """The peer ended the session: call `end` with its positions, answer a Goodbye with `farewell`."""
+    leave: int | None = None
+    """The peer takes this wire out of the session, for this `LeaveReason`."""
+    fault: str = ""
+    """The wire lost or reordered something: close it (R6). Too many `faults` end the session."""
+    violation: ProtocolError | None = None
+    """The peer broke the rules: close the wire. All else in here is valid."""
+
+
+@dataclass(slots=True)
+class JoinedWire:
+    """A wire in the session, and what waits for it alone."""
+
+    max_frame: int
+    pings: list[int] = field(default_factory=list)
+    pongs: list[int] = field(default_factory=list)
+
+    def take_records(self, out: FrameParts, room: int) -> int:
+        """Move as many pongs and pings as fit into `room` bytes to `out`. Returns their size in bytes."""
+        pongs = self.pongs[: room // NUMBER_LAYOUT.size]
+        pings = self.pings[: room // NUMBER_LAYOUT.size - len(pongs)]
+        del self.pongs[: len(pongs)], self.pings[: len(pings)]
+        out += map(encode_pong, pongs)
+        out += map(encode_ping, pings)
+        return (len(pongs) + len(pings)) * NUMBER_LAYOUT.size
