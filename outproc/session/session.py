@@ -210,8 +210,6 @@ class Session:
         if self.final:
             records = [record for record in records if not isinstance(record, Batch | Skip | Fin | Lossy)]
         ack_now = bool(flags & ACK_NOW)
-        if self.closing:
-            records = [record for record in records if isinstance(record, Goodbye | Closed)]
         try:
             for record in records:
                 if isinstance(record, Batch | Skip | Fin):
