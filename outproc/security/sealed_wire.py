@@ -50,6 +50,8 @@ class SealedWire(Wire):
     # -- the wire -----------------------------------------------------------------------------------
 
     def start(self, sink: WireSink) -> None:
+        if self._sink is not None:
+            raise RuntimeError("a wire is started exactly once")
         self._sink = sink
         self._inner.start(self)
 
