@@ -42,7 +42,9 @@ WALL_START: Final = 1_700_000_000.0
 CREEP: Final = 0.001
 """With `shuffle`, the most seconds that pass in one turn of the loop with callbacks ready."""
 
-_COLLECT_EVERY = 200_000
+COLLECT_EVERY: Final = 200_000
+"""Callbacks after which garbage is collected: at fixed steps, never by chance."""
+
 _COMPACT_ABOVE = 100
 
 
@@ -143,7 +145,7 @@ class SimLoop(asyncio.BaseEventLoop):
         self._timer_count = 0
         self._dead_timers = 0
         self._numbers = 0
-        self._next_collect = _COLLECT_EVERY
+        self._next_collect = min(COLLECT_EVERY, max_steps)
         self._random_bits = random.Random(f"loop {seed}").getrandbits if shuffle else None
         self._trace = 0
         self.set_task_factory(_task_factory)  # type: ignore[arg-type]  # the stub wants a protocol of 3.13
@@ -289,9 +291,9 @@ class SimLoop(asyncio.BaseEventLoop):
         self._now = max(self._now, when)
 
     def _housekeeping(self) -> None:
-        self._next_collect = self.steps + _COLLECT_EVERY
+        self._next_collect = min(self.steps + COLLECT_EVERY, self._max_steps)
         gc.collect()
-        if self.steps > self._max_steps:
+        if self.steps >= self._max_steps:
             raise SimLimitError(
                 f"the limit of {self._max_steps} steps was reached at {self._now - START:.6f} s; waiting:\n"
                 + self.describe_tasks()

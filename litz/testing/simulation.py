@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from litz.testing.sim_loop import START, SimLeakError, SimLoop
+from litz.testing.sim_loop import COLLECT_EVERY, START, SimLeakError, SimLoop
 
 T = TypeVar("T")
 
@@ -53,8 +53,8 @@ def run_simulation(
         try:
             value = loop.run_until_complete(main(loop))
             loop.settle()
-            # With collection switched off, all that the run made is in the youngest generation.
-            gc.collect(0)
+            # With collection switched off, all that a short run made is in the youngest generation.
+            gc.collect(0 if loop.steps < COLLECT_EVERY else 2)
             loop.settle()
             _check_nothing_left(loop, unseen, allow_timers=allow_timers)
         finally:
