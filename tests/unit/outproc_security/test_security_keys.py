@@ -175,9 +175,9 @@ def test_a_disk_that_fails_leaves_nothing_half_written(tmp_path: Path, monkeypat
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(KeyFileError, match="cannot write the key file .*: No space left"):
+    with pytest.raises(KeyFileError, match=r"cannot write the key file .*: No space left"):
         new_key(tmp_path / "key.pem")
-    with pytest.raises(KeyFileError, match="cannot write the trust file .*: No space left"):
+    with pytest.raises(KeyFileError, match=r"cannot write the trust file .*: No space left"):
         add_trust(trust, "mallory", MALLORY_TEXT)
     assert sorted(tmp_path.iterdir()) == [trust]
     assert trust.read_text() == f"alice {ALICE_TEXT}\n"
