@@ -107,18 +107,18 @@ class WebSocketWireBuilder(WireBuilder):
         for name, value in self._headers.items():
             request.headers[name] = value
         opening = Opening(str(address), protocol, request, self._wire)
-        transport = await self._connect(address, opening)
         try:
+            await self._connect(address, opening)
             return await opening.wire
         except BaseException:
-            transport.abort()
+            opening.give_up()
             raise
 
-    async def _connect(self, address: Address, opening: Opening) -> asyncio.Transport:
+    async def _connect(self, address: Address, opening: Opening) -> None:
         loop = asyncio.get_running_loop()
         if address.scheme == "unix":
-            transport, _ = await loop.create_unix_connection(lambda: opening, address.file)
-            return transport
+            await loop.create_unix_connection(lambda: opening, address.file)
+            return
         tls: dict[str, Any] = {}
         if address.tls:
             tls = {
@@ -128,13 +128,12 @@ class WebSocketWireBuilder(WireBuilder):
                 "ssl_shutdown_timeout": CLOSE_TIMEOUT,
             }
         if _is_literal(address.host):
-            transport, _ = await loop.create_connection(lambda: opening, address.host, address.port, **tls)
+            await loop.create_connection(lambda: opening, address.host, address.port, **tls)
         else:
             found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
             # uvloop's own create_connection tries addresses one after the other, so the race is run here.
             sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=EYEBALLS_DELAY)
-            transport, _ = await loop.create_connection(lambda: opening, sock=sock, **tls)
-        return transport
+            await loop.create_connection(lambda: opening, sock=sock, **tls)
 
     def _context(self) -> ssl.SSLContext:
         if self._ssl is None:

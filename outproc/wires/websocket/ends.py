@@ -25,10 +25,14 @@ def is_private(transport: asyncio.BaseTransport) -> bool:
     sock: socket.socket | None = transport.get_extra_info("socket")
     if sock is not None and sock.family == socket.AF_UNIX:
         return True
-    names = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
-    return all(
-        isinstance(name, tuple) and ipaddress.ip_address(name[0].partition("%")[0]).is_loopback for name in names
-    )
+    return all(_is_loopback(transport.get_extra_info(name)) for name in ("sockname", "peername"))
+
+
+def _is_loopback(name: _SocketName) -> bool:
+    try:
+        return isinstance(name, tuple) and ipaddress.ip_address(name[0].partition("%")[0]).is_loopback
+    except ValueError:
+        return False
 
 
 def _text(name: _SocketName) -> str:

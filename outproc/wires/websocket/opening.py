@@ -22,7 +22,7 @@ MakeWire = Callable[[asyncio.Transport, ClientProtocol, bytes], WebSocketWire]
 class Opening(asyncio.Protocol):
     """Sends the request, reads the answer, and makes itself replaced by the wire.
 
-    `wire` is a future of the live wire. Whoever awaits it aborts the transport when that await fails.
+    `wire` is a future of the live wire. Whoever awaits it calls `give_up` when that await fails.
     """
 
     def __init__(self, where: str, protocol: ClientProtocol, request: Request, make: MakeWire) -> None:
@@ -34,6 +34,13 @@ class Opening(asyncio.Protocol):
         self._head = bytearray()
         self._seen = 0
         self._transport: asyncio.Transport | None = None
+
+    def give_up(self) -> None:
+        """Nobody waits for the wire any more: close what there is. Idempotent."""
+        if not self.wire.cancel() and not self.wire.cancelled():
+            self.wire.exception()  # seen, so that it is not reported as forgotten
+        if self._transport is not None:
+            self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from aiohttp import web
@@ -18,6 +17,7 @@ from aiohttp import web
 from litz.wire import Endpoint
 from outproc.wires.websocket.address import Address
 from outproc.wires.websocket.driver import CLOSE_TIMEOUT
+from outproc.wires.websocket.tcp_socket import bind_tcp
 from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
 
 BACKLOG: Final = 1024
@@ -92,18 +92,18 @@ class HttpPort:
                 "ssl_shutdown_timeout": CLOSE_TIMEOUT,
             }
         if address.scheme == "unix":
-            sock = bind_unix(address.file)
+            sockets = [bind_unix(address.file)]
             self._files.append((address.file, identity(address.file)))
-            self._servers.append(await loop.create_unix_server(self._first, sock=sock, backlog=BACKLOG, **tls))
-            self._endpoints.append(Endpoint("websocket", str(address)))
-            return
-        host = address.host
-        if address.port == 0:  # several addresses of a name would each get another port
-            host = str((await loop.getaddrinfo(host, 0, type=socket.SOCK_STREAM))[0][4][0])
-        server = await loop.create_server(self._first, host, address.port, backlog=BACKLOG, **tls)
-        self._servers.append(server)
-        port = server.sockets[0].getsockname()[1]
-        self._endpoints.append(Endpoint("websocket", str(Address(address.scheme, address.host, port, address.path))))
+        else:
+            sockets = await bind_tcp(address.host, address.port)
+            address = replace(address, port=sockets[0].getsockname()[1])
+        for sock in sockets:
+            serve = loop.create_unix_server if address.scheme == "unix" else loop.create_server
+            # asyncio tries to accept `backlog` times in one turn, and each try without a free descriptor is reported
+            # and arms a timer of its own; so it is told 1, and the kernel the real number.
+            self._servers.append(await serve(self._first, sock=sock, backlog=1, **tls))
+            sock.listen(BACKLOG)
+        self._endpoints.append(Endpoint("websocket", str(address)))
 
     async def aclose(self) -> None:
         """Stop listening, free the addresses, end HTTP connections. Wires live on. Idempotent, takes about a
