@@ -69,7 +69,8 @@ class Liveness:
         self._waiting = False
 
     def probe(self) -> None:
-        """Doubt the wire now (the machine woke, a sibling died): the next verdict is PING, unless one is out."""
+        """Doubt the wire now (the machine woke, a sibling died): the next verdict is PING, unless one is out. The
+        caller asks for that verdict now."""
         self._probe = not self._waiting
 
     def ping_due(self, now: float) -> bool:
@@ -124,6 +125,8 @@ class LagMeter:
     __slots__ = ("_expected", "_late", "_window")
 
     def __init__(self, window: float = 1.0) -> None:
+        if not window > 0:
+            raise ValueError(f"the window must be above 0 seconds, not {window}")
         self._window = window
         self._expected: float | None = None
         self._late: deque[tuple[float, float]] = deque()  # (until when remembered, lateness), falling

@@ -114,6 +114,9 @@ class Pool(Generic[W]):
         self._stable_after = stable_after
         self._want = want
         self._slots: dict[Endpoint, Slot[W]] = {}
+        self.held: frozenset[str] = frozenset()
+        """Kinds of wire that the peer provides: their endpoints are not dialled meanwhile. Set by the caller, who then
+        asks `begin` and `next_due` anew."""
         self._gate = 0.0  # before this moment no idle endpoint joins the race
 
     # What there is.
@@ -247,19 +250,17 @@ class Pool(Generic[W]):
             self._well(slot)
 
     def lost(self, wire: W, now: float, error: BaseException | None = None) -> None:
-        """`wire` died. Redialled at once if it had proved well, or was up for `stable_after`; otherwise its endpoint
-        goes on in its backoff. A wire that is not (or no longer) of this pool is ignored."""
+        """`wire` died. Redialled at once if it had proved well, or was up for `stable_after`, unless `error` asks
+        for more time; otherwise its endpoint goes on in its backoff. A wire that is not (or no longer) of this pool is ignored."""
         slot = self._with(wire)
         if slot is None or not isinstance(slot.state, Ready):
             return
         cause = error if error is not None else WireClosedError(f"the wire to {slot.endpoint} closed")
         up_until = slot.state.since + self._stable_after
-        if slot.state.proved or now >= up_until:
+        well = slot.state.proved or now >= up_until
+        if well:
             self._well(slot)
-            slot.state = Cooling(now, 0, cause)
-            self._forget_unlisted(slot)
-        else:
-            self._cool(slot, cause, now)
+        self._cool(slot, cause, now, was_well=well)
 
     def yielded(self, wire: W) -> None:
         """`wire` was closed as DUPLICATE of a better one: no failure, and not redialled until the caller reports
@@ -293,6 +294,8 @@ class Pool(Generic[W]):
     def _due(self, slot: Slot[W]) -> float | None:
         """When the slot may be dialled. The stagger holds back first dials only: later ones have times of
         their own, and what broke must be redialled at once (P6)."""
+        if slot.endpoint.kind in self.held:
+            return None
         match slot.state:
             case Idle():
                 return self._gate
@@ -315,12 +318,16 @@ class Pool(Generic[W]):
         slot.retry.proved()
         slot.last_error = None
 
-    def _cool(self, slot: Slot[W], error: BaseException, now: float) -> None:
+    def _cool(self, slot: Slot[W], error: BaseException, now: float, *, was_well: bool = False) -> None:
+        """The error may ask for more time (displaced, busy), also after a wire that was well."""
         decision = classify(error)
-        slot.last_error = error
         if decision.verdict is Verdict.STOP:
+            slot.last_error = error
             slot.state = Dead(error)
+        elif was_well:
+            slot.state = Cooling(now + decision.min_delay, 0, error)
         else:
+            slot.last_error = error
             delay = decision.min_delay + slot.retry.failed(self._rng)
             slot.state = Cooling(now + delay, slot.retry.attempt, error)
         self._forget_unlisted(slot)

@@ -98,9 +98,10 @@ def _decide(error: BaseException, depth: int) -> Decision | None:
     if inner:
         decisions = [_decide(each, depth - 1) or RETRY for each in inner]
         return min(decisions, key=lambda decision: (decision.verdict, decision.min_delay))
-    if error.__cause__ is not None:
-        return _decide(error.__cause__, depth - 1)
-    return None if isinstance(error, Exception) else STOP
+    if not isinstance(error, Exception):
+        return STOP
+    # Only errors explain an error: the TimeoutError of `asyncio.timeout` has a cancellation as its cause.
+    return _decide(error.__cause__, depth - 1) if isinstance(error.__cause__, Exception) else None
 
 
 def _held_by(error: BaseException) -> list[BaseException]:
