@@ -1,0 +1,352 @@
+"""The state of one in-process manager: its dests, and what hub and peers call. One loop's thread each."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any, Final
+
+from inproc.hub import Hub, Link, post
+from inproc.lane import OutLane
+from inproc.options import InprocOptions
+from inproc.transport import InprocTransport
+from litz.dest import validate_dest
+from litz.errors import (
+    BackpressureError,
+    ConnectError,
+    ManagerStateError,
+    OutcomeUnknownError,
+    PeerClosedError,
+    PeerRestartedError,
+    RemoteError,
+    SessionEndedError,
+    UnknownDestError,
+)
+from litz.event_log import EventLog
+from litz.events import (
+    ConnectFailed,
+    Connecting,
+    EndReason,
+    Event,
+    LostReceipt,
+    SessionEnded,
+    SessionStarted,
+    WireDown,
+    WireUp,
+)
+from litz.inbox import Inbox
+from litz.requests import RequestTable
+from litz.snapshot import DestState
+
+SESSIONS_KEPT: Final = 65_536
+"""Dests whose sessions are counted; the longest unused is forgotten."""
+
+
+class Node:
+    """One entered manager."""
+
+    def __init__(self, local_id: str, hub: Hub, options: InprocOptions) -> None:
+        self.local_id = local_id
+        self.hub = hub
+        self.options = options
+        self.loop = asyncio.get_running_loop()
+        self.inbox = Inbox()
+        self.events = EventLog(self._state_events)
+        self.requests: RequestTable[asyncio.Future[Any]] = RequestTable(
+            secrets.randbits(63), limit=options.pending_requests
+        )
+        self.transports: dict[str, InprocTransport] = {}
+        self.closed = False
+        self.dials: dict[asyncio.Task[None], None] = {}
+        self._sessions: OrderedDict[str, int] = OrderedDict()
+        self._watchers: dict[int, asyncio.Future[None]] = {}
+        self._watcher_ids = itertools.count()
+        self.incarnation = hub.join(self)
+
+    # -- dests --------------------------------------------------------------------------------------------
+
+    def connected(self, dest: str) -> InprocTransport | None:
+        """The transport of `dest` if its session lives, made now if the dest is on the hub."""
+        transport = self.transports.get(dest)
+        if transport is not None:
+            link = transport.link
+            if link is not None:
+                if not link.ended:
+                    return transport
+                self.detach(link)
+        return self._try_connect(dest)
+
+    def queueing(self, dest: str) -> InprocTransport:
+        """The transport of `dest`; if it is not on the hub, one that keeps messages until it is."""
+        transport = self.connected(dest)
+        if transport is None:
+            transport = self.transports.get(dest) or self._new_transport(dest)
+            link, new = self.hub.connect(self, dest, wait=True)
+            if link is not None:
+                self._attached(link, dest, new=new)
+        return transport
+
+    def _try_connect(self, dest: str) -> InprocTransport | None:
+        if dest not in self.transports:
+            validate_dest(dest)
+        link, new = self.hub.connect(self, dest, wait=False)
+        if link is None:
+            return None
+        self._attached(link, dest, new=new)
+        return None if link.ended else self.transports.get(dest)
+
+    def _new_transport(self, dest: str) -> InprocTransport:
+        if len(self.transports) >= self.options.max_dests:
+            raise BackpressureError(
+                f"{len(self.transports)} dests are in use and max_dests allows no more; close some of them"
+            )
+        session = self._sessions.pop(dest, 0) + 1
+        self._sessions[dest] = session
+        if len(self._sessions) > SESSIONS_KEPT:
+            self._sessions.popitem(last=False)
+        transport = self.transports[dest] = InprocTransport(self, dest, session)
+        self.events.emit(Connecting(dest))
+        return transport
+
+    def _attached(self, link: Link, dest: str, *, new: bool) -> None:
+        """This side found or made the link."""
+        other = link.other(self)
+        self.attach(link)
+        if new and other is not self and not link.same_loop and not post(other.loop, other.attach, link):
+            self.peer_is_dead(other)
+
+    def attach(self, link: Link) -> bool:
+        """`link` is this node's session with the other side now. Idempotent. False: refused."""
+        if link.ended or self.closed:
+            return False
+        other = link.other(self)
+        dest = other.local_id
+        transport = self.transports.get(dest)
+        if transport is None and len(self.transports) >= self.options.max_dests:
+            self._end_link(link, f"{self.local_id} has no room for more dests (max_dests)")
+            return False
+        if transport is not None and transport.link is not None:
+            if transport.link is link:
+                return True
+            self.detach(transport.link)
+            transport = None
+        transport = transport or self._new_transport(dest)
+        transport.connected(link)
+        if link.same_loop:
+            if not other.attach(link):
+                return False
+            transport.join(other.transports[self.local_id])
+        else:
+            transport.start_crossing()
+        self.hub.stop_waiting(self, dest)
+        self.events.emit(SessionStarted(dest, transport.session, True))
+        self.events.emit(WireUp(dest, "inproc", "inproc", True))
+        self._changed()
+        return True
+
+    def peer_appeared(self, dest: str) -> None:
+        """Somebody with the id `dest` entered the hub."""
+        if not self.closed and dest in self.transports:
+            self.queueing(dest)
+
+    def detach(self, link: Link, closed: Exception | None = None) -> tuple[LostReceipt, ...]:
+        """`link` has ended. Late news of an older link is dropped."""
+        dest = link.other(self).local_id
+        transport = self.transports.get(dest)
+        if transport is None or transport.link is not link:
+            return ()
+        reason, detail = link.reason_for(self)
+        return self._end(transport, reason, detail, closed)
+
+    def _end(
+        self, transport: InprocTransport, reason: EndReason, detail: str, closed: Exception | None
+    ) -> tuple[LostReceipt, ...]:
+        dest = transport.dest
+        del self.transports[dest]
+        had_session = transport.link is not None
+        lost = tuple(receipt for lane in transport.out.values() for receipt in lane.lost())
+        refused = {
+            message.detail.request_id
+            for lane in transport.out.values()
+            for message, _ in lane.backlog
+            if message.detail is not None and message.detail.request_id is not None
+        }
+
+        def failure(unconfirmed: tuple[LostReceipt, ...]) -> SessionEndedError:
+            kind = PeerRestartedError if reason is EndReason.PEER_RESTARTED else PeerClosedError
+            text = f"the session with {dest} ended: {reason.value}" + (f" ({detail})" if detail else "")
+            return kind(text, dest=dest, lost=lost or unconfirmed)
+
+        transport.finished()
+        for lane in transport.out.values():
+            lane.finish(failure, closed)
+        for request_id, future in self.requests.sweep(dest):
+            if future.done():
+                continue
+            if request_id in refused:
+                future.set_exception(ConnectError("the request never reached it; send it again", dest=dest))
+            else:
+                future.set_exception(OutcomeUnknownError(f"{dest} is gone ({reason.value}); the request may have run"))
+        if had_session:
+            self.events.emit(WireDown(dest, "inproc", "inproc", reason.value, 0))
+        self.events.emit(SessionEnded(dest, transport.session, reason, detail, lost))
+        self._changed()
+        return lost
+
+    def close_dest(self, dest: str, detail: str, closed: Exception) -> tuple[LostReceipt, ...]:
+        """End what there is with `dest`, tell the peer, and forget it."""
+        transport = self.transports.get(dest)
+        if transport is None:
+            return ()
+        if transport.dial is not None:
+            transport.dial.cancel()
+        link = transport.link
+        if link is None:
+            self.hub.stop_waiting(self, dest)
+            return self._end(transport, EndReason.CLOSED_HERE, detail, closed)
+        return self._end_link(link, detail, closed)
+
+    def _end_link(self, link: Link, detail: str, closed: Exception | None = None) -> tuple[LostReceipt, ...]:
+        other = link.other(self)
+        ours = self.hub.end(link, self, None, detail)
+        lost = self.detach(link, closed)
+        if ours and other is not self:
+            if link.same_loop:
+                other.detach(link)
+            else:
+                post(other.loop, other.detach, link)
+        return lost
+
+    def peer_is_dead(self, peer: Node) -> None:
+        """Its loop was closed without a goodbye."""
+        self.hub.evict(peer, EndReason.UNKNOWN_TO_PEER, "its event loop was closed without aclose")
+
+    def shut(self) -> None:
+        """Leave the hub and end everything. Nothing is awaited."""
+        if self.closed:
+            return
+        self.closed = True
+        self.inbox.close()
+        error = ManagerStateError(f"the manager of {self.local_id} was closed")
+        for dest in list(self.transports):
+            self.close_dest(dest, "", error)
+        self.hub.leave(self)
+        self.events.close()
+        self._changed()
+
+    # -- what peers call: always in this node's thread -------------------------------------------------------
+
+    def drain(self, link: Link, sender: InprocTransport) -> None:
+        """`sender`, the other side of `link`, has a backlog for us."""
+        receiver = self.transports.get(sender.node.local_id)
+        if receiver is not None and receiver.link is link:
+            sender.drain(receiver, link)
+
+    def listen(self, link: Link, lane: OutLane, seen: tuple[int, int, int], closely: bool) -> None:
+        """The sender of `lane` wants news beyond what it has seen."""
+        sender = lane.transport
+        receiver = self.transports.get(sender.node.local_id)
+        if receiver is None or receiver.link is not link:
+            return
+        queue = receiver.in_queue(lane.payload_type)
+        if (lane.received, queue.processed, queue.processed_bytes) != seen:
+            sender.tell(lane, queue)
+        elif closely:
+            queue.watch(lambda: sender.tell(lane, queue))
+
+    def answered(self, dest: str, request_id: int, data: Any, error: BaseException | None) -> None:
+        """A reply came."""
+        future = self.requests.answered(dest, request_id)
+        if future is None or future.done():
+            return
+        if error is None:
+            future.set_result(data)
+        else:
+            future.set_exception(RemoteError(type(error).__name__, str(error), dest=dest))
+
+    def give_up(self, dest: str, request_id: int) -> None:
+        """Nobody waits for the reply any more: the peer should stop."""
+        if not self.requests.forget(request_id):
+            return
+        transport = self.transports.get(dest)
+        if transport is not None and transport.link is not None:
+            peer = transport.link.other(self)
+            if transport.link.same_loop:
+                peer.inbox.cancel_request(self.local_id, request_id)
+            else:
+                post(peer.loop, peer.inbox.cancel_request, self.local_id, request_id)
+
+    # -- waiting ------------------------------------------------------------------------------------------
+
+    async def connect(self, dest: str) -> InprocTransport:
+        """The session with `dest`; waits at most `connect_timeout` for it to come to the hub."""
+        transport = self.connected(dest)
+        if transport is not None:
+            return transport
+        if self.options.connect_timeout <= 0:
+            error = self._unknown(dest)
+            self.events.emit(ConnectFailed(dest, error, None))
+            raise error
+        transport = self.queueing(dest)
+        if transport.dial is None or transport.dial.done():
+            transport.dial = self.loop.create_task(self._dial(transport), name=f"litz connect {dest}")
+            transport.dial.add_done_callback(self._dial_ended)
+            self.dials[transport.dial] = None
+        dial = transport.dial
+        await asyncio.wait([dial])
+        if self.closed:
+            raise ManagerStateError(f"the manager of {self.local_id} was closed")
+        if not dial.cancelled() and (failure := dial.exception()) is not None:
+            raise failure
+        if transport.state is not DestState.CONNECTED:
+            raise ConnectError(f"connecting to {dest} was stopped: it was closed here", dest=dest)
+        return transport
+
+    async def _dial(self, transport: InprocTransport) -> None:
+        try:
+            async with asyncio.timeout(self.options.connect_timeout):
+                await transport.appeared.wait()
+        except TimeoutError:
+            error = self._unknown(transport.dest)
+            self.events.emit(ConnectFailed(transport.dest, error, None))
+            if not any(lane.next for lane in transport.out.values()):
+                self.close_dest(transport.dest, "nobody came", error)
+            raise error from None
+
+    def _unknown(self, dest: str) -> UnknownDestError:
+        waited = f" within {self.options.connect_timeout} s" if self.options.connect_timeout else ""
+        return UnknownDestError(
+            f"nobody with the id {dest!r} is on this hub{waited} ({self.hub.node_count} others are known to it, "
+            f"this one included); enter that manager first, raise connect_timeout, or use when_down='queue'",
+            dest=dest,
+        )
+
+    def _dial_ended(self, task: asyncio.Task[None]) -> None:
+        self.dials.pop(task, None)
+        if not task.cancelled():
+            task.exception()  # nobody may be waiting for it any more
+
+    async def changed(self) -> None:
+        """Returns when the state of some dest has changed."""
+        watcher = next(self._watcher_ids)
+        future = self._watchers[watcher] = self.loop.create_future()
+        try:
+            await future
+        finally:
+            self._watchers.pop(watcher, None)
+
+    def _changed(self) -> None:
+        for future in self._watchers.values():
+            if not future.done():
+                future.set_result(None)
+
+    def _state_events(self) -> Iterator[Event]:
+        for dest, transport in self.transports.items():
+            if transport.link is None:
+                yield Connecting(dest)
+            else:
+                yield SessionStarted(dest, transport.session, True)
+                yield WireUp(dest, "inproc", "inproc", True)
