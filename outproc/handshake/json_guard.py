@@ -48,8 +48,7 @@ def guarded_object(body: bytes) -> dict[str, Any]:
         )
     except (ValueError, RecursionError) as error:
         raise ProtocolError("a handshake frame is not the JSON it should be") from error
-    if not isinstance(value, dict):  # unreachable after the first byte was checked; kept for mypy
-        raise ProtocolError("a handshake frame is a JSON object")
+    assert isinstance(value, dict)  # the first byte was checked
     return value
 
 

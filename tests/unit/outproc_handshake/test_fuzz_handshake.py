@@ -151,7 +151,20 @@ frames = st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda b:
 @settings(max_examples=150, deadline=2000)
 @given(sequence=st.lists(frames, min_size=1, max_size=3))
 def test_any_bytes_in_any_state(state: Callable[[], Wiring], sequence: list[bytes]) -> None:
-    wiring = state()
+    feed(state(), sequence)
+
+
+@pytest.mark.soak
+@pytest.mark.limit(3600)
+@pytest.mark.parametrize("state", STATES)
+@settings(max_examples=50_000, deadline=None)
+@given(sequence=st.lists(frames, min_size=1, max_size=3))
+def test_very_many_bytes_in_any_state(state: Callable[[], Wiring], sequence: list[bytes]) -> None:
+    feed(state(), sequence)
+
+
+def feed(wiring: Wiring, sequence: list[bytes]) -> None:
+    """Both machines get every frame."""
     for frame in sequence:
         for machine in (wiring.dialler, wiring.acceptor):
             try:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import time
+from typing import Any
 
 import pytest
 
 from litz.errors import ProtocolError
-from outproc.handshake import MAX_HANDSHAKE_FRAME, Acceptor, Link
-from outproc.handshake.codec import parse, split
+from outproc.handshake import MAX_HANDSHAKE_FRAME, Acceptor, Join, Link
+from outproc.handshake.codec import parse, split, with_proof
 from outproc.handshake.json_guard import MAX_DEPTH, guarded_object
+from outproc.handshake.models import Auth
+from outproc.session.identity import Half, Incarnation
 from tests.unit.outproc_handshake.handshake_kit import ALICE, TERMS, Wiring, known_bytes, node
 
 HELLO = Wiring().dialler.hello()
@@ -225,3 +228,24 @@ def test_an_error_does_not_repeat_what_was_sent() -> None:
         parse(split(hello(auth={"method": "none", "credential": "s3cret!"})))
     assert "s3cret" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+def test_values_that_cannot_be_sent_are_refused_where_they_are_made() -> None:
+    life = Incarnation(1, 2)
+    wrong: list[dict[str, Any]] = [
+        {"mine": "a half"},
+        {"mine": Half(life, 1 << 64)},
+        {"mine": Half(Incarnation(-1, 2), 1)},
+        {"mine": Half("life", 1)},  # type: ignore[arg-type]  # the point
+        {"join": 0},
+        {"terms": None},
+    ]
+    good: dict[str, Any] = {"join": 1, "mine": Half(life, 1), "yours": None, "terms": TERMS}
+    assert Join(**good).mine == Half(life, 1)
+    for changes in wrong:
+        with pytest.raises(ValueError, match="validation error"):
+            Join(**{**good, **changes})
+    with pytest.raises(ValueError, match="validation error"):
+        Auth(method="none", credential="text")  # type: ignore[arg-type]  # the point
+    with pytest.raises(ValueError, match="the limit is 16384"):
+        with_proof(b"{}", b"x" * MAX_HANDSHAKE_FRAME)

@@ -273,5 +273,10 @@ def test_a_frame_that_does_not_open_costs_the_wire() -> None:
                 assert loss.reason is LossReason.PROTOCOL
                 assert "replayed" in loss.detail
                 assert isinstance(loss.error, ProtocolError)
+                # Nor would a frame be taken that the inner wire still had: it opens, but one before it did not.
+                again = Sealer(THERE.send)
+                again.seal([b"one"])
+                peer.frame_received(again.seal([b"two"]))
+                assert acceptor.sink.frames == [b"one"]
 
     run_simulation(main, seed=1)
