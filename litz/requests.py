@@ -46,15 +46,25 @@ class RequestTable(Generic[Waiter]):
         Every id returned must later be given to `answered`, `forget` or `sweep`. Raises
         `BackpressureError` when the table is full.
         """
+        request_id = self.new_id()
+        self.enter(request_id, dest, waiter)
+        return request_id
+
+    def new_id(self) -> int:
+        """An id for `enter`, for callers that must know it before the request is accepted. Raises
+        `BackpressureError` when the table is full."""
         if len(self._by_id) >= self._limit:
             raise BackpressureError(
                 f"{self._limit} requests wait for their reply already; await some of them, or give them a timeout"
             )
         request_id = self._next
         self._next = (request_id + 1) & ID_MASK
+        return request_id
+
+    def enter(self, request_id: int, dest: str, waiter: Waiter) -> None:
+        """From now on the request to `dest` waits."""
         self._by_id[request_id] = (dest, waiter)
         self._by_dest.setdefault(dest, {})[request_id] = None
-        return request_id
 
     def answered(self, dest: str, request_id: int) -> Waiter | None:
         """A reply or an error came from `dest`: returns who waits for it, which is then out of the table.

@@ -1,0 +1,9 @@
+"""Transport across processes and machines: sessions that outlive their wires."""
+
+from outproc.addressing import Directory
+from outproc.manager import OutprocTransportManager
+from outproc.options import TransportOptions
+from outproc.peer import OutprocPeer
+from outproc.session.limits import Overflow
+
+__all__ = ["Directory", "OutprocPeer", "OutprocTransportManager", "Overflow", "TransportOptions"]

@@ -43,16 +43,16 @@ class Liveness:
         "_heard",
         "_pinged",
         "_probe",
-        "_silent_after",
         "_token",
         "_waiting",
         "round_trip",
+        "silent_after",
     )
 
     def __init__(self, now: float, silent_after: float = 5.0, dead_after: float = 5.0) -> None:
         if not (silent_after > 0 and dead_after > 0):
             raise ValueError("a wire must be given more than 0 seconds")
-        self._silent_after = silent_after
+        self.silent_after = silent_after
         self._dead_after = dead_after
         self._heard = now
         self._pinged = 0.0  # when the latest ping went out
@@ -77,7 +77,7 @@ class Liveness:
         """Whether a ping should go out now. The caller sends one and calls `ping_sent`."""
         if self._waiting:
             return False
-        return self._probe or now >= self._heard + self._silent_after
+        return self._probe or now >= self._heard + self.silent_after
 
     def ping_sent(self, now: float, token: int) -> None:
         """A ping with `token` went out. The caller looks again at `next_check`."""
@@ -113,7 +113,7 @@ class Liveness:
         """When the caller must ask for a verdict again. It may have moved to a later time by then."""
         if self._waiting:
             return max(self._pinged + self._dead_after, self._excused_until)
-        return self._heard if self._probe else self._heard + self._silent_after
+        return self._heard if self._probe else self._heard + self.silent_after
 
 
 class LagMeter:

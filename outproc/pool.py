@@ -251,7 +251,8 @@ class Pool(Generic[W]):
 
     def lost(self, wire: W, now: float, error: BaseException | None = None) -> None:
         """`wire` died. Redialled at once if it had proved well, or was up for `stable_after`, unless `error` asks
-        for more time; otherwise its endpoint goes on in its backoff. A wire that is not (or no longer) of this pool is ignored."""
+        for more time; otherwise its endpoint goes on in its backoff. A wire that is not (or no longer) of this
+        pool is ignored."""
         slot = self._with(wire)
         if slot is None or not isinstance(slot.state, Ready):
             return

@@ -12,6 +12,8 @@ from struct import Struct, unpack_from
 from typing import Final
 
 from litz.errors import ProtocolError
+from litz.events import DropReason
+from litz.requests import Correlation as RequestKind
 from outproc.frames.layout import (
     ACK,
     ACK_LAYOUT,
@@ -56,7 +58,6 @@ from outproc.frames.records import (
     Batch,
     Closed,
     Correlation,
-    CorrelationKind,
     Credit,
     Fin,
     Goodbye,
@@ -71,8 +72,8 @@ from outproc.frames.records import (
     Skip,
 )
 
-LAST_SKIP_REASON: Final = 4
-LAST_KIND: Final = max(CorrelationKind)
+LAST_SKIP_REASON: Final = max(reason.value for reason in DropReason)
+LAST_KIND: Final = max(RequestKind)
 LAST_LEAVE_REASON: Final = max(LeaveReason)
 
 # One `struct` format per length, so that a whole batch of small messages is cut by one call in C.

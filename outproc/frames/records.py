@@ -29,16 +29,6 @@ CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
 """Not allowed in a detail: it is shown on terminals and in logs."""
 
 
-class CorrelationKind(IntEnum):
-    """What the id in a correlation column means."""
-
-    NONE = 0
-    REQUEST = 1
-    REPLY = 2
-    ERROR = 3
-    CANCEL = 4
-
-
 class LeaveReason(IntEnum):
     """Why a wire leaves a session while others live on."""
 
@@ -58,7 +48,7 @@ class Position(NamedTuple):
 
 
 Correlation = tuple[int, int]
-"""(kind, id); (0, 0) for a message that has none."""
+"""(kind, id): a `litz.requests.Correlation`, or (0, 0) for a message that has none."""
 
 
 @dataclass(slots=True)

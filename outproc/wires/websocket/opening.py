@@ -33,6 +33,7 @@ class Opening(asyncio.Protocol):
         self._make = make
         self._head = bytearray()
         self._seen = 0
+        self._ended = False
         self._transport: asyncio.Transport | None = None
 
     def give_up(self) -> None:
@@ -73,6 +74,7 @@ class Opening(asyncio.Protocol):
         return data[: end + 4 - before], data[end + 4 - before :]
 
     def eof_received(self) -> None:
+        self._ended = True
         self._protocol.receive_eof()
         self._look(b"")
 
@@ -85,7 +87,7 @@ class Opening(asyncio.Protocol):
             return
         failure = self._protocol.handshake_exc
         if failure is not None:
-            self._fail(error_of(self._where, failure))
+            self._fail(error_of(self._where, failure, ended=self._ended))
         elif self._protocol.state is not CONNECTING:
             self._protocol.events_received()
             if self._protocol.subprotocol != SUBPROTOCOL:

@@ -20,12 +20,13 @@ MAX_RETRY_AFTER: Final = 300.0
 """Seconds to wait after 503 and 429 without a usable Retry-After, and the most that a peer may ask for."""
 
 
-def error_of(where: str, failure: Exception) -> Exception:
-    """The error that `build` raises when `websockets` ended the opening handshake with `failure`."""
+def error_of(where: str, failure: Exception, *, ended: bool = False) -> Exception:
+    """The error that `build` raises when `websockets` ended the opening handshake with `failure`; `ended` says that
+    the connection had ended by then."""
     if isinstance(failure, InvalidStatus):
         return _refused(where, failure.response)
     cause = failure.__cause__
-    if isinstance(cause, EOFError):
+    if ended:
         return ConnectionResetError(f"{where} closed the connection during the opening handshake")
     reason = f"{failure} ({cause})" if cause is not None else str(failure)
     if isinstance(failure, InvalidHandshake):

@@ -77,8 +77,9 @@ class _Gate:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         transport = request.transport
-        if transport is None:
-            raise ConnectionResetError("the peer left before its request was handled")
+        if transport is None or transport.is_closing():
+            # A TLS transport that is lost has its old protocol's connection_lost scheduled: a new one would miss it.
+            return web.Response(status=400, text="the peer left before its request was handled\n")
         if request.can_read_body:
             return web.Response(status=400, text="an upgrade request has no body\n")
         if self.admit is not None:

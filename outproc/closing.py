@@ -1,0 +1,79 @@
+"""Closing a node: goodbye to everybody, then everything freed, in bounded time (P7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from litz.wire import WireBuilder, WireListener
+from outproc.dest_table import DestTable
+from outproc.local_node import LocalNode
+from outproc.reception import Reception
+
+
+async def close_node(
+    node: LocalNode,
+    dests: DestTable,
+    reception: Reception,
+    listeners: list[WireListener],
+    builders: Iterable[WireBuilder],
+) -> None:
+    """Close what is there within the close deadline. Late connects find a closed reception and are aborted."""
+    deadline = node.now() + node.options.close_timeout
+    reception.closed = True
+    # Nothing new comes in while the goodbyes go out.
+    await _within(deadline, [_quietly(listener.aclose()) for listener in listeners])
+    listeners.clear()
+    await _within(deadline, [_quietly(transport.close("closing")) for transport in dests.transports()])
+    await node.health.stop()
+    for link in list(node.links):
+        link.close()
+    await _until_closed(node, min(deadline, node.now() + 1.0))
+    for link in list(node.links):
+        link.abort()
+    tasks = [task for task in node.tasks if task is not asyncio.current_task()]
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    await _until_closed(node, max(deadline, node.now() + 0.5))
+    await _within(deadline, [_quietly(builder.aclose()) for builder in builders])
+    node.timers.close()
+
+
+async def _until_closed(node: LocalNode, deadline: float) -> None:
+    """Until every link has heard that its wire is dead."""
+    try:
+        async with asyncio.timeout_at(deadline):
+            while node.links:
+                await next(iter(node.links)).closed.wait()
+    except TimeoutError:
+        return
+
+
+async def _within(deadline: float, work: list[asyncio.Task[None]]) -> None:
+    if not work:
+        return
+    loop = asyncio.get_running_loop()
+    _, late = await asyncio.wait(work, timeout=max(0.0, deadline - loop.time()))
+    for task in late:
+        task.cancel()
+    if late:
+        await asyncio.wait(late)
+
+
+def _quietly(awaitable: object) -> asyncio.Task[None]:
+    async def run() -> None:
+        await awaitable  # type: ignore[misc]  # any awaitable of the parts that are closed
+
+    task = asyncio.get_running_loop().create_task(run())
+    task.add_done_callback(_retrieve)
+    return task
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """A part that fails to close must not keep the others open; the loop's handler hears of it."""
+    if not task.cancelled() and task.exception() is not None:
+        task.get_loop().call_exception_handler(
+            {"message": "litz: an error while closing", "exception": task.exception(), "task": task}
+        )

@@ -1,0 +1,160 @@
+"""The map of dests: what is connecting, what is there, and who waits for which (P3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from litz.errors import ConnectError
+from litz.events import Connecting as ConnectingEvent
+from litz.snapshot import DestState
+from outproc.dest_transport import DestTransport
+from outproc.local_node import LocalNode
+
+
+@dataclass(slots=True, eq=False)
+class Connecting:
+    """The first dial is under way: everybody waits for `event`; `task` is the node's, not a caller's."""
+
+    event: asyncio.Event
+    task: asyncio.Task[None]
+    transport: DestTransport
+    error: ConnectError | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Connected:
+    """The transport exists. Whether a wire is up is another question."""
+
+    transport: DestTransport
+
+
+class DestTable:
+    """`dict[dest, Connecting | Connected]`, and the only place that changes it."""
+
+    def __init__(self, node: LocalNode, make: Callable[[str], DestTransport]) -> None:
+        self._node = node
+        self._make = make
+        self._dests: dict[str, Connecting | Connected] = {}
+
+    def __len__(self) -> int:
+        return len(self._dests)
+
+    def names(self) -> list[str]:
+        return list(self._dests)
+
+    def transports(self) -> list[DestTransport]:
+        return [entry.transport for entry in self._dests.values()]
+
+    def get(self, dest: str) -> DestTransport | None:
+        """The transport of `dest` in whatever state, None if there is nothing."""
+        entry = self._dests.get(dest)
+        return entry.transport if entry is not None else None
+
+    def state(self, dest: str) -> DestState | None:
+        entry = self._dests.get(dest)
+        return entry.transport.state if entry is not None else None
+
+    def of_peer(self, dest: str) -> DestTransport | None:
+        """The transport for a peer that proved itself, made if there is none; None: too many dests."""
+        transport = self.get(dest)
+        if transport is None:
+            if len(self._dests) >= self._node.options.max_dests:
+                return None
+            transport = self._make(dest)
+            self._dests[dest] = Connected(transport)
+        return transport
+
+    def existing_or_new(self, dest: str) -> DestTransport:
+        """The transport of `dest`, dialled in the background if it is new. Raises ConnectError over `max_dests`."""
+        transport = self.get(dest)
+        if transport is None:
+            self._check_room(dest)
+            transport = self._make(dest)
+            self._dests[dest] = Connected(transport)
+        if not transport.dialler.wanted and transport.state is DestState.CONNECTING:
+            transport.dialler.start_round()
+        return transport
+
+    def _check_room(self, dest: str) -> None:
+        limit = self._node.options.max_dests
+        if len(self._dests) >= limit:
+            raise ConnectError(f"{limit} dests are open already; close some, or raise max_dests", dest=dest)
+
+    async def connect(self, dest: str) -> DestTransport:
+        """The transport of `dest` after its first session has begun. A thousand callers share one dial, and its
+        error; cancelling any of them disturbs no other."""
+        while True:
+            entry = self._dests.get(dest)
+            if entry is None:
+                entry = self._begin(dest)
+            elif isinstance(entry, Connected):
+                transport = entry.transport
+                if transport.state is not DestState.CONNECTING and not transport.closing:
+                    return transport
+                if transport.closing:
+                    await transport.gone_event.wait()
+                    continue
+                entry = self._begin(dest, transport)
+            await entry.event.wait()
+            if entry.error is not None:
+                raise entry.error
+            # Level-triggered: the state may have moved on since the event was set.
+            if not entry.transport.closing:
+                return entry.transport
+
+    def _begin(self, dest: str, transport: DestTransport | None = None) -> Connecting:
+        if transport is None:
+            self._check_room(dest)
+            transport = self._make(dest)
+        self._node.emit(ConnectingEvent(dest))
+        event = asyncio.Event()
+        task = self._node.spawn(self._dial(dest, transport, event), f"litz connect {dest}")
+        entry = self._dests[dest] = Connecting(event, task, transport)
+        return entry
+
+    async def _dial(self, dest: str, transport: DestTransport, event: asyncio.Event) -> None:
+        error: ConnectError | None = None
+        try:
+            await transport.dialler.start_round()
+        except ConnectError as failure:
+            error = failure
+        except asyncio.CancelledError:
+            error = ConnectError(f"the dial of {dest} was given up because this side closed", dest=dest)
+            raise
+        finally:
+            entry = self._dests.get(dest)
+            if isinstance(entry, Connecting) and entry.event is event:
+                entry.error = error
+                self._settle(dest, entry)
+            event.set()
+
+    def _settle(self, dest: str, entry: Connecting) -> None:
+        transport = entry.transport
+        if entry.error is None or transport.state is not DestState.CONNECTING:
+            entry.error = None if not transport.closing else entry.error
+            self._dests[dest] = Connected(transport)
+        elif transport.outbound.holds_messages:
+            # Something was accepted for it: it stays until it can be reached.
+            self._dests[dest] = Connected(transport)
+        else:
+            transport.discard(entry.error)
+
+    def joined(self, transport: DestTransport) -> None:
+        """A wire of `transport` is up, whoever dialled it."""
+        entry = self._dests.get(transport.dest)
+        if isinstance(entry, Connecting) and entry.transport is transport:
+            self._dests[transport.dest] = Connected(transport)
+            entry.event.set()
+
+    def forget(self, transport: DestTransport) -> None:
+        """The transport is closed for good. By identity: a successor stays."""
+        entry = self._dests.get(transport.dest)
+        if entry is not None and entry.transport is transport:
+            del self._dests[transport.dest]
+            if isinstance(entry, Connecting):
+                entry.error = entry.error or ConnectError(
+                    f"the transport of {transport.dest} was closed while it was dialled", dest=transport.dest
+                )
+                entry.event.set()

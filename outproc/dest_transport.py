@@ -1,0 +1,406 @@
+"""All there is for one dest: its session, the wires in it, and both directions of traffic.
+
+Decides in synchronous methods, in the turn in which something is heard. Which session a wire joins is decided in
+`joining`; dialling is `dialler`'s; this file keeps the wires and the session's life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol
+
+from litz.errors import (
+    ConnectError,
+    LitzError,
+    ProtocolError,
+    SessionEndedError,
+)
+from litz.events import (
+    EndReason,
+    LaneMoved,
+    LostReceipt,
+    MessagesSkipped,
+    PeerViolation,
+    SessionEnded,
+    SessionStarted,
+    WireDown,
+    WireUp,
+)
+from litz.lifecycle import move
+from litz.manager import Transport
+from litz.message import Receipt
+from litz.snapshot import DestState
+from outproc.dialler import Dialler, Resolver
+from outproc.ended_error import ended_error
+from outproc.frames.records import Closed, Goodbye, LeaveReason
+from outproc.inbound import Inbound
+from outproc.joining import decide
+from outproc.link import Link, Step
+from outproc.local_node import LocalNode
+from outproc.outbound import Outbound
+from outproc.requesting import Requests
+from outproc.session.pairing import IncarnationGate
+from outproc.session.receive_lane import Skipped
+from outproc.session.session import Received, Session
+from outproc.session.tombstones import Finals
+from outproc.wire_set import links_of, longest_silent, superfluous, unbound_lanes
+
+
+class TransportOwner(Protocol):
+    """The manager, as its transports see it."""
+
+    def state_changed(self, transport: DestTransport) -> None:
+        """Wires or session changed: wake those who wait, and refresh the fast path."""
+
+    def closed(self, transport: DestTransport) -> None:
+        """The transport is closed for good: forget it."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Counted since the transport was made."""
+
+    heals: int = 0
+    replayed: int = 0
+    duplicates: int = 0
+
+    def add(self, session: Session) -> None:
+        """A session is over: keep what it counted."""
+        self.replayed += sum(lane.replayed for lane in session.send_lanes.values())
+        self.duplicates += sum(lane.duplicates for lane in session.receive_lanes.values())
+
+
+class DestTransport(Transport):
+    """One dest. Outlives every wire and every session; closed, it stays closed."""
+
+    def __init__(
+        self,
+        node: LocalNode,
+        dest: str,
+        owner: TransportOwner,
+        requests: Requests,
+        *,
+        resolver: Resolver,
+        dial_slots: asyncio.Semaphore,
+    ) -> None:
+        self.node = node
+        self.owner = owner
+        self.requests = requests
+        self._dest = dest
+        self._state = DestState.CONNECTING
+        self.sessions = 0
+        self.session = Session(node.new_half(), node.limits, overflow=node.overflow)
+        self.gate = IncarnationGate()
+        self.links: list[Link] = []
+        self.outbound = Outbound(node, dest, self.session, self.write)
+        self.inbound: Inbound | None = None
+        self.dialler = Dialler(
+            node, dest, resolver=resolver, owner=self, slots=dial_slots, provided=self._provided_kinds
+        )
+        self.counters = Counters()
+        self.verified = False
+        self._ack_timer = node.timers.timer(self._ack_due)
+        self._expiry = node.timers.timer(self._expired)
+        self.gone_event = asyncio.Event()
+        """Set when the transport is closed for good."""
+        self._closed_answer: asyncio.Future[Finals | None] | None = None
+
+    @property
+    def dest(self) -> str:
+        return self._dest
+
+    @property
+    def state(self) -> DestState:
+        return self._state
+
+    @property
+    def closing(self) -> bool:
+        return self._state in (DestState.CLOSING, DestState.CLOSED)
+
+    def _move(self, state: DestState) -> None:
+        self._state = move(self._state, state)
+        self.owner.state_changed(self)
+
+    # -- wires --------------------------------------------------------------------------------------
+
+    def paired(self) -> None:
+        """The session's pair of halves has become complete."""
+        self.sessions += 1
+        self.inbound = Inbound(
+            self.node,
+            self._dest,
+            self.session,
+            verified=self.verified,
+            answer=self.requests.answered,
+            reply=self.requests.reply,
+            news=self._news,
+        )
+        self.node.emit(SessionStarted(self._dest, self.session.index, self.verified))
+
+    def enter(self, link: Link) -> None:
+        """The link has joined the session: it is up."""
+        if link.in_session:
+            return
+        link.in_session = True
+        link.settled()
+        self.links.append(link)
+        self._expiry.at(None)
+        self.node.emit(WireUp(self._dest, link.wire.kind, repr(link.wire), link.dialled))
+        if self._state is DestState.DETACHED:
+            self.counters.heals += 1
+        if self._state is not DestState.CONNECTED:
+            self._move(DestState.CONNECTED)
+        self.dialler.joined(link)
+        self.node.health.schedule(link, link.liveness.next_check())
+        if len(self.links) > self.node.options.max_wires:
+            self._dismiss(longest_silent(self.links, link), LeaveReason.DISPLACED)
+        self.bind_lanes()
+        self.outbound.arm()
+
+    def leave(self, link: Link) -> None:
+        """The link is out of the session, dead or not. The session lives on."""
+        self.session.leave(link, self.node.now())
+        if not link.in_session:
+            # It had resumed ahead of the peer's answer, so lanes may have been on it.
+            self.bind_lanes()
+            self.outbound.arm()
+            return
+        link.in_session = False
+        self.links.remove(link)
+        cause = str(link.failure or link.cause or "left the session")
+        self.node.emit(WireDown(self._dest, link.wire.kind, repr(link.wire), cause, len(self.links)))
+        if self.links:
+            self.bind_lanes()
+            self.outbound.arm()
+        elif self._state is DestState.CONNECTED:
+            self._expiry.at(self.node.now() + self.node.options.session_kept)
+            self._move(DestState.DETACHED)
+        self.dialler.lost(link)
+
+    def _provided_kinds(self) -> frozenset[str]:
+        return frozenset(link.wire.kind for link in self.links if not link.dialled)
+
+    def bind_lanes(self) -> None:
+        """Give every lane without a wire the best there is."""
+        for number, link in unbound_lanes(self.session, self.node.options.wire_preference):
+            self.session.bind(number, link)
+            self.node.emit(LaneMoved(self._dest, number, repr(link.wire)))
+
+    def _dismiss(self, link: Link, reason: LeaveReason) -> None:
+        link.dismissed = reason
+        link.write(self.session.dismissal(reason))
+        self.leave(link)
+        link.close()
+
+    # -- traffic ------------------------------------------------------------------------------------
+
+    def frame(self, link: Link, frame: bytes) -> None:
+        """A binary frame came on one of our links."""
+        first = link.in_session and link.frames_in == link.frames_at_join + 1
+        try:
+            received = self.session.receive(link, frame, self.node.now())
+        except ProtocolError as error:
+            self._violated(link, error)
+            return
+        self._act(link, received)
+        if first and len(self.links) > 1:
+            for loser in superfluous(self.node.local_id, self._dest, self.links):
+                self._dismiss(loser, LeaveReason.DUPLICATE)
+
+    def _act(self, link: Link, received: Received) -> None:
+        inbound = self.inbound
+        if inbound is not None:
+            for delivery in received.deliveries:
+                inbound.deliver(delivery)
+        for note in received.notes:
+            if isinstance(note, Skipped):
+                self.node.emit(MessagesSkipped(self._dest, note.lane, note.first, note.last, note.reason))
+        for token in received.pongs:
+            now = self.node.now()
+            round_trip = link.liveness.pong(now, token)
+            if round_trip is not None:
+                self.gate.answered(now - round_trip, now)
+                self.dialler.pool.proved(link)
+        if received.acked:
+            self.dialler.pool.proved(link)
+            self.outbound.acked(received.acked)
+        if received.end is not None:
+            self._ended_by_peer(link, received.end)
+            return
+        if received.leave is not None:
+            link.dismissed = LeaveReason(received.leave)
+            self.leave(link)
+            link.close()
+        if received.violation is not None or received.fault:
+            self._violated(link, received.violation or ProtocolError(received.fault))
+        self.outbound.arm()
+
+    def _violated(self, link: Link, error: ProtocolError) -> None:
+        self.node.emit(PeerViolation(self._dest, repr(link.wire), str(error)))
+        link.fail(error)
+        self.leave(link)
+        if self.session.faults >= self.session.limits.max_faults:
+            self.end_session(EndReason.FAULT, str(error), None)
+
+    def write(self, now: float) -> None:
+        """Hand frames to the wires while they take them."""
+        session = self.session
+        for link in links_of(self.session):
+            wire = link.wire
+            while wire.writable:
+                frame = session.next_frame(link, now)
+                if frame is None:
+                    break
+                link.write(frame)
+        due = session.due
+        if due is not None:
+            # What is overdue waits for a wire that is not writable: look again, but do not spin.
+            self._ack_timer.by(due if due > now else now + session.limits.ack_delay)
+
+    def _ack_due(self, now: float) -> None:
+        self.outbound.flush()
+
+    def _news(self) -> None:
+        """The consumer made progress."""
+        due = self.session.due
+        if due is None:
+            return
+        if due <= self.node.now():
+            self.outbound.arm()
+        else:
+            self._ack_timer.by(due)
+
+    def writable(self, link: Link) -> None:
+        if link in self.session.wires:
+            self.outbound.arm()
+
+    # -- the end of a session -----------------------------------------------------------------------
+
+    def _ended_by_peer(self, link: Link, end: Goodbye | Closed) -> None:
+        finals = {ack.lane: ack for ack in end.positions}
+        if self._closed_answer is not None:
+            if not self._closed_answer.done():
+                self._closed_answer.set_result(finals)
+            return
+        if isinstance(end, Closed):
+            return
+        detail = end.detail or "no reason given"
+        link.write(self.session.farewell(end.reason, "", answer=True))
+        self.end_session(EndReason.CLOSED_BY_PEER, detail, finals, then_close=True)
+
+    def end_session(
+        self, reason: EndReason, detail: str, finals: Finals | None, *, then_close: bool = False
+    ) -> tuple[LostReceipt, ...]:
+        """End the session loudly and begin a new, unpaired one (or close the transport). Its wires are closed; a wire
+        that is to live on must have left it before. Returns what was not confirmed."""
+        links = list(self.links)
+        error = self._settle(reason, detail, finals)
+        if then_close:
+            self._finish(error)
+        else:
+            node = self.node
+            self.session = Session(node.new_half(), node.limits, index=self.session.index + 1, overflow=node.overflow)
+            self.outbound.use(self.session)
+            self.owner.state_changed(self)
+        for link in links:
+            self.leave(link)
+            link.close()
+        return error.lost
+
+    def _settle(self, reason: EndReason, detail: str, finals: Finals | None) -> SessionEndedError:
+        """Tell everybody concerned that the current session is over."""
+        session, now = self.session, self.node.now()
+        was_paired = session.pair is not None
+        if session.pair is not None:
+            self.node.tombstones.bury(session.pair, {ack.lane: ack for ack in session.finals()}, now)
+        lost = tuple(
+            LostReceipt(Receipt(self.outbound.channels[lane], number), outcome)
+            for lane, number, outcome in session.end(finals)
+        )
+        error = ended_error(self._dest, reason, detail, lost)
+        self.counters.add(session)
+        self.outbound.session_ended(error, finals or {})
+        self.requests.session_ended(self._dest, error)
+        if self.inbound is not None:
+            self.inbound.close()
+            self.inbound = None
+        self._ack_timer.at(None)
+        self._expiry.at(None)
+        if was_paired or lost:
+            self.node.emit(SessionEnded(self._dest, session.index, reason, detail, lost))
+        return error
+
+    def _finish(self, error: LitzError) -> None:
+        if self._state in (DestState.CONNECTED, DestState.DETACHED):
+            self._move(DestState.CLOSING)
+        self._move(DestState.CLOSED)
+        self.dialler.close()
+        self.outbound.close(error)
+        self.gone_event.set()
+        self.owner.closed(self)
+
+    def discard(self, error: ConnectError) -> None:
+        """The first dial failed and nothing was accepted: there is nothing to keep."""
+        self.end_session(EndReason.CLOSED_HERE, str(error), None, then_close=True)
+
+    def _expired(self, now: float) -> None:
+        kept = self.node.options.session_kept
+        self.end_session(EndReason.EXPIRED, f"no wire for {kept:g} s", None)
+
+    async def close(self, reason: str) -> tuple[LostReceipt, ...]:
+        """Say goodbye, learn what the peer has, and close for good. At most half the close deadline."""
+        if self.closing:
+            return ()
+        if self._state is DestState.CONNECTING:
+            error = ConnectError(f"the transport of {self._dest} was closed before it was up", dest=self._dest)
+            lost = self.end_session(EndReason.CLOSED_HERE, reason or "closed", None, then_close=True)
+            self.outbound.close(error)
+            return lost
+        self._move(DestState.CLOSING)
+        finals = await self._say_goodbye(reason)
+        return self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True)
+
+    async def _say_goodbye(self, reason: str) -> Finals | None:
+        if not self.links:
+            return None
+        self._closed_answer = self.node.loop.create_future()
+        for link in self.links:
+            link.write(self.session.farewell(0, reason))
+        try:
+            async with asyncio.timeout(self.node.options.close_timeout / 2):
+                return await self._closed_answer
+        except TimeoutError:
+            return None
+
+    # -- links --------------------------------------------------------------------------------------
+
+    def step(self, link: Link, step: Step) -> None:
+        """The handshake of a link wants a decision."""
+        decide(self, link, step)
+
+    def ping(self, link: Link, token: int) -> None:
+        self.session.ping(link, token)
+        self.outbound.arm()
+
+    def probe(self) -> None:
+        """Ask every wire for a sign of life now."""
+        for link in self.links:
+            link.liveness.probe()
+            self.node.health.schedule(link, self.node.now())
+
+    def silent(self, link: Link) -> None:
+        self.leave(link)
+
+    def gone(self, link: Link) -> None:
+        """A wire that leads to this dest is dead."""
+        if link in self.session.wires:
+            self.leave(link)
+        elif link.dialled:
+            self.dialler.lost(link)
+        if self.closing and not self.links and self._closed_answer is not None and not self._closed_answer.done():
+            # Nobody is left to answer; what the peer has stays unknown.
+            self._closed_answer.set_result(None)
+
+    def __repr__(self) -> str:
+        return f"<transport to {self._dest}: {self._state.value}, {len(self.links)} wires>"

@@ -1,0 +1,259 @@
+"""Dials one dest: asks where it is, races its endpoints, and dials again what broke.
+
+All dials are tasks of the node. Who waits for a dial waits for a *round*, which nobody's cancel disturbs (P3).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from litz.errors import Attempt, BusyError, ConnectError, LitzError, UnknownDestError, WireClosedError
+from litz.events import ConnectFailed
+from litz.wire import Endpoint, Wire
+from outproc.frames.records import LeaveReason
+from outproc.link import Link, LinkOwner
+from outproc.local_node import LocalNode
+from outproc.pool import Pool
+from outproc.retry.backoff import Backoff
+
+
+class Resolver(Protocol):
+    """Where dests are, and how to dial."""
+
+    async def resolve(self, dest: str) -> list[Endpoint]:
+        """Every endpoint known of `dest` now, best first. Raises `LitzError` when asking failed."""
+
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        """Dial once."""
+
+
+class Dialler:
+    """The dialling side of one transport. Does nothing until it is `wanted`.
+
+    `provided()` tells the kinds of wire that the peer has dialled and that are up: those are not dialled.
+    """
+
+    def __init__(
+        self,
+        node: LocalNode,
+        dest: str,
+        *,
+        resolver: Resolver,
+        owner: LinkOwner,
+        slots: asyncio.Semaphore,
+        provided: Callable[[], frozenset[str]],
+    ) -> None:
+        options = node.options
+        self._node = node
+        self._dest = dest
+        self._resolver = resolver
+        self._owner = owner
+        self._slots = slots
+        self._provided = provided
+        self.pool: Pool[Link] = Pool(
+            node.environment.rng,
+            backoff=Backoff(options.backoff_base, options.backoff_cap),
+            stagger=options.stagger,
+            stable_after=options.stable_after,
+        )
+        self._release = node.timers.timer(self._released)
+        self._dials: dict[Endpoint, asyncio.Task[None]] = {}
+        self._asking: asyncio.Task[None] | None = None
+        self._round: asyncio.Future[None] | None = None
+        self._asked = False
+        self.wanted = False
+        self.closed = False
+
+    # -- rounds -------------------------------------------------------------------------------------
+
+    def start_round(self, kind: str | None = None) -> asyncio.Future[None]:
+        """Dial all that is not up, whatever the backoff says, and return the future of the outcome: set when a
+        wire is up, ConnectError when every endpoint has failed. Shared; wait for it behind `shield`."""
+        self.wanted = True
+        if self._round is None or self._round.done():
+            self._round = self._node.loop.create_future()
+            # Nobody may be waiting any more when it fails; the event tells.
+            self._round.add_done_callback(lambda future: future.cancelled() or future.exception())
+            self.pool.interrupt(self._node.now(), kind)
+            self.pool.held = self._provided()
+            self._ask()
+        return self._round
+
+    def _end_round(self, error: ConnectError | None) -> None:
+        if self._round is not None and not self._round.done():
+            if error is None:
+                self._round.set_result(None)
+            else:
+                self._round.set_exception(error)
+        if error is not None:
+            due = self.pool.next_due()
+            self._node.emit(ConnectFailed(self._dest, error, None if due is None else max(0.0, due - self._node.now())))
+
+    def _ask(self) -> None:
+        if self._asking is None and not self.closed:
+            self._asking = self._node.spawn(self._resolve(), f"litz look up {self._dest}")
+
+    async def _resolve(self) -> None:
+        error: ConnectError | None = None
+        try:
+            async with asyncio.timeout(self._node.options.dial_timeout):
+                endpoints = await self._resolver.resolve(self._dest)
+            if endpoints:
+                self.pool.set_endpoints(endpoints, self._node.now())
+            else:
+                error = UnknownDestError(
+                    f"no endpoint of {self._dest} is known; name one with add_endpoints() or in the directory, "
+                    "or let it dial this node",
+                    dest=self._dest,
+                )
+        except (LitzError, OSError, TimeoutError) as cause:
+            error = ConnectError(
+                f"the directory could not say where {self._dest} is",
+                dest=self._dest,
+                attempts=[Attempt("directory", cause)],
+            )
+            error.__cause__ = cause
+        finally:
+            self._asking = None
+        self._asked = True
+        if error is not None and not self.pool.slots:
+            self._end_round(error)
+        self.pump()
+
+    # -- dialling -----------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Start what is due, and set the timer to what is due next."""
+        if self.closed or not self.wanted:
+            return
+        now = self._node.now()
+        for endpoint in self.pool.begin(now):
+            self._dials[endpoint] = self._node.spawn(self._dial(endpoint), f"litz dial {self._dest} {endpoint}")
+        self._node.health.schedule(self, self.pool.next_due())
+
+    def check(self, now: float, lag: float) -> float | None:
+        """The health check says that a dial is due."""
+        if self.closed or not self.wanted:
+            return None
+        if self.pool.all_failed() and self._round is not None and self._round.done():
+            # Everything failed: the dest may have moved. The answer leads to the next dial.
+            self._ask()
+        else:
+            self.pump()
+        return None
+
+    async def _dial(self, endpoint: Endpoint) -> None:
+        error: Exception | None = None
+        link: Link | None = None
+        try:
+            async with self._slots, asyncio.timeout(self._node.options.dial_timeout):
+                wire = await self._resolver.build(self._dest, endpoint)
+                link, outcome = self._adopt(wire, endpoint)
+                await outcome
+        except (LitzError, OSError, TimeoutError) as cause:
+            error = cause
+        except asyncio.CancelledError:
+            self._dials.pop(endpoint, None)
+            self.pool.cancelled(endpoint, self._node.now())
+            if link is not None:
+                link.abort()
+            raise
+        self._dials.pop(endpoint, None)
+        self._dialled(endpoint, link, error)
+
+    def _adopt(self, wire: Wire, endpoint: Endpoint) -> tuple[Link, asyncio.Future[None]]:
+        try:
+            link = Link(self._node, wire, self._owner, dest=self._dest, endpoint=endpoint)
+        except BaseException:
+            wire.abort()
+            raise
+        outcome: asyncio.Future[None] = self._node.loop.create_future()
+        link.outcome = outcome
+        link.start()
+        return link, outcome
+
+    def _dialled(self, endpoint: Endpoint, link: Link | None, error: Exception | None) -> None:
+        now = self._node.now()
+        if error is None and link is not None:
+            if not self.pool.built(endpoint, link, now):
+                link.close()
+            elif not link.in_session:
+                self.lost(link)
+            self._end_round(None)
+        else:
+            if link is not None:
+                link.abort()
+            if isinstance(error, TimeoutError) and not str(error):
+                error = TimeoutError(f"no answer within {self._node.options.dial_timeout:g} s")
+            assert error is not None
+            self.pool.failed(endpoint, error, now)
+            attempts = self.pool.all_failed()
+            if attempts:
+                failure = ConnectError(f"cannot reach {self._dest}", dest=self._dest, attempts=attempts)
+                failure.__cause__ = error
+                self._end_round(failure)
+        self.pump()
+
+    # -- news of wires ------------------------------------------------------------------------------
+
+    def joined(self, link: Link) -> None:
+        """A wire joined. One that the peer dialled makes ours of that kind superfluous."""
+        if link.dialled:
+            if link.outcome is not None and not link.outcome.done():
+                link.outcome.set_result(None)
+        else:
+            self.pool.held = self._provided()
+        self._end_round(None)
+        self.pump()
+
+    def lost(self, link: Link) -> None:
+        """A wire left the session, or a dialled one died before."""
+        now = self._node.now()
+        error = link.failure or WireClosedError(str(link.cause or "the wire left the session"))
+        if link.outcome is not None and not link.outcome.done():
+            link.outcome.set_exception(error)
+        elif link.dismissed is LeaveReason.DUPLICATE and link.dialled:
+            self.pool.yielded(link)
+        elif link.dialled:
+            if link.dismissed is LeaveReason.DISPLACED:
+                error = BusyError("displaced by a newer wire", retry_after=self._node.options.backoff_cap)
+            self.pool.lost(link, now, error)
+        else:
+            self._release.at(now + self._node.options.accept_grace)
+        self.pump()
+
+    def _released(self, now: float) -> None:
+        """The peer has not redialled for a while."""
+        self.pool.held = self._provided()
+        for kind in dict.fromkeys(slot.endpoint.kind for slot in self.pool.slots):
+            if kind not in self.pool.held:
+                self.pool.winner_lost(now, kind)
+        if self.wanted and not self._asked:
+            self._ask()
+        self.pump()
+
+    def refresh(self) -> None:
+        """The endpoints may have changed: ask again, if this side dials at all."""
+        if self.wanted:
+            self._ask()
+
+    def stop(self) -> None:
+        """Do not dial by itself any more, until the next round. Wires that are up stay."""
+        self.wanted = False
+        self._node.health.schedule(self, None)
+        for task in self._dials.values():
+            task.cancel()
+
+    def close(self) -> None:
+        """Dial no more. Dials under way are cancelled."""
+        self.closed = True
+        self._node.health.schedule(self, None)
+        self._release.at(None)
+        for task in [*self._dials.values(), *([self._asking] if self._asking is not None else [])]:
+            task.cancel()
+        if self._round is not None and not self._round.done():
+            self._round.set_exception(
+                ConnectError(f"the transport of {self._dest} was closed while it was dialled", dest=self._dest)
+            )

@@ -1,0 +1,131 @@
+"""From a verb of the manager to the log of a lane: which transport, which lane, and whether to wait."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from litz.dest import validate_dest
+from litz.errors import BackpressureError, ConnectError
+from litz.manager import Confirm, WhenDown
+from litz.message import Receipt
+from litz.payload import PayloadType
+from litz.snapshot import DestState
+from outproc.addressing import Addressing
+from outproc.dest_table import DestTable
+from outproc.dest_transport import DestTransport, TransportOwner
+from outproc.local_node import LocalNode
+from outproc.outbound import body_of
+from outproc.reception import Reception
+from outproc.requesting import Requests
+from outproc.session.log import EntryDetail
+from outproc.session.session import LOSSY_LANE
+
+
+class Dispatch:
+    """What an entered manager works with: the part of it that needs a loop."""
+
+    def __init__(self, node: LocalNode, owner: TransportOwner, addressing: Addressing) -> None:
+        self.node = node
+        self._owner = owner
+        self._addressing = addressing
+        self._dial_slots = asyncio.Semaphore(node.options.max_dials)
+        base = int.from_bytes(node.environment.entropy(8), "little") >> 1
+        self.requests = Requests(base, node.options.max_requests, node.inbox, self.append, self._append_now)
+        self.dests = DestTable(node, self._make)
+        self.reception = Reception(node, self.dests.of_peer)
+
+    def _make(self, dest: str) -> DestTransport:
+        return DestTransport(
+            self.node, dest, self._owner, self.requests, resolver=self._addressing, dial_slots=self._dial_slots
+        )
+
+    async def send(
+        self,
+        dest: str,
+        data: Any,
+        payload_type: PayloadType,
+        *,
+        confirm: Confirm | None,
+        key: str | None,
+        when_down: WhenDown | None,
+    ) -> Receipt:
+        """`TransportManager.send` without its fast path and its timeout."""
+        lane = _lane_of(payload_type, confirm)
+        body = body_of(data, self.node.options.max_message)
+        transport = await self._transport(dest, when_down)
+        detail = EntryDetail(key=_checked_key(key)) if key is not None else None
+        outbound = transport.outbound
+        full = outbound.batch_is_full(lane)
+        receipt = await outbound.accept_in_turn(lane, body, detail)
+        if confirm is not None:
+            future = outbound.confirmation(receipt, confirm)
+            if future is not None:
+                await future
+        elif full:
+            # A tight loop of sends lets the loop breathe once per flush.
+            outbound.flush()
+            await asyncio.sleep(0)
+        return receipt
+
+    async def _transport(self, dest: str, when_down: WhenDown | None) -> DestTransport:
+        transport = self.dests.get(dest)
+        if transport is not None and not transport.closing:
+            state = transport.state
+            if state is DestState.CONNECTED or (state is DestState.DETACHED and when_down != "fail"):
+                return transport
+        validate_dest(dest)
+        match when_down:
+            case "queue":
+                return self.dests.existing_or_new(dest)
+            case "fail":
+                raise ConnectError(f"no wire to {dest} is up; connect first, or let send wait", dest=dest)
+            case _:
+                return await self.dests.connect(dest)
+
+    def send_nowait(self, dest: str, data: Any, payload_type: PayloadType, key: str | None) -> Receipt:
+        """`TransportManager.send_nowait` without its fast path."""
+        lane = _lane_of(payload_type, None)
+        body = body_of(data, self.node.options.max_message)
+        transport = self.dests.existing_or_new(validate_dest(dest))
+        detail = EntryDetail(key=_checked_key(key)) if key is not None else None
+        if transport.outbound.batch_is_full(lane):
+            transport.outbound.flush()
+        receipt = transport.outbound.accept(lane, body, detail, first=False)
+        if receipt is None:
+            raise BackpressureError(
+                f"the log of lane {lane} to {dest} is full; await send() to wait for space, or try again later"
+            )
+        return receipt
+
+    async def append(self, dest: str, lane: int, data: Any, detail: EntryDetail, when_down: WhenDown | None) -> Receipt:
+        """Accept a request or a reply."""
+        transport = await self._transport(dest, when_down)
+        return await transport.outbound.accept_in_turn(lane, body_of(data, self.node.options.max_message), detail)
+
+    def _append_now(self, dest: str, lane: int, data: bytes, detail: EntryDetail) -> None:
+        transport = self.dests.get(dest)
+        if transport is not None and not transport.closing:
+            with contextlib.suppress(BackpressureError):
+                transport.outbound.accept(lane, data, detail, first=True)
+
+
+def _lane_of(payload_type: PayloadType, confirm: Confirm | None) -> int:
+    if payload_type is PayloadType.MEDIA:
+        raise ValueError("MEDIA is reserved; choose another payload type")
+    lane = int(PayloadType(payload_type))
+    if confirm is not None:
+        if lane == LOSSY_LANE:
+            raise ValueError("STREAM_LATENCY_FIRST is never acknowledged; confirm needs a reliable payload type")
+        if confirm == "durable":
+            raise ValueError("confirm='durable' needs a durable inbox, which is not configured")
+        if confirm not in ("received", "processed"):
+            raise ValueError(f"confirm is 'received', 'processed' or 'durable', not {confirm!r}")
+    return lane
+
+
+def _checked_key(key: str) -> str:
+    if not 1 <= len(key.encode()) <= 255:
+        raise ValueError("a key has 1 to 255 bytes of UTF-8")
+    return key

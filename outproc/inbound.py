@@ -1,0 +1,167 @@
+"""The receiving side of one session: from deliveries to the inbox, and from the consumer's progress to credit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from itertools import repeat
+from typing import Any
+
+from litz.errors import NotARequestError
+from litz.inbox import InboxQueue
+from litz.message import Detail, Message
+from litz.payload import REPLY_LANE, PayloadType
+from litz.requests import Correlation
+from outproc.local_node import LocalNode
+from outproc.session.receive_lane import Delivery
+from outproc.session.session import LOSSY_LANE, Session
+
+_message = partial(tuple.__new__, Message)
+
+Answer = Callable[[str, int, int, bytes], None]
+"""Called for each entry of the reply lane with (dest, kind, request id, body)."""
+
+Reply = Callable[["SessionSource", int, int, Any], Awaitable[None]]
+"""Called to answer a request: (source, kind, request id, data)."""
+
+
+class SessionSource:
+    """What the messages of one lane of one session share."""
+
+    __slots__ = ("_reply", "payload_type", "sender", "session", "verified")
+
+    def __init__(
+        self, sender: str, payload_type: PayloadType, session: Session, reply: Reply, *, verified: bool
+    ) -> None:
+        self.sender = sender
+        self.payload_type = payload_type
+        self.session = session
+        self.verified = verified
+        self._reply = reply
+
+    async def reply(self, message: Message, data: Any) -> None:
+        """Answer a request; a reply to a peer whose session is over has nowhere to go and is dropped."""
+        detail = message.detail
+        if detail is None or detail.request_id is None:
+            raise NotARequestError(f"{self.sender} does not wait for an answer to message {message.number}")
+        await self._reply(self, Correlation.REPLY, detail.request_id, data)
+
+    async def fail(self, message: Message, error: BaseException) -> None:
+        """Answer a request with an exception."""
+        detail = message.detail
+        if detail is not None and detail.request_id is not None:
+            text = f"{type(error).__name__}\0{error}".encode("utf-8", "replace")[:8192]
+            await self._reply(self, Correlation.ERROR, detail.request_id, text)
+
+
+class Inbound:
+    """Puts what a session delivers into the inbox and tells the session what was consumed."""
+
+    def __init__(
+        self,
+        node: LocalNode,
+        dest: str,
+        session: Session,
+        *,
+        verified: bool,
+        answer: Answer,
+        reply: Reply,
+        news: Callable[[], None],
+    ) -> None:
+        self._node = node
+        self._dest = dest
+        self._session = session
+        self._answer = answer
+        self._news = news
+        self._sources: dict[int, SessionSource] = {}
+        self._queues: dict[int, InboxQueue] = {}
+        self._replies = self._reply_size = 0
+        self._stale: dict[int, None] = {}
+        self._timer = node.timers.timer(self._account)
+        for payload_type in PayloadType:
+            self._sources[payload_type] = SessionSource(dest, payload_type, session, reply, verified=verified)
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Hand over what became whole. From here on the inbox owns it."""
+        lane = delivery.lane
+        if lane == REPLY_LANE:
+            self._replied(delivery)
+            return
+        queue = self._queues.get(lane)
+        if queue is None:
+            queue = self._open(lane)
+        source = self._sources[lane]
+        first = delivery.number
+        bodies = delivery.bodies
+        if delivery.correlations is None and delivery.keys is None:
+            rows = zip(bodies, range(first, first + len(bodies)), repeat(source), repeat(None), strict=False)
+            messages: list[Message] = list(map(_message, rows))
+        else:
+            details = self._details(delivery)
+            messages = [_message((body, first + index, source, details[index])) for index, body in enumerate(bodies)]
+        queue.put(messages, delivery.size)
+        if lane not in self._stale and lane != LOSSY_LANE:
+            self._watch(lane, queue)
+
+    def _details(self, delivery: Delivery) -> list[Detail | None]:
+        count = len(delivery.bodies)
+        correlations = delivery.correlations or [(0, 0)] * count
+        keys = delivery.keys or [None] * count
+        details: list[Detail | None] = []
+        for (kind, request_id), key in zip(correlations, keys, strict=True):
+            wanted = request_id if kind == Correlation.REQUEST else None
+            details.append(Detail(key, False, wanted) if key is not None or wanted is not None else None)
+        return details
+
+    def _open(self, lane: int) -> InboxQueue:
+        queue = self._queues[lane] = self._node.inbox.queue(self._dest, PayloadType(lane))
+        if lane != LOSSY_LANE:
+            queue.on_drained = partial(self._consumed, lane)
+        return queue
+
+    def _replied(self, delivery: Delivery) -> None:
+        correlations = delivery.correlations or [(0, 0)] * len(delivery.bodies)
+        for (kind, request_id), body in zip(correlations, delivery.bodies, strict=True):
+            self._answer(self._dest, kind, request_id, body)
+        self._replies += len(delivery.bodies)
+        self._reply_size += delivery.size
+        end = delivery.number + len(delivery.bodies)
+        self._session.consumed(REPLY_LANE, self._replies, self._reply_size, end, self._node.now())
+        self._news()
+
+    # -- progress of the consumer -------------------------------------------------------------------
+
+    def _watch(self, lane: int, queue: InboxQueue) -> None:
+        self._stale[lane] = None
+        queue.watch(partial(self._progressed, lane))
+
+    def _progressed(self, lane: int) -> None:
+        self._timer.by(self._node.now() + self._session.limits.ack_delay)
+
+    def _account(self, now: float) -> None:
+        lanes = list(self._stale)
+        self._stale.clear()
+        for lane in lanes:
+            self._consumed(lane)
+            queue = self._queues[lane]
+            if queue.pending:
+                self._watch(lane, queue)
+
+    def _consumed(self, lane: int) -> None:
+        queue = self._queues[lane]
+        self._session.consumed(
+            lane, queue.processed, queue.processed_bytes, queue.last_processed_number + 1, self._node.now()
+        )
+        self._news()
+
+    def pending(self, lane: int) -> tuple[int, int]:
+        """Messages and bytes of `lane` that wait in the inbox."""
+        queue = self._queues.get(lane)
+        return (queue.pending, queue.pending_bytes) if queue is not None else (0, 0)
+
+    def close(self) -> None:
+        """The session is over: what the inbox has stays, nothing is added."""
+        self._timer.at(None)
+        for queue in self._queues.values():
+            queue.on_drained = None
+            queue.close()

@@ -1,0 +1,219 @@
+"""Acting on handshakes: which session a wire joins, and what its peer is answered.
+
+The decisions are pure (`outproc.session.pairing`); here they are carried out, in the turn they are made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from litz.errors import BusyError, HandshakeError, LitzError, ProtocolError, ReplacedError
+from litz.events import EndReason
+from outproc.frames.records import LeaveReason
+from outproc.handshake import (
+    Acceptor,
+    Initiator,
+    Joined,
+    JoinReceived,
+    LanePosition,
+    Mismatched,
+    PeerInfo,
+    PeerProved,
+    Refused,
+)
+from outproc.session.identity import Pair
+from outproc.session.pairing import Entry, JoinAction, decide_join, decide_ok, ends_current
+from outproc.session.session import Statement
+from outproc.statements import finals_of, positions_of, statement_of, terms_of
+
+if TYPE_CHECKING:
+    from outproc.dest_transport import DestTransport
+    from outproc.link import Link, Step
+
+COME_BACK = 1.0
+"""Seconds after which an older incarnation may ask again."""
+
+MAX_REJOINS = 4
+"""JOINs on one wire without success before it is given up."""
+
+
+def decide(transport: DestTransport, link: Link, step: Step) -> None:
+    """Act on one step of the handshake of a link that leads to the dest of `transport`."""
+    match step:
+        case JoinReceived():
+            _join_received(transport, link, step)
+        case PeerProved():
+            if _admit(transport, link, step.peer):
+                _join(transport, link)
+        case Joined():
+            _joined(transport, link, step)
+        case Mismatched():
+            _mismatched(transport, link, step)
+        case Refused():
+            _refused(transport, link, step)
+
+
+# -- both sides -----------------------------------------------------------------------------------------
+
+
+def _admit(transport: DestTransport, link: Link, peer: PeerInfo) -> bool:
+    """Whether the peer's incarnation may have a session now (R13). If not, it has been refused."""
+    machine = link.machine
+    if transport.closing:
+        link.write([machine.refuse("busy", retry_after=COME_BACK, reason="closing")])
+        link.fail(BusyError(f"the transport of {transport.dest} is closing", retry_after=COME_BACK))
+        return False
+    now = transport.node.now()
+    entry = transport.gate.decide(peer.incarnation, wires=len(transport.links), now=now)
+    match entry:
+        case Entry.BUSY:
+            transport.probe()
+            reason = "a newer process uses this id"
+            link.write([machine.refuse("busy", retry_after=COME_BACK, reason=reason)])
+            link.failure = BusyError(f"{peer.id}: {reason}, which is asked now", retry_after=COME_BACK)
+            link.close()
+            return False
+        case Entry.REPLACED:
+            link.write([machine.refuse("replaced", reason="a newer process uses this id and is alive")])
+            link.failure = HandshakeError(f"{peer.id} is an older process than the one known and alive")
+            link.close()
+            return False
+        case Entry.ADMIT_AFTER_END:
+            transport.end_session(EndReason.PEER_RESTARTED, "its clock went back", None)
+        case Entry.ADMIT:
+            pair = transport.session.pair
+            if pair is not None and peer.incarnation > pair.yours.incarnation:
+                transport.end_session(EndReason.PEER_RESTARTED, "a new incarnation", None)
+    transport.verified = peer.verified
+    return True
+
+
+def _enter(transport: DestTransport, link: Link, stated: Statement) -> bool:
+    """Join the link to the session with what the peer stated. False: it broke the rules and was failed."""
+    try:
+        acked = transport.session.join(link, link.max_frame, stated)
+    except ProtocolError as error:
+        transport.session.leave(link, transport.node.now())
+        link.fail(error)
+        return False
+    transport.outbound.acked(acked)
+    return True
+
+
+# -- the accepting side ---------------------------------------------------------------------------------
+
+
+def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> None:
+    machine = link.machine
+    assert isinstance(machine, Acceptor)
+    # R3: whatever session the wire was in, ending that one must not close it.
+    transport.leave(link)
+    if not _admit(transport, link, step.peer):
+        return
+    join = step.join
+    session = transport.session
+    theirs = session.pair.yours if session.pair is not None else None
+    action = decide_join(session.mine, theirs, join.mine, join.yours)
+    if action is JoinAction.STALE:
+        link.write([machine.refuse("stale", reason="a newer half is known")])
+        link.close()
+        return
+    if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):
+        transport.end_session(EndReason.UNKNOWN_TO_PEER, "the peer discarded it", None)
+    if action in (JoinAction.MISMATCH, JoinAction.RENEW_REFUSE):
+        _answer_mismatch(transport, link, step, never_paired=action is JoinAction.RENEW_REFUSE)
+        return
+    session = transport.session
+    if session.pair is None:
+        session.complete(join.mine)
+        transport.paired()
+    if not _enter(transport, link, statement_of(join.terms)):
+        return
+    assert session.pair is not None
+    link.write([machine.ok(session.pair.mine, session.pair.yours, terms_of(session.statement()))])
+    transport.enter(link)
+
+
+def _answer_mismatch(transport: DestTransport, link: Link, step: JoinReceived, *, never_paired: bool) -> None:
+    machine, join = link.machine, step.join
+    assert isinstance(machine, Acceptor)
+    assert join.yours is not None
+    named = Pair(join.yours, join.mine)
+    finals = transport.node.tombstones.look_up(named, transport.node.now())
+    if finals is not None:
+        final: tuple[LanePosition, ...] | None = positions_of(finals.values())
+    else:
+        # Our half was only ever paired with another one: nothing of the named pair was taken here.
+        final = () if never_paired else None
+    link.write([machine.mismatch(named.mine, named.yours, final, reason="no such session")])
+
+
+# -- the dialling side ----------------------------------------------------------------------------------
+
+
+def _join(transport: DestTransport, link: Link, *, again: bool = False) -> None:
+    machine = link.machine
+    assert isinstance(machine, Initiator)
+    session = transport.session
+    pair = session.pair
+    theirs = pair.yours if pair is not None else None
+    link.joins += 1
+    link.write([machine.join(session.mine, theirs, terms_of(session.statement()))])
+    if pair is not None and not again:
+        # Both sides know this pair: data may follow at once, so that a resume costs one round trip (R1).
+        session.join(link, link.max_frame, None)
+        transport.bind_lanes()
+        transport.outbound.arm()
+
+
+def _joined(transport: DestTransport, link: Link, step: Joined) -> None:
+    ok = step.ok
+    session = transport.session
+    theirs = session.pair.yours if session.pair is not None else None
+    action = decide_ok(session.mine, theirs, ok.mine, ok.yours)
+    if action is JoinAction.RENEW_REFUSE:
+        transport.leave(link)
+        transport.end_session(EndReason.UNKNOWN_TO_PEER, "the peer discarded it", None)
+    if action not in (JoinAction.PAIR, JoinAction.RESUME):
+        transport.leave(link)
+        link.fail(HandshakeError(f"{transport.dest} answered for a session that is over; dialling again"))
+        return
+    if action is JoinAction.PAIR:
+        session.complete(ok.mine)
+        transport.paired()
+    if _enter(transport, link, statement_of(ok.terms)):
+        transport.enter(link)
+
+
+def _mismatched(transport: DestTransport, link: Link, step: Mismatched) -> None:
+    said = step.mismatch
+    transport.leave(link)
+    named = Pair(said.yours, said.mine)
+    if ends_current(transport.session.pair, named):
+        finals = finals_of(said.final) if said.final is not None else None
+        transport.end_session(EndReason.UNKNOWN_TO_PEER, said.reason or "no such session", finals)
+    if link.joins >= MAX_REJOINS:
+        link.fail(HandshakeError(f"{transport.dest} and this node cannot agree on a session over this wire"))
+        return
+    _join(transport, link, again=True)
+
+
+def _refused(transport: DestTransport, link: Link, step: Refused) -> None:
+    dest = transport.dest
+    error: LitzError
+    match step.code:
+        case "busy":
+            error = BusyError(f"{dest} is busy: {step.reason}", retry_after=step.retry_after)
+        case "replaced":
+            error = ReplacedError(f"a newer process uses the id {transport.node.local_id!r}; stop one", dest=dest)
+        case "duplicate":
+            link.dismissed = LeaveReason.DUPLICATE
+            error = HandshakeError(f"{dest} keeps another wire of this kind")
+        case _:
+            error = HandshakeError(f"{dest} refused the session ({step.code}): {step.reason}")
+    link.failure = error
+    transport.leave(link)
+    link.abort()
+    if step.code == "replaced":
+        transport.dialler.stop()
+        transport.end_session(EndReason.REPLACED, step.reason, None)

@@ -1,0 +1,275 @@
+"""One wire and its handshake: the driver between a `Wire` and the transport of the dest it leads to.
+
+Everything here happens in callbacks of the wire; a task runs only while a proof is being verified. Late news of a
+wire cannot touch its successor: whoever hears of a `Link` compares it by identity.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from litz.errors import HandshakeError, LitzError, ProtocolError, WireClosedError
+from litz.message import Buffer
+from litz.wire import Endpoint, LossReason, Wire, WireLoss
+from outproc.frames.records import LeaveReason
+from outproc.handshake import (
+    Acceptor,
+    AcceptorStep,
+    DiallerStep,
+    Initiator,
+    NeedsVerification,
+    Outdated,
+    PeerInfo,
+    SendChallenge,
+    is_handshake,
+)
+from outproc.handshake import Link as Channel
+from outproc.health import Liveness, Verdict
+from outproc.local_node import LocalNode
+from outproc.security.sealing import OVERHEAD, Opener, Sealer, SealKeys, seal_need
+
+HELD_FRAMES_SIZE = 4 << 20
+"""Bytes of frames that may wait while a proof is verified; then the wire is given up."""
+
+Step = DiallerStep | AcceptorStep
+
+
+class LinkOwner(Protocol):
+    """Whoever acts on what a link learns. All are called in the loop's thread and must not raise."""
+
+    def step(self, link: Link, step: Step) -> None:
+        """The handshake came to a point where somebody must decide."""
+
+    def frame(self, link: Link, frame: bytes) -> None:
+        """A binary frame came. The owner ignores it if the link is in no session."""
+
+    def writable(self, link: Link) -> None:
+        """The wire takes more again."""
+
+    def ping(self, link: Link, token: int) -> None:
+        """Send a ping on it: it has been silent."""
+
+    def silent(self, link: Link) -> None:
+        """It did not answer and was aborted; do not wait for `gone`."""
+
+    def gone(self, link: Link) -> None:
+        """The wire is dead. Called once; `link.cause` says why."""
+
+
+class Link:
+    """A live wire with the state of its handshake. Owned by one `LinkOwner` at a time."""
+
+    def __init__(self, node: LocalNode, wire: Wire, owner: LinkOwner, *, dest: str | None, endpoint: Endpoint | None):
+        self.node = node
+        self.wire = wire
+        self.owner = owner
+        self.endpoint = endpoint
+        self.dialled = dest is not None
+        self.started_at = node.now()
+        self.heard_at = self.started_at
+        self.bytes_in = self.bytes_out = self.frames_in = self.frames_out = 0
+        self.cause: WireLoss | None = None
+        self.closed = asyncio.Event()
+        self.failure: LitzError | None = None
+        self.in_session = False
+        self.frames_at_join = 0
+        self.joins = 0
+        self.dismissed: LeaveReason | None = None
+        """Why either side took this wire out of its session, None if it just broke."""
+        self.outcome: asyncio.Future[None] | None = None
+        """For whoever dialled: set when the wire has joined, or cannot."""
+        self.liveness = Liveness(self.started_at, node.ping_after, node.options.dead_after)
+        self.handshaken = False
+        """Whether the handshake deadline no longer applies."""
+        need = seal_need(wire, node.authenticator, node.options.seal)
+        channel = Channel(wire.kind, wire.channel_binding, need)
+        entropy = node.environment.entropy
+        self.machine: Initiator | Acceptor
+        if dest is not None:
+            self.machine = Initiator(node.handshake_node, dest, channel, entropy)
+        else:
+            self.machine = Acceptor(node.handshake_node, channel, entropy)
+        self._sealer: Sealer | None = None
+        self._opener: Opener | None = None
+        self._held: deque[bytes] = deque()
+        self._held_size = 0
+        self._verifying: asyncio.Task[None] | None = None
+        self._deadline = node.timers.timer(self._too_late)
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the handshake, and its deadline."""
+        self.node.links[self] = None
+        self._deadline.at(self.started_at + self.node.options.handshake_timeout)
+        self.wire.start(self)
+        if isinstance(self.machine, Initiator):
+            self.write([self.machine.hello()])
+
+    @property
+    def peer(self) -> PeerInfo:
+        """The proved peer. Raises RuntimeError before."""
+        return self.machine.peer
+
+    @property
+    def max_frame(self) -> int:
+        """Bytes of a frame that both this wire and the peer take."""
+        return min(self.wire.max_frame, self.peer.limits.max_frame) - (OVERHEAD if self._sealer else 0)
+
+    @property
+    def alive(self) -> bool:
+        return self.cause is None
+
+    def check(self, now: float, lag: float) -> float | None:
+        """The health check's look at a joined wire."""
+        if not self.in_session:
+            return None
+        match self.liveness.verdict(now, lag):
+            case Verdict.PING:
+                token = self.node.environment.rng.getrandbits(63)
+                self.liveness.ping_sent(now, token)
+                self.owner.ping(self, token)
+            case Verdict.DEAD:
+                self.failure = WireClosedError("silent: no answer to a ping")
+                self.abort()
+                self.owner.silent(self)
+                return None
+        return self.liveness.next_check()
+
+    def settled(self) -> None:
+        """The handshake is over; what follows is the session's business."""
+        self.handshaken = True
+        self.frames_at_join = self.frames_in
+        self.liveness.received(self.node.now())
+        self._deadline.at(None)
+
+    def close(self) -> None:
+        """Flush, then close. `gone` follows."""
+        self._stop_verifying()
+        self.wire.close()
+
+    def abort(self) -> None:
+        """Close now. `gone` follows."""
+        self._stop_verifying()
+        self.wire.abort()
+
+    def fail(self, error: LitzError) -> None:
+        """Give the wire up because of `error`, and tell the peer as much as it may know."""
+        if self.failure is not None:
+            return
+        self.failure = error
+        refusal = self.machine.refusal(error) if isinstance(self.machine, Acceptor) else None
+        if refusal is not None:
+            self.write([refusal])
+            self.close()
+        else:
+            self.abort()
+
+    def _too_late(self, now: float) -> None:
+        if not self.handshaken:
+            self.fail(HandshakeError(f"no complete handshake within {self.node.options.handshake_timeout:g} s"))
+
+    def _stop_verifying(self) -> None:
+        if self._verifying is not None:
+            self._verifying.cancel()
+
+    # -- frames -------------------------------------------------------------------------------------
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """Write one frame, sealed where the wire is."""
+        if self._sealer is not None:
+            buffers = [self._sealer.seal(buffers)]
+        self.frames_out += 1
+        self.bytes_out += sum(map(len, buffers))
+        self.wire.write(buffers)
+
+    def frame_received(self, frame: bytes) -> None:
+        self.heard_at = now = self.node.now()
+        self.liveness.received(now)
+        self.frames_in += 1
+        self.bytes_in += len(frame)
+        if self.failure is not None:
+            return
+        if self._verifying is not None:
+            self._held.append(frame)
+            self._held_size += len(frame)
+            if self._held_size > HELD_FRAMES_SIZE:
+                self.fail(ProtocolError("the peer flooded the wire during its handshake"))
+            return
+        self._take(frame)
+
+    def _take(self, frame: bytes) -> None:
+        try:
+            if self._opener is not None:
+                frame = self._opener.open(frame)
+            if not is_handshake(frame):
+                if not self.handshaken and not isinstance(self.machine, Initiator):
+                    raise ProtocolError("a binary frame before the handshake")
+                self.owner.frame(self, frame)
+                return
+            self._act(self.machine.receive(frame))
+        except LitzError as error:
+            self.fail(error)
+
+    def _act(self, step: Step) -> None:
+        match step:
+            case SendChallenge():
+                self.write([step.frame])
+                self._seal(step.seal)
+            case NeedsVerification():
+                self._seal(step.seal)
+                self._verifying = self.node.spawn(self._verify(step), f"litz verify {step.peer_id}")
+            case Outdated():
+                pass
+            case _:
+                self.owner.step(self, step)
+
+    def _seal(self, keys: SealKeys | None) -> None:
+        if keys is not None:
+            self._sealer = Sealer(keys.send)
+            self._opener = Opener(keys.receive)
+
+    async def _verify(self, step: NeedsVerification) -> None:
+        # The handshake deadline (or the owner, later) cancels this when it takes too long.
+        try:
+            async with asyncio.timeout(self.node.options.handshake_timeout):
+                await self.node.authenticator.verify(
+                    step.peer_id, step.credential, step.transcript, step.proof, step.role
+                )
+        except (LitzError, TimeoutError) as error:
+            self._verifying = None
+            self.fail(error if isinstance(error, LitzError) else HandshakeError("the proof took too long to verify"))
+            return
+        self._verifying = None
+        if self.cause is not None or self.failure is not None:
+            return
+        self._act(self.machine.verified())
+        self._take_held()
+
+    def _take_held(self) -> None:
+        while self._held and self._verifying is None and self.failure is None:
+            frame = self._held.popleft()
+            self._held_size -= len(frame)
+            self._take(frame)
+
+    def wire_writable(self) -> None:
+        self.owner.writable(self)
+
+    def wire_closed(self, loss: WireLoss) -> None:
+        self.cause = loss
+        self.node.links.pop(self, None)
+        self.closed.set()
+        self.node.health.schedule(self, None)
+        self._deadline.at(None)
+        self._stop_verifying()
+        self._held.clear()
+        if loss.reason is not LossReason.LOCAL and self.failure is None:
+            self.failure = WireClosedError(f"wire closed: {loss}")
+        self.owner.gone(self)
+
+    def __repr__(self) -> str:
+        state = "in session" if self.in_session else self.machine.state.value
+        return f"<link over {self.wire!r}, {'dialled' if self.dialled else 'accepted'}: {state}>"

@@ -1,0 +1,108 @@
+"""What all transports of one manager share: who it is, its limits, clock, chance, and its ways to tell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from litz.event_log import EventLog
+from litz.events import Event
+from litz.inbox import Inbox
+from outproc.handshake import Entropy, Limits, Node
+from outproc.health_checker import HealthChecker
+from outproc.log_budget import LogBudget
+from outproc.options import TransportOptions
+from outproc.security.authenticator import Authenticator
+from outproc.session.identity import Half, Incarnation
+from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.tombstones import Tombstones
+from outproc.timers import Timers
+
+if TYPE_CHECKING:
+    from outproc.link import Link
+
+
+@dataclass(slots=True)
+class Environment:
+    """Where a manager gets time and chance from. Tests and simulations give their own.
+
+    wall_clock  nanoseconds since the Unix epoch, for the incarnation
+    entropy     n random bytes that nobody can guess
+    rng         jitter of backoffs; no secrets
+    """
+
+    wall_clock: Callable[[], int]
+    entropy: Entropy
+    rng: Random
+
+
+@dataclass(slots=True)
+class LocalNode:
+    """One running manager, as its transports see it."""
+
+    local_id: str
+    options: TransportOptions
+    environment: Environment
+    authenticator: Authenticator
+    loop: asyncio.AbstractEventLoop
+    events: EventLog
+    inbox: Inbox
+    incarnation: Incarnation = field(init=False)
+    limits: SessionLimits = field(init=False)
+    overflow: dict[int, Overflow] = field(init=False)
+    timers: Timers = field(init=False)
+    health: HealthChecker = field(init=False)
+    links: dict[Link, None] = field(default_factory=dict)
+    ping_after: float = field(init=False)
+    tombstones: Tombstones = field(init=False)
+    log_budget: LogBudget = field(init=False)
+    handshake_node: Node = field(init=False)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
+    halves: int = 0
+
+    def __post_init__(self) -> None:
+        options = self.options
+        random_part = int.from_bytes(self.environment.entropy(8), "little")
+        self.incarnation = Incarnation(self.environment.wall_clock(), random_part)
+        self.limits = options.session_limits()
+        self.overflow = {int(kind): policy for kind, policy in options.overflow.items()}
+        self.timers = Timers(self.loop)
+        self.health = HealthChecker(self.loop, self.spawn)
+        self.ping_after = options.ping_after
+        self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)
+        self.log_budget = LogBudget(options.process_log_size)
+        self.handshake_node = Node(
+            id=self.local_id,
+            incarnation=self.incarnation,
+            limits=Limits(max_frame=1 << 20, max_message=options.max_message),
+            authenticator=self.authenticator,
+        )
+
+    def now(self) -> float:
+        """The loop's clock, seconds."""
+        return self.loop.time()
+
+    def new_half(self) -> Half:
+        """A half that was never used before (R2)."""
+        self.halves += 1
+        return Half(self.incarnation, self.halves)
+
+    def set_ping_after(self, seconds: float) -> None:
+        """Ping wires after so many seconds of silence from now on."""
+        self.ping_after = seconds
+        for link in self.links:
+            link.liveness.silent_after = seconds
+            self.health.schedule(link, link.liveness.next_check() if link.in_session else None)
+
+    def emit(self, event: Event) -> None:
+        self.events.emit(event)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        """Start a task that this node owns: `aclose` cancels it and awaits its end. It must not raise."""
+        task = self.loop.create_task(coroutine, name=name)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task

@@ -1,0 +1,57 @@
+"""The limit on all logs of one process, settled per batch and not per message."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from outproc.session.send_lane import SendLane
+
+
+class LogBudget:
+    """Bytes in the logs of all lanes of one manager. A lane's share is what it was last settled at.
+
+    A lane may run ahead of its share by one quota (`batch_size`) until the next flush.
+    """
+
+    __slots__ = ("_shares", "_waiting", "limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+        self._shares: dict[SendLane, int] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
+
+    @property
+    def left(self) -> int:
+        return self.limit - self.used
+
+    def fits(self, size: int) -> bool:
+        """Whether a message of `size` bytes may be logged now."""
+        return self.used + size <= self.limit or self.used == 0
+
+    def on_room(self, callback: Callable[[], None]) -> None:
+        """Call once when the process has more room than now. Called in the order of asking."""
+        self._waiting.append(callback)
+
+    def settle(self, lane: SendLane) -> None:
+        """Take over what `lane` holds now."""
+        self._set(lane, lane.log.size)
+
+    def forget(self, lane: SendLane) -> None:
+        """The lane's session is over."""
+        self._set(lane, 0)
+
+    def _set(self, lane: SendLane, size: int) -> None:
+        change = size - self._shares.get(lane, 0)
+        if not change:
+            return
+        self.used += change
+        if size:
+            self._shares[lane] = size
+        else:
+            del self._shares[lane]
+        if change < 0:
+            waiting, self._waiting = self._waiting, deque()
+            for callback in waiting:
+                callback()

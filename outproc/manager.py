@@ -1,0 +1,359 @@
+"""`OutprocTransportManager`: send by destination id across processes and machines."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random, SystemRandom
+from typing import Any, Self
+
+from litz.dest import validate_dest
+from litz.errors import InsecureListenError, ManagerStateError
+from litz.event_log import EventLog
+from litz.events import Event, LostReceipt, SessionStarted, WireUp
+from litz.inbox import Inbox
+from litz.manager import (
+    Confirm,
+    EventStream,
+    Handler,
+    HealthCheckHandle,
+    MessageStream,
+    ThreadsafeManager,
+    TransportManager,
+    WhenDown,
+)
+from litz.message import Channel, Receipt
+from litz.payload import PayloadType
+from litz.snapshot import DestState, ManagerSnapshot
+from litz.threadsafe import HomeLoop, LoopThreadsafe
+from litz.wire import Wire, WireBuilder, WireListener
+from outproc.addressing import Addressing, Directory, installed_builders
+from outproc.closing import close_node
+from outproc.dest_transport import DestTransport
+from outproc.dispatch import Dispatch
+from outproc.local_node import Environment, LocalNode
+from outproc.options import TransportOptions
+from outproc.outbound import body_of
+from outproc.peer import OutprocPeer
+from outproc.security.authenticator import Authenticator, NoAuthenticator
+from outproc.snapshots import snapshot_of
+
+_RPC = PayloadType.RPC_RELIABLE
+_new = tuple.__new__
+
+
+def system_environment() -> Environment:
+    """Time and chance of the real world."""
+    return Environment(time.time_ns, os.urandom, Random(SystemRandom().getrandbits(64)))
+
+
+class OutprocTransportManager(TransportManager):
+    """See `litz.manager.TransportManager` for the law.
+
+    local_id       the id of this node
+    directory      where dests are: a mapping of ids to lists of URLs, or a `Directory`
+    authenticator  proves ids. Without one ids are claims and only loopback and Unix sockets can be listened on
+    builders       wire builders; default: one of every kind that is installed
+    options        limits and times
+    environment    clocks and chance, for tests
+    """
+
+    def __init__(
+        self,
+        local_id: str,
+        *,
+        directory: Mapping[str, Sequence[str]] | Directory | None = None,
+        authenticator: Authenticator | None = None,
+        builders: Iterable[WireBuilder] | None = None,
+        options: TransportOptions | None = None,
+        environment: Environment | None = None,
+    ) -> None:
+        self._local_id = validate_dest(local_id)
+        self._options = options or TransportOptions()
+        self._authenticator = authenticator or NoAuthenticator()
+        self._environment = environment or system_environment()
+        self._addressing = Addressing(installed_builders() if builders is None else builders, directory)
+        self._home = HomeLoop(f"OutprocTransportManager({local_id!r})")
+        self._inbox = Inbox()
+        self._events = EventLog(self._current_events)
+        self._fast: dict[str, tuple[Any, Channel]] = {}
+        self._listeners: list[WireListener] = []
+        self._changed = asyncio.Event()
+        self._entered: Dispatch | None = None
+
+    # -- life ---------------------------------------------------------------------------------------
+
+    @property
+    def local_id(self) -> str:
+        return self._local_id
+
+    async def __aenter__(self) -> Self:
+        loop = self._home.bind()
+        self._entered = Dispatch(self._make_node(loop), self, self._addressing)
+        self._entered.node.health.start()
+        return self
+
+    async def aclose(self) -> None:
+        await self._home.close(self._close, self._orphaned)
+
+    async def _close(self) -> None:
+        self._home.open = False
+        self._fast.clear()
+        if self._entered is not None:
+            await close_node(
+                self._entered.node,
+                self._entered.dests,
+                self._entered.reception,
+                self._listeners,
+                self._addressing.builders,
+            )
+        self._inbox.close()
+        self._events.close()
+        self._changed.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._options.close_timeout):
+                await self._inbox.wait_served()
+
+    def _orphaned(self) -> None:
+        self._home.open = False
+
+    def __del__(self) -> None:
+        home = getattr(self, "_home", None)
+        if home is not None and home.open:
+            warnings.warn(f"{self!r} was never closed; use `async with`, or `await aclose()`", ResourceWarning, 1)
+
+    def _running(self) -> Dispatch:
+        self._home.check()
+        if self._entered is None:
+            raise ManagerStateError("the manager is not running")
+        return self._entered
+
+    # -- sending ------------------------------------------------------------------------------------
+
+    async def send(
+        self,
+        dest: str,
+        data: Any,
+        *,
+        payload_type: PayloadType = _RPC,
+        confirm: Confirm | None = None,
+        key: str | None = None,
+        when_down: WhenDown | None = None,
+        timeout: float | None = None,
+    ) -> Receipt:
+        if payload_type is _RPC and type(data) is bytes and confirm is key is when_down is None:
+            # The fast path: no await, no object but the receipt. -1 means: look properly.
+            fast = self._fast.get(dest)
+            if fast is not None:
+                number = fast[0](data)
+                if number >= 0:
+                    return _new(Receipt, (fast[1], number))
+        running = self._running()
+        if timeout is None:
+            return await running.send(dest, data, payload_type, confirm=confirm, key=key, when_down=when_down)
+        async with asyncio.timeout(timeout):
+            return await running.send(dest, data, payload_type, confirm=confirm, key=key, when_down=when_down)
+
+    def send_nowait(self, dest: str, data: Any, *, payload_type: PayloadType = _RPC, key: str | None = None) -> Receipt:
+        if payload_type is _RPC and type(data) is bytes and key is None:
+            fast = self._fast.get(dest)
+            if fast is not None:
+                number = fast[0](data)
+                if number >= 0:
+                    return _new(Receipt, (fast[1], number))
+        return self._running().send_nowait(dest, data, payload_type, key)
+
+    async def request(
+        self, dest: str, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None
+    ) -> bytes:
+        running = self._running()
+        return await running.requests.request(
+            dest, body_of(data, self._options.max_message), timeout=timeout, when_down=when_down
+        )
+
+    async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
+        running = self._running()
+        async with asyncio.timeout(timeout):
+            if dest is not None:
+                transport = running.dests.get(validate_dest(dest))
+                transports = [transport] if transport is not None else []
+            else:
+                transports = running.dests.transports()
+            futures = [future for transport in transports for future in transport.outbound.unconfirmed_ends()]
+            for transport in transports:
+                transport.outbound.arm()
+            for future in futures:
+                await future
+
+    def peer(self, dest: str) -> OutprocPeer:
+        return OutprocPeer(self, validate_dest(dest))
+
+    # -- receiving ----------------------------------------------------------------------------------
+
+    def messages(self, *, sender: str | None = None) -> MessageStream:
+        self._running()
+        return self._inbox.messages(sender=validate_dest(sender) if sender is not None else None)
+
+    async def serve(self, handler: Handler, *, concurrency: int | None = None) -> None:
+        self._running()
+        await self._inbox.serve(handler, concurrency=concurrency)
+
+    # -- wires --------------------------------------------------------------------------------------
+
+    async def listen(self, url: str, **options: Any) -> WireListener:
+        """Listen at `url` ("ws://127.0.0.1:8400", "wss://..." with `ssl=`, "unix:/path"; port 0 picks one) until
+        the listener or this manager is closed. `options` are those of the kind of wire.
+
+        Raises `InsecureListenError` beyond loopback without an authenticator (P8), `InvalidEndpointError`, OSError.
+        """
+        running = self._running()
+        endpoint = self._addressing.endpoint(url)
+        builder = self._addressing.builder_of(endpoint)
+        if not builder.is_local(endpoint) and self._authenticator.proves == "nothing":
+            raise InsecureListenError(
+                f"{url} can be reached from other hosts, and without an authenticator anybody may claim any id; "
+                "pass authenticator=Ed25519Authenticator(...) or SharedKeyAuthenticator(...), or listen on 127.0.0.1"
+            )
+        listener = await builder.listen(endpoint, running.reception.accept, **options)
+        if not self._home.open:
+            await listener.aclose()
+            raise ManagerStateError("the manager was closed while it began to listen")
+        self._listeners.append(listener)
+        return listener
+
+    @property
+    def endpoints(self) -> list[str]:
+        """The URLs this node really listens at."""
+        return [str(endpoint) for listener in self._listeners for endpoint in listener.endpoints]
+
+    def accept(self, wire: Wire) -> None:
+        """Take in a wire that the embedding program accepted itself. It must not have been started."""
+        self._running().reception.accept(wire)
+
+    # -- dests --------------------------------------------------------------------------------------
+
+    async def get_or_create_transport(self, dest: str) -> DestTransport:
+        return await self._running().dests.connect(validate_dest(dest))
+
+    async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
+        running = self._running()
+        self._addressing.forget(dest)
+        transport = running.dests.get(dest)
+        if transport is None:
+            return ()
+        return await asyncio.shield(running.node.spawn(transport.close(reason), f"litz close {dest}"))
+
+    async def close_all(self, *, reason: str = "") -> None:
+        running = self._running()
+        names = running.dests.names()
+        await asyncio.gather(*(self.close_transport(name, reason=reason) for name in names))
+
+    @property
+    def dest_count(self) -> int:
+        return len(self._entered.dests) if self._entered is not None else 0
+
+    def list_dests(self) -> list[str]:
+        return self._running().dests.names()
+
+    def has_dest(self, dest: str) -> DestState | None:
+        return self._running().dests.state(dest)
+
+    def is_connected(self, dest: str) -> bool:
+        return self._running().dests.state(dest) is DestState.CONNECTED
+
+    async def wait_connected(self, dest: str, *, timeout: float | None = None) -> None:
+        validate_dest(dest)
+        async with asyncio.timeout(timeout):
+            while not self.is_connected(dest):
+                changed = self._changed
+                await changed.wait()
+
+    def add_endpoints(self, dest: str, hints: Iterable[str]) -> None:
+        running = self._running()
+        self._addressing.add_hints(validate_dest(dest), hints)
+        transport = running.dests.get(dest)
+        if transport is not None:
+            transport.dialler.refresh()
+
+    async def reconnect(self, dest: str, kind: str | None = None) -> None:
+        running = self._running()
+        transport = running.dests.get(validate_dest(dest))
+        if transport is None or transport.state is DestState.CONNECTING:
+            await running.dests.connect(dest)
+            return
+        await asyncio.shield(transport.dialler.start_round(kind))
+
+    def start_health_checker(self, interval: float | None = None) -> HealthCheckHandle:
+        node = self._running().node
+        if interval is not None:
+            if interval <= 0:
+                raise ValueError("the interval of the health check is above 0 seconds")
+            node.set_ping_after(interval)
+        node.health.start()
+        return node.health
+
+    # -- sight --------------------------------------------------------------------------------------
+
+    def snapshot(self) -> ManagerSnapshot:
+        running = self._entered
+        if running is None:
+            return ManagerSnapshot(self._local_id, False, (), 0, 0, ())
+        return snapshot_of(running.node, running.dests, tuple(self.endpoints), running=self._home.open)
+
+    def events(self, *, limit: int = 1024) -> EventStream:
+        self._running()
+        return self._events.follow(limit=limit)
+
+    def _current_events(self) -> list[Event]:
+        events: list[Event] = []
+        for transport in self._entered.dests.transports() if self._entered is not None else ():
+            if transport.session.pair is not None:
+                events.append(SessionStarted(transport.dest, transport.session.index, transport.verified))
+            events += [
+                WireUp(transport.dest, link.wire.kind, repr(link.wire), link.dialled) for link in transport.links
+            ]
+        return events
+
+    @property
+    def threadsafe(self) -> ThreadsafeManager:
+        return LoopThreadsafe(self, self._home)
+
+    # -- for transports -----------------------------------------------------------------------------
+
+    def state_changed(self, transport: DestTransport) -> None:
+        """Wires or session of a dest changed: refresh the fast path and wake those who wait."""
+        dest = transport.dest
+        if transport.state in (DestState.CONNECTED, DestState.DETACHED) and self._home.open:
+            lane = transport.session.send_lanes[_RPC]
+            self._fast[dest] = (lane.offer, transport.outbound.channels[_RPC])
+        else:
+            self._fast.pop(dest, None)
+        if transport.state is DestState.CONNECTED and self._entered is not None:
+            self._entered.dests.joined(transport)
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def closed(self, transport: DestTransport) -> None:
+        """A transport is closed for good."""
+        self._fast.pop(transport.dest, None)
+        if self._entered is not None:
+            self._entered.dests.forget(transport)
+
+    def _make_node(self, loop: asyncio.AbstractEventLoop) -> LocalNode:
+        return LocalNode(
+            local_id=self._local_id,
+            options=self._options,
+            environment=self._environment,
+            authenticator=self._authenticator,
+            loop=loop,
+            events=self._events,
+            inbox=self._inbox,
+        )
+
+    def __repr__(self) -> str:
+        state = "open" if self._home.open else "closed" if self._entered is not None else "not entered"
+        return f"<OutprocTransportManager {self._local_id}: {state}, {self.dest_count} dests>"

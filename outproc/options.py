@@ -1,0 +1,78 @@
+"""Everything about a manager that can be set, with its default. Checked when the manager is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from litz.payload import DEFAULT_WIRE_PREFERENCE, PayloadType, WirePreference
+from outproc.session.limits import Overflow, SessionLimits
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class TransportOptions(BaseModel):
+    """Counts are of messages, sizes in bytes, times in seconds. Nothing is unlimited; 0 is refused.
+
+    Applies to one manager. The table in `docs/limits.md` says what each protects.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log_messages: Count = 16_384
+    log_size: Count = 4 << 20
+    process_log_size: Count = 256 << 20
+    window_messages: Count = 16_384
+    window_size: Count = 16 << 20
+    session_window_size: Count = 64 << 20
+    process_window_size: Count = 512 << 20
+    max_message: Count = 16 << 20
+    overflow: Mapping[PayloadType, Overflow] = Field(default_factory=dict)
+    wire_preference: WirePreference = Field(default_factory=lambda: dict(DEFAULT_WIRE_PREFERENCE))
+
+    session_kept: Seconds = 120.0
+    tombstones_kept: Seconds = 600.0
+    max_tombstones: Count = 4_096
+    max_wires: Count = 8
+    max_dests: Count = 65_536
+    max_requests: Count = 65_536
+
+    ping_after: Seconds = 5.0
+    dead_after: Seconds = 5.0
+    handshake_timeout: Seconds = 5.0
+    dial_timeout: Seconds = 10.0
+    close_timeout: Seconds = 5.0
+    stagger: Seconds = 0.1
+    backoff_base: Seconds = 0.05
+    backoff_cap: Seconds = 5.0
+    stable_after: Seconds = 10.0
+    accept_grace: Seconds = 1.0
+    """How long an accepting side waits for the other to redial before it dials an endpoint itself."""
+
+    unauthenticated: Count = 128
+    unauthenticated_per_ip: Count = 8
+    seal: Literal["auto", "always", "never"] = "auto"
+    max_dials: Count = 64
+
+    @model_validator(mode="after")
+    def _check(self) -> TransportOptions:
+        if self.max_message > min(self.window_size, self.session_window_size, self.process_window_size):
+            raise ValueError("max_message is above a receive window: such a message could never arrive")
+        if self.max_message > self.process_log_size:
+            raise ValueError("max_message is above process_log_size: such a message could never be accepted")
+        return self
+
+    def session_limits(self) -> SessionLimits:
+        """The part that the pure session is given."""
+        return SessionLimits(
+            log_messages=self.log_messages,
+            log_size=self.log_size,
+            window_messages=self.window_messages,
+            window_size=self.window_size,
+            session_window_size=self.session_window_size,
+            max_message=self.max_message,
+            max_wires=self.max_wires,
+        )

@@ -1,0 +1,344 @@
+"""The sending side of one dest: admission, waiting for space, the flush, and confirmations.
+
+One flush per turn of the loop hands everything accepted in that turn to the wires. Appending costs no task, no
+future and no timer; a sender waits only when a log is full.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from typing import Any, Literal
+
+from litz.errors import (
+    BackpressureError,
+    LitzError,
+    MessageDroppedError,
+    MessageTooLargeError,
+    PayloadError,
+    SessionEndedError,
+)
+from litz.events import DropReason, MessagesDropped
+from litz.message import Channel, Receipt
+from outproc.local_node import LocalNode
+from outproc.session.limits import Overflow
+from outproc.session.log import Body, EntryDetail, Parts
+from outproc.session.send_lane import Admission, SendLane
+from outproc.session.session import LOSSY_LANE, Session
+from outproc.session.tombstones import Finals
+
+COPY_LIMIT = 16 << 10
+"""Mutable payloads up to this size are copied, so that they may be changed at once."""
+
+Level = Literal["received", "processed", "durable"]
+
+_new = tuple.__new__
+
+
+def body_of(data: Any, max_message: int) -> Body:
+    """The payload as the log keeps it. Raises `PayloadError`, `MessageTooLargeError`."""
+    body: Body
+    if type(data) is bytes:
+        body = data
+    elif isinstance(data, list | tuple):
+        buffers = tuple(part for part in (_buffer(part) for part in data) if len(part))
+        body = Parts(buffers) if len(buffers) != 1 else buffers[0]
+    else:
+        body = _buffer(data)
+    if len(body) > max_message:
+        raise MessageTooLargeError(
+            f"a message of {len(body)} bytes is over max_message ({max_message}); "
+            "cut it into several, raise max_message on both sides, or use a stream"
+        )
+    return body
+
+
+def _buffer(data: Any) -> bytes | memoryview:
+    if isinstance(data, bytes):
+        return data
+    try:
+        view = memoryview(data)
+    except TypeError:
+        hint = "; encode it first" if isinstance(data, str) else "; encode it, or use a RoutingTransportManager"
+        raise PayloadError(f"a payload is bytes-like or a list of such, not {type(data).__name__}{hint}") from None
+    if not view.c_contiguous:
+        return view.tobytes()
+    return view.tobytes() if view.nbytes <= COPY_LIMIT else view.cast("B")
+
+
+class Confirmations:
+    """Who waits for which number of one lane to be confirmed, per level."""
+
+    __slots__ = ("_count", "_waiting")
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._waiting: dict[Level, list[tuple[int, int, asyncio.Future[None]]]] = {}
+
+    def add(self, number: int, level: Level, future: asyncio.Future[None]) -> None:
+        self._count += 1
+        heappush(self._waiting.setdefault(level, []), (number, self._count, future))
+
+    def confirmed(self, level: Level, below: int) -> None:
+        """Everything below a number has reached `level`."""
+        heap = self._waiting.get(level)
+        while heap and heap[0][0] < below:
+            future = heappop(heap)[2]
+            if not future.done():
+                future.set_result(None)
+
+    def fail(self, number: int, error: LitzError) -> None:
+        """One message will not be confirmed."""
+        for heap in self._waiting.values():
+            for waiting, _, future in heap:
+                if waiting == number and not future.done():
+                    future.set_exception(error)
+
+    def fail_all(self, error: LitzError) -> None:
+        for heap in self._waiting.values():
+            for _, _, future in heap:
+                if not future.done():
+                    future.set_exception(error)
+        self._waiting.clear()
+
+
+class Place:
+    """One sender's place in the line for space."""
+
+    __slots__ = ("turn",)
+
+    def __init__(self) -> None:
+        self.turn: asyncio.Future[None] | None = None
+
+    def go(self) -> None:
+        """It may look now."""
+        if self.turn is not None and not self.turn.done():
+            self.turn.set_result(None)
+
+
+class Outbound:
+    """Sends what is accepted for one dest, through whatever session it has."""
+
+    def __init__(self, node: LocalNode, dest: str, session: Session, write: Callable[[float], None]) -> None:
+        self._node = node
+        self._dest = dest
+        self._write = write
+        self._armed: asyncio.Handle | None = None
+        self._spaces: dict[int, deque[Place]] = {}
+        self.closed: LitzError | None = None
+        self._waiting_for_budget = False
+        self.session = session
+        self.channels: dict[int, Channel] = {}
+        self.confirmations: dict[int, Confirmations] = {}
+        self.use(session)
+
+    def use(self, session: Session) -> None:
+        """Send through `session` from now on. Those who wait for space go on with it."""
+        self.session = session
+        self.channels = {lane: Channel(self._dest, session.index, lane) for lane in session.send_lanes}
+        self.channels[LOSSY_LANE] = Channel(self._dest, session.index, LOSSY_LANE)
+        self.confirmations = {}
+        for lane in list(self._spaces):
+            self.wake(lane)
+
+    # -- accepting ----------------------------------------------------------------------------------
+
+    def accept(self, lane_number: int, body: Body, detail: EntryDetail | None, *, first: bool) -> Receipt | None:
+        """Accept one message now; None: wait for space. `first`: the caller is the first of those who wait.
+
+        Raises `BackpressureError`, and `OverflowError` for a lane whose policy is to end the session.
+        """
+        if lane_number == LOSSY_LANE:
+            number = self.session.lossy_out.append(body)
+            self.arm()
+            return self.receipt(lane_number, number)
+        lane = self.session.send_lanes[lane_number]
+        if self._spaces.get(lane_number) and not first and lane.overflow is Overflow.BLOCK:
+            return None
+        self._node.log_budget.settle(lane)
+        admission, dropped = lane.admit(len(body), detail.key if detail is not None else None)
+        if dropped:
+            self._tell_dropped(lane, dropped)
+        if admission is Admission.ACCEPT and not self._node.log_budget.fits(len(body)):
+            admission = Admission.WAIT if lane.overflow is Overflow.BLOCK else Admission.REFUSE
+            self._wait_for_budget()
+        match admission:
+            case Admission.WAIT:
+                return None
+            case Admission.REFUSE:
+                raise BackpressureError(
+                    f"the log of lane {lane_number} to {self._dest} is full ({lane.log.count} messages, "
+                    f"{lane.log.size} bytes) and its policy is to refuse; try again later"
+                )
+            case Admission.FAIL:
+                raise OverflowError(f"the log of lane {lane_number} to {self._dest} is full")
+            case _:
+                number = lane.append(body, detail)
+        if admission is Admission.DROP:
+            lane.discard(number, DropReason.NEWEST)
+            self._tell_dropped(lane, [(number, DropReason.NEWEST)])
+        self._open_quota(lane)
+        self.arm()
+        return self.receipt(lane_number, number)
+
+    def receipt(self, lane: int, number: int) -> Receipt:
+        return _new(Receipt, (self.channels[lane], number))
+
+    def _open_quota(self, lane: SendLane) -> None:
+        """Let the fast path append until the next flush, within all limits. Not while somebody waits: it
+        would overtake. Not on lanes whose policy has to look at every message."""
+        if lane.overflow is not Overflow.BLOCK or self._spaces.get(lane.lane):
+            return
+        budget = self._node.log_budget
+        budget.settle(lane)
+        limits = self.session.limits
+        room = min(limits.batch_size, budget.left)
+        if room > 0:
+            lane.open_quota(limits.batch_messages, room)
+
+    def _tell_dropped(self, lane: SendLane, dropped: Iterable[tuple[int, DropReason]]) -> None:
+        confirmations = self.confirmations.get(lane.lane)
+        for number, reason in dropped:
+            self._node.emit(MessagesDropped(self._dest, lane.lane, number, number, reason))
+            if confirmations is not None:
+                confirmations.fail(
+                    number,
+                    MessageDroppedError(
+                        f"message {number} of lane {lane.lane} to {self._dest} was dropped by the lane's policy "
+                        f"({reason.name.lower()}) before it was transmitted; choose another policy, or send it again"
+                    ),
+                )
+
+    # -- waiting for space --------------------------------------------------------------------------
+
+    async def accept_in_turn(self, lane: int, body: Body, detail: EntryDetail | None) -> Receipt:
+        """Accept one message, waiting for space first come, first served. Cancelled before it is accepted, it
+        is not sent at all."""
+        receipt = self.accept(lane, body, detail, first=False)
+        if receipt is not None:
+            return receipt
+        place = Place()
+        line = self._spaces.setdefault(lane, deque())
+        line.append(place)
+        self.session.send_lanes[lane].close_quota()
+        try:
+            while True:
+                place.turn = self._node.loop.create_future()
+                await place.turn
+                if self.closed is not None:
+                    raise self.closed
+                receipt = self.accept(lane, body, detail, first=True)
+                if receipt is not None:
+                    return receipt
+        finally:
+            line.remove(place)
+            if line:
+                self.wake(lane)
+            else:
+                self._spaces.pop(lane, None)
+
+    def wake(self, lane: int) -> None:
+        """There may be space in `lane`: its first in line looks."""
+        line = self._spaces.get(lane)
+        if line:
+            line[0].go()
+
+    def _wait_for_budget(self) -> None:
+        if not self._waiting_for_budget:
+            self._waiting_for_budget = True
+            self._node.log_budget.on_room(self._budget_has_room)
+
+    def _budget_has_room(self) -> None:
+        self._waiting_for_budget = False
+        for lane in list(self._spaces):
+            self.wake(lane)
+
+    # -- flushing -----------------------------------------------------------------------------------
+
+    def arm(self) -> None:
+        """Flush at the end of this turn of the loop."""
+        if self._armed is None:
+            self._armed = self._node.loop.call_soon(self.flush)
+
+    def disarm(self) -> None:
+        if self._armed is not None:
+            self._armed.cancel()
+            self._armed = None
+
+    def flush(self) -> None:
+        """Hand over now what the wires take."""
+        self.disarm()
+        budget = self._node.log_budget
+        for lane in self.session.send_lanes.values():
+            if lane.stop:
+                lane.close_quota()
+                budget.settle(lane)
+        self._write(self._node.now())
+
+    # -- acks ---------------------------------------------------------------------------------------
+
+    def acked(self, lanes: Iterable[int]) -> None:
+        """Acks brought news for `lanes`."""
+        for number in lanes:
+            lane = self.session.send_lanes[number]
+            self._node.log_budget.settle(lane)
+            confirmations = self.confirmations.get(number)
+            if confirmations is not None:
+                confirmations.confirmed("received", lane.acked.number)
+                confirmations.confirmed("processed", lane.processed)
+                confirmations.confirmed("durable", lane.durable)
+            self.wake(number)
+
+    @property
+    def holds_messages(self) -> bool:
+        """Whether anything that was accepted is not confirmed yet."""
+        return any(lane.log.count for lane in self.session.send_lanes.values())
+
+    def batch_is_full(self, lane: int) -> bool:
+        """Whether as much was accepted since the last flush as one flush should hold."""
+        return lane != LOSSY_LANE and self.session.send_lanes[lane].stop > 0
+
+    def confirmation(self, receipt: Receipt, level: Level) -> asyncio.Future[None] | None:
+        """A future for the message of `receipt`, of the current session, to reach `level`; None if it has."""
+        lane_number, number = receipt.lane, receipt.number
+        lane = self.session.send_lanes[lane_number]
+        reached = {"received": lane.acked.number, "processed": lane.processed, "durable": lane.durable}[level]
+        if number < reached:
+            return None
+        lane.ack_wanted = max(lane.ack_wanted, number + 1)
+        future: asyncio.Future[None] = self._node.loop.create_future()
+        self.confirmations.setdefault(lane_number, Confirmations()).add(number, level, future)
+        return future
+
+    def unconfirmed_ends(self) -> list[asyncio.Future[None]]:
+        """Futures for the last entry of every lane to be received: what `drain` waits for."""
+        futures = [
+            self.confirmation(self.receipt(number, lane.log.next_number - 1), "received")
+            for number, lane in self.session.send_lanes.items()
+            if lane.log.next_number
+        ]
+        return [future for future in futures if future is not None]
+
+    def session_ended(self, error: SessionEndedError, finals: Finals) -> None:
+        """The session is over; the peer ended it with `finals`."""
+        self.disarm()
+        for number, confirmations in self.confirmations.items():
+            final = finals.get(number)
+            if final is not None:
+                confirmations.confirmed("received", final.received.number)
+                confirmations.confirmed("processed", final.processed)
+                confirmations.confirmed("durable", final.durable)
+            confirmations.fail_all(error)
+        self.confirmations = {}
+        for lane in self.session.send_lanes.values():
+            self._node.log_budget.forget(lane)
+
+    def close(self, error: LitzError) -> None:
+        """No more sending: those who wait for space get `error`."""
+        self.disarm()
+        self.closed = error
+        for line in self._spaces.values():
+            for place in line:
+                place.go()

@@ -1,0 +1,63 @@
+"""A handle bound to one dest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from litz.manager import Confirm, MessageStream, Peer, WhenDown
+from litz.message import Receipt
+from litz.payload import PayloadType
+
+if TYPE_CHECKING:
+    from outproc.manager import OutprocTransportManager
+
+
+class OutprocPeer(Peer):
+    """See `litz.manager.Peer`."""
+
+    __slots__ = ("_dest", "_manager")
+
+    def __init__(self, manager: OutprocTransportManager, dest: str) -> None:
+        self._manager = manager
+        self._dest = dest
+
+    @property
+    def dest(self) -> str:
+        return self._dest
+
+    async def send(
+        self,
+        data: Any,
+        *,
+        payload_type: PayloadType = PayloadType.RPC_RELIABLE,
+        confirm: Confirm | None = None,
+        key: str | None = None,
+        when_down: WhenDown | None = None,
+        timeout: float | None = None,
+    ) -> Receipt:
+        return await self._manager.send(
+            self._dest,
+            data,
+            payload_type=payload_type,
+            confirm=confirm,
+            key=key,
+            when_down=when_down,
+            timeout=timeout,
+        )
+
+    def send_nowait(
+        self, data: Any, *, payload_type: PayloadType = PayloadType.RPC_RELIABLE, key: str | None = None
+    ) -> Receipt:
+        return self._manager.send_nowait(self._dest, data, payload_type=payload_type, key=key)
+
+    async def request(self, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None) -> bytes:
+        return await self._manager.request(self._dest, data, timeout=timeout, when_down=when_down)
+
+    async def drain(self, *, timeout: float | None = None) -> None:
+        await self._manager.drain(self._dest, timeout=timeout)
+
+    def messages(self) -> MessageStream:
+        return self._manager.messages(sender=self._dest)
+
+    def __repr__(self) -> str:
+        return f"<peer {self._dest} of {self._manager.local_id}>"

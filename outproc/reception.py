@@ -1,0 +1,93 @@
+"""Wires that came in, until they have proved which dest they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from litz.errors import BusyError, LitzError, ProtocolError
+from litz.events import PeerViolation
+from litz.wire import Wire
+from outproc.dest_transport import DestTransport
+from outproc.handshake import Acceptor, JoinReceived, unproved_refusal
+from outproc.link import Link, Step
+from outproc.local_node import LocalNode
+from outproc.security.preauth import Busy, PreauthLimiter, Ticket
+
+
+class Reception:
+    """Takes wires in, bounded while they are unproved, and hands them to the transport of their dest."""
+
+    def __init__(self, node: LocalNode, transport_for: Callable[[str], DestTransport | None]) -> None:
+        self._node = node
+        self._transport_for = transport_for
+        options = node.options
+        self._limiter = PreauthLimiter(
+            limit=options.unauthenticated,
+            per_address=options.unauthenticated_per_ip,
+            deadline=options.handshake_timeout + 1,
+        )
+        self._tickets: dict[Link, Ticket] = {}
+        self.closed = False
+
+    def accept(self, wire: Wire) -> None:
+        """Begin the handshake on a wire that was not started."""
+        if self.closed:
+            wire.abort()
+            return
+        ticket = self._limiter.admit(wire.path.remote, self._node.now())
+        try:
+            link = Link(self._node, wire, self, dest=None, endpoint=None)
+        except LitzError as error:
+            self._node.emit(PeerViolation("", repr(wire), str(error)))
+            wire.abort()
+            if isinstance(ticket, Ticket):
+                self._limiter.release(ticket)
+            return
+        link.start()
+        if isinstance(ticket, Busy):
+            link.failure = BusyError("too many handshakes at once", retry_after=ticket.retry_after)
+            link.write([unproved_refusal("busy", retry_after=ticket.retry_after)])
+            link.close()
+            return
+        self._tickets[link] = ticket
+
+    def step(self, link: Link, step: Step) -> None:
+        """The peer has proved its id, or gave up."""
+        if not isinstance(step, JoinReceived):
+            link.close()
+            return
+        self._release(link)
+        transport = self._transport_for(step.peer.id)
+        if transport is None:
+            machine = link.machine
+            link.write([machine.refuse("busy", retry_after=5.0, reason="too many dests")])
+            link.failure = BusyError("max_dests is reached", retry_after=5.0)
+            link.close()
+            return
+        link.owner = transport
+        transport.step(link, step)
+
+    def frame(self, link: Link, frame: bytes) -> None:
+        """Nothing but the handshake is taken before the proof."""
+        link.fail(ProtocolError("a binary frame before the handshake was complete"))
+
+    def writable(self, link: Link) -> None:
+        """Nothing waits to be written here."""
+
+    def ping(self, link: Link, token: int) -> None:
+        """Only joined wires are pinged."""
+
+    def silent(self, link: Link) -> None:
+        """Only joined wires are pinged."""
+
+    def gone(self, link: Link) -> None:
+        """It ended before it proved anything."""
+        self._release(link)
+        machine = link.machine
+        claimed = machine.claimed_id if isinstance(machine, Acceptor) else ""
+        self._node.emit(PeerViolation(claimed, repr(link.wire), str(link.failure or link.cause)))
+
+    def _release(self, link: Link) -> None:
+        ticket = self._tickets.pop(link, None)
+        if ticket is not None:
+            self._limiter.release(ticket)

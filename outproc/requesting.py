@@ -1,0 +1,95 @@
+"""Requests of this node and answers to those of others: what travels, and who waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from litz.errors import OutcomeUnknownError, RemoteError, RequestTimeoutError, SessionEndedError
+from litz.events import Outcome
+from litz.inbox import Inbox
+from litz.manager import WhenDown
+from litz.message import Receipt
+from litz.payload import REPLY_LANE, PayloadType
+from litz.requests import Correlation, RequestTable
+from outproc.inbound import SessionSource
+from outproc.session.log import EntryDetail
+
+
+class PendingRequest:
+    """One request that waits: where its answer goes, and under which receipt it was sent."""
+
+    __slots__ = ("answer", "receipt")
+
+    def __init__(self, answer: asyncio.Future[bytes], receipt: Receipt) -> None:
+        self.answer = answer
+        self.receipt = receipt
+
+
+Append = Callable[[str, int, Any, EntryDetail, WhenDown | None], Awaitable[Receipt]]
+"""Accepts one message: (dest, lane, data, detail, when_down). Waits for space."""
+
+AppendNow = Callable[[str, int, bytes, EntryDetail], None]
+"""The same without waiting, for a cancellation; drops it if there is no session or no space."""
+
+
+class Requests:
+    """All requests of one manager, both ways."""
+
+    def __init__(self, base: int, limit: int, inbox: Inbox, append: Append, append_now: AppendNow) -> None:
+        self._table: RequestTable[PendingRequest] = RequestTable(base, limit=limit)
+        self._inbox = inbox
+        self._append = append
+        self._append_now = append_now
+
+    async def request(self, dest: str, data: Any, *, timeout: float | None, when_down: WhenDown | None = None) -> bytes:
+        """Send a request and wait for its answer. Cancelling tells the peer."""
+        request_id = self._table.new_id()
+        detail = EntryDetail((Correlation.REQUEST, request_id))
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(timeout):
+                # Accepted and entered in one turn: no answer can come, and no session end, in between.
+                receipt = await self._append(dest, PayloadType.RPC_RELIABLE, data, detail, when_down)
+                self._table.enter(request_id, dest, PendingRequest(answer, receipt))
+                return await answer
+        except TimeoutError as error:
+            raise RequestTimeoutError(f"no reply from {dest} within {timeout} s; it may have run") from error
+        finally:
+            if self._table.forget(request_id):
+                self._append_now(dest, REPLY_LANE, b"", EntryDetail((Correlation.CANCEL, request_id)))
+
+    def answered(self, dest: str, kind: int, request_id: int, body: bytes) -> None:
+        """An entry of the reply lane came from `dest`. Late and doubled answers are dropped."""
+        if kind == Correlation.CANCEL:
+            self._inbox.cancel_request(dest, request_id)
+            return
+        pending = self._table.answered(dest, request_id)
+        if pending is None or pending.answer.done():
+            return
+        if kind == Correlation.REPLY:
+            pending.answer.set_result(body)
+        else:
+            name, _, text = body.decode("utf-8", "replace").partition("\0")
+            pending.answer.set_exception(RemoteError(name, text, dest=dest))
+
+    async def reply(self, source: SessionSource, kind: int, request_id: int, data: Any) -> None:
+        """Answer a request. Without its session the answer has nowhere to go."""
+        if source.session.ended:
+            return
+        await self._append(source.sender, REPLY_LANE, data, EntryDetail((kind, request_id)), "queue")
+
+    def session_ended(self, dest: str, error: SessionEndedError) -> None:
+        """No answer of `dest` can come any more. A request that was surely not taken fails with the session's error
+        (and may be sent again), all others with `OutcomeUnknownError`."""
+        never = {entry.receipt for entry in error.lost if entry.outcome is Outcome.NEVER_ACCEPTED}
+        for _, pending in self._table.sweep(dest):
+            if pending.answer.done():
+                continue
+            if pending.receipt in never:
+                pending.answer.set_exception(error)
+            else:
+                unknown = OutcomeUnknownError(f"the session with {dest} ended before its reply; it may have run")
+                unknown.__cause__ = error
+                pending.answer.set_exception(unknown)

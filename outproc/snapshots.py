@@ -1,0 +1,112 @@
+"""The state of a node as plain values."""
+
+from __future__ import annotations
+
+from litz.payload import PayloadType
+from litz.snapshot import DestSnapshot, LaneSnapshot, ManagerSnapshot, SlotSnapshot, WireSnapshot
+from outproc.dest_table import DestTable
+from outproc.dest_transport import DestTransport
+from outproc.link import Link
+from outproc.local_node import LocalNode
+from outproc.pool import Cooling, Slot
+from outproc.session.session import LOSSY_LANE
+
+
+def snapshot_of(node: LocalNode, dests: DestTable, endpoints: tuple[str, ...], *, running: bool) -> ManagerSnapshot:
+    """Everything at this moment. Costs what there is to tell; nothing is counted for it in between."""
+    return ManagerSnapshot(
+        local_id=node.local_id,
+        running=running,
+        endpoints=endpoints,
+        logged_bytes=node.log_budget.used,
+        inbox_bytes=node.inbox.pending_bytes,
+        dests=tuple(_dest(node, transport) for transport in dests.transports()),
+    )
+
+
+def _dest(node: LocalNode, transport: DestTransport) -> DestSnapshot:
+    now = node.now()
+    session = transport.session
+    return DestSnapshot(
+        dest=transport.dest,
+        state=transport.state,
+        session=session.index,
+        verified=transport.verified,
+        heals=transport.counters.heals,
+        replayed=transport.counters.replayed + sum(lane.replayed for lane in session.send_lanes.values()),
+        duplicates_dropped=transport.counters.duplicates
+        + sum(lane.duplicates for lane in session.receive_lanes.values()),
+        wires=tuple(_wire(link, now) for link in transport.links),
+        slots=tuple(_slot(slot, now) for slot in transport.dialler.pool.slots),
+        lanes=tuple(_lanes(transport)),
+    )
+
+
+def _wire(link: Link, now: float) -> WireSnapshot:
+    return WireSnapshot(
+        kind=link.wire.kind,
+        path=f"{link.wire.path.route} {link.wire.path.local} - {link.wire.path.remote}",
+        dialled=link.dialled,
+        age=now - link.started_at,
+        round_trip=link.liveness.round_trip,
+        bytes_in=link.bytes_in,
+        bytes_out=link.bytes_out,
+        frames_in=link.frames_in,
+        frames_out=link.frames_out,
+        buffered=link.wire.buffered_bytes,
+    )
+
+
+def _slot(slot: Slot[Link], now: float) -> SlotSnapshot:
+    state = slot.state
+    return SlotSnapshot(
+        endpoint=str(slot.endpoint),
+        state=type(state).__name__.lower(),
+        dials=slot.dials,
+        failures=slot.failures,
+        retry_in=max(0.0, state.until - now) if isinstance(state, Cooling) else None,
+        last_error=f"{type(slot.last_error).__name__}: {slot.last_error}" if slot.last_error is not None else "",
+    )
+
+
+def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
+    session, inbound = transport.session, transport.inbound
+    lanes = []
+    for number, lane in session.send_lanes.items():
+        incoming = session.receive_lanes[number]
+        inbox, inbox_bytes = inbound.pending(number) if inbound is not None else (0, 0)
+        lanes.append(
+            LaneSnapshot(
+                lane=number,
+                sent=lane.log.next_number,
+                acked=lane.acked.number,
+                processed=lane.processed,
+                logged=lane.log.count,
+                logged_bytes=lane.log.size,
+                received=incoming.expected.number,
+                delivered=incoming.processed,
+                inbox=inbox,
+                inbox_bytes=inbox_bytes,
+                dropped=lane.log.dropped,
+                wire=repr(lane.wire.wire) if isinstance(lane.wire, Link) else "",
+            )
+        )
+    inbox, inbox_bytes = inbound.pending(LOSSY_LANE) if inbound is not None else (0, 0)
+    out, incoming_lossy = session.lossy_out, session.lossy_in
+    lanes.append(
+        LaneSnapshot(
+            lane=int(PayloadType.STREAM_LATENCY_FIRST),
+            sent=out.next_number,
+            acked=0,
+            processed=0,
+            logged=len(out.queue),
+            logged_bytes=out.size,
+            received=incoming_lossy.expected,
+            delivered=incoming_lossy.expected - incoming_lossy.lost,
+            inbox=inbox,
+            inbox_bytes=inbox_bytes,
+            dropped=out.dropped + incoming_lossy.lost,
+            wire=repr(out.wire.wire) if isinstance(out.wire, Link) else "",
+        )
+    )
+    return lanes
