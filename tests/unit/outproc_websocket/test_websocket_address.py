@@ -105,5 +105,4 @@ def test_a_server_cannot_write_into_a_terminal() -> None:
 
 def test_a_connection_closed_during_the_handshake_is_an_os_error() -> None:
     failure = InvalidMessage("did not receive a valid HTTP response")
-    failure.__cause__ = EOFError("stream ends")
-    assert isinstance(error_of("x", failure), ConnectionResetError)
+    assert isinstance(error_of("x", failure, ended=True), ConnectionResetError)
