@@ -29,7 +29,9 @@ from outproc.frames.records import (
     Record,
     SessionCredit,
     Skip,
-)
+)from outproc.session.identity import Half, Incarnation
+from outproc.session.limits import SessionLimits
+from outproc.session.session import Session
 
 VECTORS = json.loads((Path(__file__).parents[3] / "docs/vectors/frames.json").read_text("utf-8"))
 JSON = dict[str, Any]
@@ -115,3 +117,15 @@ def test_bad_vector(vector: JSON) -> None:
 
 def test_every_record_type_has_a_good_vector() -> None:
     assert {value["type"] for vector in VECTORS["good"] for value in vector["records"]} == set(READERS)
+
+
+@pytest.mark.parametrize("vector", VECTORS["tags"], ids=lambda vector: vector["text"])
+def test_tag_of_a_pair(vector: JSON) -> None:
+    halves = [
+        Half(Incarnation(int(half["started"]), int(half["random"])), int(half["counter"]))
+        for half in vector["halves"]
+    ]
+    for mine, yours in (halves, halves[::-1]):
+        session = Session(mine, SessionLimits())
+        session.complete(yours)
+        assert session.tag == vector["tag"]
