@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from litz.testing.sim_loop import SimLoop
 from litz.testing.sim_network import DIAL_FAULTS, DialFault, SimNetwork
 from litz.testing.sim_wire import Side, SimConnection
 
@@ -45,8 +46,17 @@ class Nemesis:
             "partition": self._partition,
             "one-way partition": self._one_way_partition,
             "freeze": self._freeze,
+            "lag": self._lag,
+            "suspend": self._suspend,
         } | {f"dial: {mode}": self._dial_fault(mode) for mode in DIAL_FAULTS}
         self.FAULTS: tuple[str, ...] = tuple(self._faults)
+
+    def add(self, name: str, action: Callable[[], bool]) -> None:
+        """Add a fault of the scenario's own (a restart, a takeover). `action` says whether it hit something."""
+        if name in self._faults:
+            raise ValueError(f"there is a fault {name!r} already")
+        self._faults[name] = action
+        self.FAULTS = tuple(self._faults)
 
     def apply(self, name: str) -> bool:
         """Apply the fault now. False: there was nothing it could hit."""
@@ -169,10 +179,13 @@ class Nemesis:
 
     def _lossy_link(self) -> bool:
         """Hits wires of lossy and unordered kinds only."""
-        links = self.network.links()
-        if all(connection.dialler.reliable for connection in self.network.connections) or not links:
+        lossy = [c for c in self.network.connections if not (c.dialler.reliable or c.dialler.dead or c.acceptor.dead)]
+        if not lossy:
             return False
-        link = self._rng.choice(links)
+        connection = self._rng.choice(lossy)
+        names = [connection.source.name, connection.target.name]
+        self._rng.shuffle(names)
+        link = self.network.link(*names)
         usual = self.network.default_link
         link.drop, link.duplicate, link.reorder = (self._rng.random() * 0.4 for _ in range(3))
 
@@ -205,6 +218,22 @@ class Nemesis:
         host = self._rng.choice(hosts)
         host.freeze()
         self._later(host.thaw)
+        return True
+
+    def _lag(self) -> bool:
+        """The whole process stands still; timers then run late."""
+        loop = self.network.loop
+        if not isinstance(loop, SimLoop):
+            return False
+        loop.stall(self._rng.random() * self.longest)
+        return True
+
+    def _suspend(self) -> bool:
+        """The machine sleeps: its boot and wall clocks are ahead afterwards."""
+        loop = self.network.loop
+        if not isinstance(loop, SimLoop):
+            return False
+        loop.suspend(self._rng.random() * 3600)
         return True
 
     def _dial_fault(self, mode: str) -> Callable[[], bool]:

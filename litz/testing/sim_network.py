@@ -73,6 +73,7 @@ class SimHost:
         ordered: bool = True,
         reliable: bool = True,
         secure: bool = True,
+        local: bool = True,
     ) -> SimWireBuilder:
         """A builder that dials from this host and listens on it. Of several `max_frame` each wire gets one
         at random. `kind` is also the scheme of its endpoints."""

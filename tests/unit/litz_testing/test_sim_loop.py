@@ -207,6 +207,10 @@ REPLAY = """
 import asyncio
 from litz.testing import run_simulation
 
+# Memory laid out differently by each hash seed, so that addresses differ between the processes.
+junk = [bytearray(hash(str(number)) % 400) for number in range(20_000)]
+del junk[:: 2 + hash("step") % 5]
+
 async def main(loop):
     async def fails():
         await asyncio.sleep(1)

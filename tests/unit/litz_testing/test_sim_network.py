@@ -252,19 +252,25 @@ async def chaos(loop: SimLoop, seed: int) -> Counter[str]:
     network = SimNetwork(loop, seed=seed, link=Link(latency=0.01, jitter=0.02, bandwidth=1e6))
     dialler = network.host("a").builder(max_frame=[64, 1200, 65536])
     acceptor = network.host("b").builder("sim")
-    lossy = network.connect(network.host("a"), network.host("b"), WireSpec(ordered=False, reliable=False))
     sinks: list[RecordingSink] = []
 
     def accept(wire: Wire) -> None:
         sinks.append(RecordingSink())
         wire.start(sinks[-1])
 
-    accept(lossy.acceptor)
+    def connect_lossy() -> SimConnection:
+        spec = WireSpec(ordered=False, reliable=False)
+        connection = network.connect(network.host("a"), network.host("b"), spec)
+        connection.acceptor.start(RecordingSink())
+        connection.dialler.start(RecordingSink())
+        return connection
+
     listener = await acceptor.listen(acceptor.endpoint("b"), accept)
 
     async def send() -> None:
         while True:
             try:
+                lossy = connect_lossy()
                 async with asyncio.timeout(1):
                     wire = await dialler.build("b", listener.endpoints[0])
             except OSError:
@@ -276,6 +282,7 @@ async def chaos(loop: SimLoop, seed: int) -> Counter[str]:
                 lossy.dialler.write([b"lossy"])
                 await asyncio.sleep(0.01)
             wire.abort()
+            lossy.dialler.abort()
 
     task = asyncio.create_task(send())
     nemesis = Nemesis(network, seed=seed, longest=1.0)
@@ -290,7 +297,7 @@ async def chaos(loop: SimLoop, seed: int) -> Counter[str]:
         connection.acceptor.abort()
     await asyncio.sleep(0)
     assert network.connections == []
-    for sink in sinks[1:]:
+    for sink in sinks:
         assert sink.wrong == []
         assert sink.frames == [b"%04d" % number for number in range(len(sink.frames))]
     return network.hits
@@ -307,6 +314,21 @@ def test_every_fault_of_the_nemesis_hits_and_the_law_holds() -> None:
     assert never == []
     for effect in ("frame dropped", "frame doubled", "frame reordered", "frame lost in flight", "dial: stuck"):
         assert total[effect], f"{effect} never happened"
+
+
+def test_a_scenario_adds_its_own_faults() -> None:
+    async def scenario(world: World) -> None:
+        nemesis = Nemesis(world.network)
+        answers = [False, True]
+        nemesis.add("restart", answers.pop)
+        assert "restart" in nemesis.FAULTS
+        assert nemesis.apply("restart")
+        assert not nemesis.apply("restart")
+        assert nemesis.hits["restart"] == 1
+        with pytest.raises(ValueError, match="already"):
+            nemesis.add("reset", answers.pop)
+
+    simulate(scenario)
 
 
 def test_chaos_replays() -> None:
