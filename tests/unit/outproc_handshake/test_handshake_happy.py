@@ -251,6 +251,8 @@ def test_what_cannot_be_said_is_refused_here() -> None:
         wiring.dialler.join(BOB, None, TERMS)
     with pytest.raises(ValueError, match="not said after the proof"):
         wiring.dialler.refuse("incompatible")
+    with pytest.raises(ValueError, match="no control characters"):
+        wiring.dialler.refuse("duplicate", reason="\x1b[2J")
     wiring.join()
     with pytest.raises(ValueError, match="another incarnation"):
         wiring.acceptor.ok(ALICE, ALICE, TERMS)
