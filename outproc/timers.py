@@ -37,7 +37,9 @@ class Timers:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._heap: DueHeap[Timer] = DueHeap()
-        self._handle: asyncio.TimerHandle | None = None
+        # uvloop gives a plain Handle, without a time, for what is due already
+        self._handle: asyncio.Handle | None = None
+        self._armed_at = 0.0
         self._closed = False
 
     def timer(self, callback: Callable[[float], None]) -> Timer:
@@ -50,12 +52,13 @@ class Timers:
             self._heap.cancel(timer)
             return
         self._heap.schedule(timer, timer.due)
-        if self._handle is None or timer.due < self._handle.when():
+        if self._handle is None or timer.due < self._armed_at:
             self._arm(timer.due)
 
     def _arm(self, when: float) -> None:
         if self._handle is not None:
             self._handle.cancel()
+        self._armed_at = when
         self._handle = self._loop.call_at(when, self._run)
 
     def _run(self) -> None:
