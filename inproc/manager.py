@@ -186,10 +186,10 @@ class InprocTransportManager(LocalTransportManager):
         while True:
             if node.closed:
                 raise ManagerStateError(f"{self!r} is closed")
+            if when_down == "fail" and not self.is_connected(validate_dest(dest)):
+                raise ConnectError(f"{dest} is not connected and when_down is 'fail'", dest=dest)
             transport = node.connected(dest)
             if transport is None:
-                if when_down == "fail":
-                    raise ConnectError(f"{dest} is not connected and when_down is 'fail'", dest=dest)
                 transport = node.queueing(dest) if when_down == "queue" else await node.connect(dest)
             out = _lane(transport, lane)
             receipt = await out.wait_accepted(data, detail)

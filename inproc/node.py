@@ -92,6 +92,7 @@ class Node:
     def _try_connect(self, dest: str) -> InprocTransport | None:
         if dest not in self.transports:
             validate_dest(dest)
+            self._check_room()
         link, new = self.hub.connect(self, dest, wait=False)
         if link is None:
             return None
@@ -99,10 +100,7 @@ class Node:
         return None if link.ended else self.transports.get(dest)
 
     def _new_transport(self, dest: str) -> InprocTransport:
-        if len(self.transports) >= self.options.max_dests:
-            raise BackpressureError(
-                f"{len(self.transports)} dests are in use and max_dests allows no more; close some of them"
-            )
+        self._check_room()
         session = self._sessions.pop(dest, 0) + 1
         self._sessions[dest] = session
         if len(self._sessions) > SESSIONS_KEPT:
@@ -110,6 +108,12 @@ class Node:
         transport = self.transports[dest] = InprocTransport(self, dest, session)
         self.events.emit(Connecting(dest))
         return transport
+
+    def _check_room(self) -> None:
+        if len(self.transports) >= self.options.max_dests:
+            raise BackpressureError(
+                f"{len(self.transports)} dests are in use and max_dests allows no more; close some of them"
+            )
 
     def _attached(self, link: Link, dest: str, *, new: bool) -> None:
         """This side found or made the link."""

@@ -84,6 +84,11 @@ class InboxQueue:
             self._inbox.park(self.lane.sender.turns)
 
     @property
+    def received(self) -> int:
+        """Messages put, without those dropped since."""
+        return self._put
+
+    @property
     def processed(self) -> int:
         """Messages processed, cumulative: all before that one are processed too."""
         return self._done + self._open[0].progress if self._open else self._done

@@ -1,5 +1,6 @@
 """What litz is tested with, shipped so that you can test your own wires and managers with it."""
 
+from litz.testing.manager_contract import MANAGER_CHECKS, VIRTUAL_TIME_CHECKS, check_manager, check_transport_manager
 from litz.testing.nemesis import Nemesis
 from litz.testing.recording import MakePair, RecordingSink
 from litz.testing.sim_builder import SimListener, SimWireBuilder
@@ -19,6 +20,8 @@ from litz.testing.simulation import SimRun, run_simulation
 from litz.testing.wire_contract import WIRE_CHECKS, check_wire
 
 __all__ = [
+    "MANAGER_CHECKS",
+    "VIRTUAL_TIME_CHECKS",
     "WIRE_CHECKS",
     "DialFault",
     "ForbiddenInSimulationError",
@@ -41,6 +44,8 @@ __all__ = [
     "SimWireBuilder",
     "SimulationError",
     "WireSpec",
+    "check_manager",
+    "check_transport_manager",
     "check_wire",
     "run_simulation",
 ]
