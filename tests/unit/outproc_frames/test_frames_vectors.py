@@ -29,7 +29,8 @@ from outproc.frames.records import (
     Record,
     SessionCredit,
     Skip,
-)from outproc.session.identity import Half, Incarnation
+)
+from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import SessionLimits
 from outproc.session.session import Session
 
@@ -122,8 +123,7 @@ def test_every_record_type_has_a_good_vector() -> None:
 @pytest.mark.parametrize("vector", VECTORS["tags"], ids=lambda vector: vector["text"])
 def test_tag_of_a_pair(vector: JSON) -> None:
     halves = [
-        Half(Incarnation(int(half["started"]), int(half["random"])), int(half["counter"]))
-        for half in vector["halves"]
+        Half(Incarnation(int(half["started"]), int(half["random"])), int(half["counter"])) for half in vector["halves"]
     ]
     for mine, yours in (halves, halves[::-1]):
         session = Session(mine, SessionLimits())
