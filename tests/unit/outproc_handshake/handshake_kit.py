@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
@@ -144,3 +146,16 @@ def check(authenticator: Authenticator, step: NeedsVerification) -> None:
 
 def sealing(need: SealNeed, *, kind: str = "memory", binding: bytes | None = None) -> Link:
     return Link(kind, binding, need)
+
+
+def edited(frame: bytes, change: Callable[[dict[str, object]], None]) -> bytes:
+    """The frame with other fields and the proof it had."""
+    body, line_feed, proof = frame.partition(b"\n")
+    fields = json.loads(body)
+    change(fields)
+    return json.dumps(fields, separators=(",", ":")).encode() + line_feed + proof
+
+
+def setting(name: str, value: object) -> Callable[[dict[str, object]], None]:
+    """A change for `edited`."""
+    return lambda fields: fields.update({name: value})
