@@ -192,6 +192,8 @@ def _bodies(frame: bytes, at: int, lengths: tuple[int, ...]) -> tuple[list[bytes
     end = at + sum(lengths)
     if end > len(frame):
         raise ProtocolError(f"the lengths add up to {end - at} bytes and {len(frame) - at} are there")
+    if len(lengths) == 1:
+        return [frame[at:end]], end
     try:
         cut = "".join(map(_CUT.__getitem__, lengths))
     except IndexError:  # a large one among them: then the copying costs more than the cutting
