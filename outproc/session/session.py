@@ -311,8 +311,8 @@ class Session:
 
     @property
     def due(self) -> float | None:
-        """When `next_frame` must be called although nothing else happens; None without wires or news."""
-        return self.unsent.due if self.wires else None
+        """When `next_frame` must be called although nothing else happens; None if that would bring nothing."""
+        return self.unsent.due if self.wires and not self.final else None
 
     def ping(self, wire: Hashable, token: int) -> None:
         """Have the next frame on `wire` ask for a pong."""
