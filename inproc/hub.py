@@ -95,23 +95,27 @@ class Hub:
             post(waiter.loop, waiter.peer_appeared, node.local_id)
         return incarnation
 
-    def leave(self, node: Node) -> None:
-        """Take `node` off. Its links are ended by itself before."""
+    def leave(self, node: Node) -> list[Link]:
+        """Take `node` off: no link with it is made any more. Returns those it has, for the caller to end; it
+        may not have heard of all of them yet."""
         with self._lock:
+            links = list(node.links)
             if self._nodes.get(node.local_id) is node:
                 del self._nodes[node.local_id]
             for dest in list(self._waiting):
                 self._waiting[dest].pop(node, None)
                 if not self._waiting[dest]:
                     del self._waiting[dest]
+        return links
 
     def connect(self, node: Node, dest: str, *, wait: bool) -> tuple[Link | None, bool]:
         """The link of `node` with `dest`, and whether it is new. None: nobody there; with `wait`,
         `node.peer_appeared(dest)` will be called (in the loop of `node`) when somebody comes."""
         with self._lock:
             other = self._nodes.get(dest)
-            if other is None or self._nodes.get(node.local_id) is not node:
-                if wait:
+            entered = self._nodes.get(node.local_id) is node
+            if other is None or not entered:
+                if wait and entered:
                     self._waiting.setdefault(dest, {})[node] = None
                 return None, False
             key = _pair(node.local_id, dest)
@@ -119,6 +123,7 @@ class Hub:
             if link is not None:
                 return link, False
             link = self._links[key] = Link(node, other)
+            node.links[link] = other.links[link] = None
             return link, True
 
     def stop_waiting(self, node: Node, dest: str) -> None:
@@ -140,14 +145,13 @@ class Hub:
         with self._lock:
             if self._links.get(key) is link:
                 del self._links[key]
+            for node in link.nodes:
+                node.links.pop(link, None)
         return True
 
     def evict(self, node: Node, reason: EndReason, detail: str) -> None:
         """`node` cannot close itself any more (its loop is closed): end its links for it."""
-        self.leave(node)
-        with self._lock:
-            links = [link for link in self._links.values() if node in link.nodes]
-        for link in links:
+        for link in self.leave(node):
             if self.end(link, None, reason, detail):
                 other = link.other(node)
                 if other is not node:

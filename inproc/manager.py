@@ -7,12 +7,13 @@ import warnings
 from collections.abc import Iterable
 from typing import Any, Final, Literal, Self
 
+from inproc.health import NothingToCheck
 from inproc.hub import Hub
 from inproc.lane import Level, OutLane
 from inproc.node import Node
 from inproc.options import InprocOptions
-from inproc.peer import InprocPeer, NothingToCheck
 from inproc.transport import InprocTransport
+from litz.bound_peer import BoundPeer
 from litz.dest import validate_dest
 from litz.errors import ConnectError, ManagerStateError, RequestTimeoutError
 from litz.events import LostReceipt
@@ -260,7 +261,7 @@ class InprocTransportManager(LocalTransportManager):
                     future.exception()
 
     def peer(self, dest: str) -> Peer:
-        return InprocPeer(self, validate_dest(dest))
+        return BoundPeer(self, validate_dest(dest))
 
     # -- receiving ----------------------------------------------------------------------------------------
 

@@ -60,6 +60,7 @@ class Node:
         )
         self.transports: dict[str, InprocTransport] = {}
         self.closed = False
+        self.links: dict[Link, None] = {}  # the hub's, under its lock
         self.dials: dict[asyncio.Task[None], None] = {}
         self._sessions: OrderedDict[str, int] = OrderedDict()
         self._watchers: dict[int, asyncio.Future[None]] = {}
@@ -124,7 +125,7 @@ class Node:
 
     def attach(self, link: Link) -> bool:
         """`link` is this node's session with the other side now. Idempotent. False: refused."""
-        if link.ended or self.closed:
+        if link.ended:
             return False
         other = link.other(self)
         dest = other.local_id
@@ -234,10 +235,13 @@ class Node:
             return
         self.closed = True
         self.inbox.close()
+        # First, so that no peer in another thread makes a link that nobody would end.
+        links = self.hub.leave(self)
         error = ManagerStateError(f"the manager of {self.local_id} was closed")
         for dest in list(self.transports):
             self.close_dest(dest, "", error)
-        self.hub.leave(self)
+        for link in links:
+            self._end_link(link, "", error)
         self.events.close()
         self._changed()
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Final, get_args
 
 from litz.errors import BackpressureError, ConnectError, InvalidDestError, NotARequestError, UnknownDestError
+from litz.events import SessionEnded, SessionStarted
 from litz.manager import Confirm
 from litz.payload import PayloadType
 from litz.testing.manager_case import Case, Check, end, expect, expect_now, fill, serving, take, texts
@@ -193,14 +194,12 @@ async def a_thousand_first_senders_make_one_session(case: Case) -> None:
     assert len(got) == len(set(got)), "a first message was doubled"
     assert sent <= set(got), f"{len(sent - set(got))} first messages were lost"
     assert (case.a.dest_count, case.a.list_dests()) == (1, [case.to_b]), "one dest became several"
+    await case.a.close_transport(case.to_b)
     started = 0
-    while True:
-        try:
-            async with asyncio.timeout(0):
-                _, event = await events.__anext__()
-        except TimeoutError:
+    async for _, event in events:
+        started += isinstance(event, SessionStarted)
+        if isinstance(event, SessionEnded):
             break
-        started += type(event).__name__ == "SessionStarted"
     assert started == 1, f"a thousand first senders started {started} sessions"
 
 

@@ -154,6 +154,8 @@ async def test_what_the_close_of_a_session_loses_is_exactly_what_was_not_receive
             for round_number in range(60):
                 names = {}
                 for index in range(rng.randrange(400)):
+                    if rng.random() < 0.005:
+                        await a.drain("b")
                     receipt = await a.send("b", (round_number, index))
                     names[receipt] = (round_number, index)
                 sent += names.values()
@@ -165,6 +167,7 @@ async def test_what_the_close_of_a_session_loses_is_exactly_what_was_not_receive
     assert sorted(received + lost) == sorted(sent)
     assert received == sorted(received), "something was reordered"
     assert received
+    assert lost
 
 
 @pytest.mark.parametrize("closer", ["own loop", "foreign loop"])

@@ -1,15 +1,15 @@
-"""Handles of an in-process manager: one bound to a dest, and the health checker's."""
+"""A handle bound to one dest, for any manager."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from litz.manager import Confirm, HealthCheckHandle, MessageStream, Peer, TransportManager, WhenDown
+from litz.manager import Confirm, MessageStream, Peer, TransportManager, WhenDown
 from litz.message import Receipt
 from litz.payload import PayloadType
 
 
-class InprocPeer(Peer):
+class BoundPeer(Peer):
     """The verbs of a manager, bound to one dest."""
 
     __slots__ = ("_dest", "_manager")
@@ -58,10 +58,3 @@ class InprocPeer(Peer):
 
     def __repr__(self) -> str:
         return f"<peer {self._dest} of {self._manager.local_id}>"
-
-
-class NothingToCheck(HealthCheckHandle):
-    """Stands for a health checker where nothing can fail."""
-
-    async def stop(self) -> None:
-        return
