@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from aiohttp import web
 from websockets.client import ClientProtocol
+from websockets.protocol import CLIENT, Protocol
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
@@ -23,6 +24,7 @@ from outproc.wires.websocket.driver import WebSocketWire
 from outproc.wires.websocket.opening import Opening
 from outproc.wires.websocket.refusal import SUBPROTOCOL
 from outproc.wires.websocket.upgrade import add_litz_route
+from tests.unit.outproc_websocket.kit import frame
 
 UP = [b"a", b"b" * 20, b"", b"c" * 126, b"d" * 300]
 DOWN = [b"e" * 130, b"f", b"g" * 90]
@@ -140,3 +142,29 @@ def test_cut_around_the_edges_of_a_large_frame() -> None:
     edges = [*range(start, start + 20), start + 35_000, *range(start + 70_005, start + 70_022)]
     outcomes = _every_byte("client", edges, LARGE)
     assert {len(outcome.server.frames) for outcome in outcomes} == {0, 1, 2}
+
+
+async def test_a_failed_handshake_that_nobody_waits_for_is_not_reported() -> None:
+    opening = _dialler()
+    opening.connection_lost(None)
+    assert opening.wire.done()
+    opening.give_up()
+    opening.give_up()  # the fixtures see what is reported to the loop
+
+
+def test_frames_that_came_before_the_loss_and_before_start_are_delivered() -> None:
+    async def main(loop: SimLoop) -> RecordingSink:
+        stream = SimStream(loop, asyncio.Protocol(), asyncio.Protocol())
+        await asyncio.sleep(0.01)
+        early = frame(b"early", mask=False) + frame(b"?", 9, mask=False) + b"\x82\x05par"
+        wire = WebSocketWire(stream.client, Protocol(CLIENT), early, path=WirePath(), secure=False)
+        sink = RecordingSink()
+        stream.client.abort()  # its connection_lost is under way when start is called
+        wire.start(sink)
+        await sink.until(lambda: sink.loss is not None, "the end")
+        await asyncio.sleep(1.0)
+        return sink
+
+    for seed in range(20):
+        sink = run_simulation(main, seed=seed).value
+        assert (sink.frames, sink.wrong) == ([b"early"], [])

@@ -1,5 +1,6 @@
 """The accepting side on real sockets: `outproc.wires.websocket.port`, `outproc.wires.websocket.listener`,
-`outproc.wires.websocket.upgrade`, `outproc.wires.websocket.health` and `outproc.node.service`."""
+`outproc.wires.websocket.upgrade`, `outproc.wires.websocket.health`, `outproc.wires.websocket.tcp_socket`,
+`outproc.wires.websocket.unix_socket` and `outproc.node.service`."""
 
 from __future__ import annotations
 

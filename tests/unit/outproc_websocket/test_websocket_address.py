@@ -88,7 +88,6 @@ def test_each_answer_has_its_error_and_its_cure(failure: Exception, kind: type[E
         ("99999999999999999999", MAX_RETRY_AFTER, MAX_RETRY_AFTER),
         ("-5", 1, 1),
         ("soon", 1, 1),
-        (email.utils.formatdate(time.time() + 60, usegmt=True), 50, 60),
         (email.utils.formatdate(0, usegmt=True), 0, 0),
     ],
 )
@@ -106,3 +105,9 @@ def test_a_server_cannot_write_into_a_terminal() -> None:
 def test_a_connection_closed_during_the_handshake_is_an_os_error() -> None:
     failure = InvalidMessage("did not receive a valid HTTP response")
     assert isinstance(error_of("x", failure, ended=True), ConnectionResetError)
+
+
+def test_retry_after_may_be_a_date() -> None:
+    error = error_of("x", _answer(503, Retry_After=email.utils.formatdate(time.time() + 100, usegmt=True)))
+    assert isinstance(error, BusyError)
+    assert 0 < error.retry_after <= 100
