@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from tests.hang import DEFAULT_LIMIT, limited
+from tests.hang import DEFAULT_LIMIT, arm_last_resort, limited, use_stderr_of
 from tests.leaks import Holdings, tasks_left
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -39,6 +39,11 @@ def not_run(reason: str) -> NoReturn:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--uvloop", action="store_true", help="run every async test on uvloop")
+    parser.addoption("--limit", type=float, default=DEFAULT_LIMIT, help="seconds that a test may take")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    use_stderr_of(config)
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
@@ -67,7 +72,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     marker = item.get_closest_marker("limit")
-    seconds = float(marker.args[0]) if marker is not None else DEFAULT_LIMIT
+    seconds = float(marker.args[0]) if marker is not None else item.config.getoption("--limit")
     with limited(seconds, lambda stacks: item.add_report_section("call", "hang", stacks)):
         return (yield)
 
@@ -75,6 +80,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """After all fixtures of the test are gone, its event loop included, so is what they held."""
+    arm_last_resort()
     with _unraisables() as raised:
         yield
         gc.collect()

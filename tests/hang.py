@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 
 DEFAULT_LIMIT = 60.0
 """Seconds for a test with its fixtures, unless it is marked `limit(seconds)`."""
@@ -21,7 +22,8 @@ AGAIN = 10.0
 """Seconds after which a test that survived its failure (a task swallowed it) is failed again."""
 
 LAST_RESORT = 60.0
-"""Seconds past the limit after which the process dumps its threads and exits: Python code no longer runs."""
+"""Seconds past the limit after which the process dumps its threads and exits. No signal handler runs while C code
+does not return, and uvloop's `close` does not when a server was left open."""
 
 
 @contextmanager
@@ -42,13 +44,27 @@ def limited(seconds: float, report: Callable[[str], object]) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, on_alarm)
     signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
-    faulthandler.dump_traceback_later(seconds + LAST_RESORT, exit=True)
+    arm_last_resort(seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         faulthandler.cancel_dump_traceback_later()
+
+
+_stderr = 2
+
+
+def use_stderr_of(config: pytest.Config) -> None:
+    """Dump where a person sees it: past pytest's capture, to the descriptor its own faulthandler plugin kept."""
+    global _stderr  # noqa: PLW0603 - one process, one standard error
+    _stderr = config.stash.get(fault_handler_stderr_fd_key, _stderr)
+
+
+def arm_last_resort(seconds: float = 0.0) -> None:
+    """Also to be called after a failure: pytest disarms it whenever it reports an exception."""
+    faulthandler.dump_traceback_later(seconds + LAST_RESORT, exit=True, file=_stderr)
 
 
 def all_stacks(here: FrameType | None) -> str:
