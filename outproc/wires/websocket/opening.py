@@ -38,8 +38,7 @@ class Opening(asyncio.Protocol):
 
     def give_up(self) -> None:
         """Nobody waits for the wire any more: close what there is. Idempotent."""
-        if not self.wire.cancel() and not self.wire.cancelled():
-            self.wire.exception()  # seen, so that it is not reported as forgotten
+        self.wire.cancel()  # also when it has failed already: then this marks the error as seen
         if self._transport is not None:
             self._transport.abort()
 
