@@ -15,7 +15,7 @@ from litz.wire import Endpoint, Wire
 from outproc.frames.records import LeaveReason
 from outproc.link import Link, LinkOwner
 from outproc.local_node import LocalNode
-from outproc.pool import Pool
+from outproc.pool import Pool, Ready, Yielded
 from outproc.retry.backoff import Backoff
 
 
@@ -62,6 +62,7 @@ class Dialler:
         self._dials: dict[Endpoint, asyncio.Task[None]] = {}
         self._asking: asyncio.Task[None] | None = None
         self._round: asyncio.Future[None] | None = None
+        self._round_kind: str | None = None
         self._asked = False
         self.wanted = False
         self.closed = False
@@ -73,6 +74,7 @@ class Dialler:
         wire is up, ConnectError when every endpoint has failed. Shared; wait for it behind `shield`."""
         self.wanted = True
         if self._round is None or self._round.done():
+            self._round_kind = kind
             self._round = self._node.loop.create_future()
             # Nobody may be waiting any more when it fails; the event tells.
             self._round.add_done_callback(lambda future: future.cancelled() or future.exception())
@@ -90,6 +92,28 @@ class Dialler:
         if error is not None:
             due = self.pool.next_due()
             self._node.emit(ConnectFailed(self._dest, error, None if due is None else max(0.0, due - self._node.now())))
+
+    def _settle_round(self) -> None:
+        """End a round in which nothing is left to try: all is up already, or what is not up has failed."""
+        if self._round is None or self._round.done() or self._asking is not None:
+            return
+        kind = self._round_kind
+        slots = [slot for slot in self.pool.slots if slot.listed and kind in (None, slot.endpoint.kind)]
+        provided = self._provided()
+        up = bool(provided if kind is None else kind in provided)
+        attempts = []
+        for slot in slots:
+            if isinstance(slot.state, Ready):
+                up = True
+            elif slot.last_error is not None:
+                attempts.append(Attempt(str(slot.endpoint), slot.last_error))
+            elif slot.endpoint.kind not in provided and not isinstance(slot.state, Yielded):
+                return
+        if up:
+            self._end_round(None)
+        else:
+            sort = f" by a wire of kind {kind}" if kind is not None else ""
+            self._end_round(ConnectError(f"cannot reach {self._dest}{sort}", dest=self._dest, attempts=attempts))
 
     def _ask(self) -> None:
         if self._asking is None and not self.closed:
@@ -132,6 +156,7 @@ class Dialler:
         for endpoint in self.pool.begin(now):
             self._dials[endpoint] = self._node.spawn(self._dial(endpoint), f"litz dial {self._dest} {endpoint}")
         self._node.health.schedule(self, self.pool.next_due())
+        self._settle_round()
 
     def check(self, now: float, lag: float) -> float | None:
         """The health check says that a dial is due."""
