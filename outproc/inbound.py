@@ -40,11 +40,12 @@ class SessionSource:
         self._reply = reply
 
     async def reply(self, message: Message, data: Any) -> None:
-        """Answer a request; a reply to a peer whose session is over has nowhere to go and is dropped."""
+        """Answer a request; None is the empty reply. A reply to a peer whose session is over has nowhere to go and
+        is dropped."""
         detail = message.detail
         if detail is None or detail.request_id is None:
             raise NotARequestError(f"{self.sender} does not wait for an answer to message {message.number}")
-        await self._reply(self, Correlation.REPLY, detail.request_id, data)
+        await self._reply(self, Correlation.REPLY, detail.request_id, b"" if data is None else data)
 
     async def fail(self, message: Message, error: BaseException) -> None:
         """Answer a request with an exception."""
