@@ -182,8 +182,18 @@ class Link:
         """Write one frame, sealed where the wire is."""
         if self._sealer is not None:
             buffers = [self._sealer.seal(buffers)]
+        size = sum(map(len, buffers))
+        if size > self.wire.max_frame:
+            # Data is cut to fit, the handshake cannot be.
+            self.fail(
+                HandshakeError(
+                    f"a frame of {size} bytes is needed and a {self.wire.kind} wire takes {self.wire.max_frame} bytes; "
+                    "raise its max_frame (4,096 suffice for the built-in authenticators)"
+                )
+            )
+            return
         self.frames_out += 1
-        self.bytes_out += sum(map(len, buffers))
+        self.bytes_out += size
         self.wire.write(buffers)
 
     def frame_received(self, frame: bytes) -> None:
