@@ -90,7 +90,8 @@ class DestTransport(Transport):
         self._dest = dest
         self._state = DestState.CONNECTING
         self.sessions = 0
-        self.session = Session(node.new_half(), node.limits, overflow=node.overflow)
+        first = node.session_numbers.first(dest)
+        self.session = Session(node.new_half(), node.limits, index=first, overflow=node.overflow)
         self.gate = IncarnationGate()
         self.links: list[Link] = []
         self.outbound = Outbound(node, dest, self.session, self.write)
@@ -337,6 +338,7 @@ class DestTransport(Transport):
         self._move(DestState.CLOSED)
         self.dialler.close()
         self.outbound.close(error)
+        self.node.session_numbers.closed(self._dest, self.session.index)
         self.gone_event.set()
         self.owner.closed(self)
 

@@ -19,6 +19,7 @@ from outproc.security.authenticator import Authenticator
 from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.tombstones import Tombstones
+from outproc.session_numbers import SessionNumbers
 from outproc.timers import Timers
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class LocalNode:
     ping_after: float = field(init=False)
     tombstones: Tombstones = field(init=False)
     log_budget: LogBudget = field(init=False)
+    session_numbers: SessionNumbers = field(init=False)
     handshake_node: Node = field(init=False)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     halves: int = 0
@@ -74,6 +76,7 @@ class LocalNode:
         self.ping_after = options.ping_after
         self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)
         self.log_budget = LogBudget(options.process_log_size)
+        self.session_numbers = SessionNumbers(options.max_tombstones)
         self.handshake_node = Node(
             id=self.local_id,
             incarnation=self.incarnation,
