@@ -11,7 +11,8 @@ import pytest
 from inproc import Hub, InprocTransportManager
 from litz import TransportManager
 from litz.testing.manager_case import Check
-from litz.testing.manager_contract import MANAGER_CHECKS, check_manager
+from litz.testing.manager_contract import MANAGER_CHECKS, VIRTUAL_TIME_CHECKS, check_manager
+from litz.testing.simulation import run_simulation
 
 
 @asynccontextmanager
@@ -25,3 +26,8 @@ async def pair() -> AsyncIterator[tuple[TransportManager, TransportManager]]:
 async def test_one_loop(check: Check) -> None:
     await asyncio.sleep(0)
     await check_manager(pair, check)
+
+
+@pytest.mark.parametrize("check", VIRTUAL_TIME_CHECKS, ids=lambda check: check.__name__)
+def test_virtual_time(check: Check) -> None:
+    run_simulation(lambda loop: check_manager(pair, check), seed=7, allow_timers=True)

@@ -130,6 +130,20 @@ async def test_bytes_bound_the_queue_too_and_an_empty_one_takes_any_size() -> No
         await waiting
 
 
+async def test_a_large_message_that_waits_is_not_overtaken_until_it_gives_up() -> None:
+    hub = Hub()
+    async with InprocTransportManager("a", hub, queue_bytes=100) as a, InprocTransportManager("b", hub) as b:
+        await a.send("b", bytes(50))
+        large, small = asyncio.ensure_future(a.send("b", bytes(80))), asyncio.ensure_future(a.send("b", bytes(40)))
+        await asyncio.sleep(0)
+        with pytest.raises(BackpressureError):
+            a.send_nowait("b", bytes(10))
+        assert not small.done()
+        large.cancel()
+        assert (await small).number == 1, "nobody consumed, but there was space for it"
+        assert [len(m.data) for m in await take(b, 2)] == [50, 40]
+
+
 async def test_latency_first_drops_the_oldest_and_counts() -> None:
     hub = Hub()
     lane = PayloadType.STREAM_LATENCY_FIRST

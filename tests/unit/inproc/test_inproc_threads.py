@@ -275,6 +275,66 @@ async def _first(manager: InprocTransportManager) -> Any:
         return
 
 
+async def test_a_confirmation_comes_from_the_middle_of_a_batch() -> None:
+    hub = Hub()
+    consume, stop = threading.Event(), threading.Event()
+
+    async def other() -> None:
+        async with InprocTransportManager("b", hub) as b:
+            await in_thread(consume)
+            async with b.messages() as stream:
+                for _ in range(2):
+                    await stream.__anext__()
+                await in_thread(stop)
+
+    with elsewhere(other):
+        async with InprocTransportManager("a", hub, connect_timeout=30) as a:
+            try:
+                sending = [asyncio.ensure_future(a.send("b", n, confirm="processed")) for n in range(4)]
+                await a.wait_connected("b", timeout=30)
+                await a.drain()
+                for _ in range(2):  # whatever was asked of the other thread has come to it
+                    await a.send("b", "", payload_type=PayloadType.STREAM_RELIABLE, confirm="received")
+                consume.set()
+                await sending[0]
+                assert [task.done() for task in sending] == [True, False, False, False]
+            finally:
+                consume.set()
+                stop.set()
+            for task in sending[1:]:
+                task.cancel()
+            await asyncio.wait(sending)
+
+
+async def test_a_link_made_while_the_peer_closes_is_ended_by_it() -> None:
+    hub = Hub()
+    closing, sent, ended = threading.Event(), threading.Event(), threading.Event()
+
+    async def other() -> None:
+        async with InprocTransportManager("a", hub) as a:
+            await in_thread(closing)
+            sending = asyncio.ensure_future(a.send("b", 1, confirm="processed"))
+            await asyncio.sleep(0)
+            sent.set()
+            with pytest.raises(SessionEndedError) as caught:
+                async with asyncio.timeout(20):
+                    await sending
+            assert [lost.outcome.name for lost in caught.value.lost] == ["NEVER_ACCEPTED"]
+            assert a.dest_count == 0
+            ended.set()
+
+    with elsewhere(other):
+        b = InprocTransportManager("b", hub)
+        await b.__aenter__()
+        close = asyncio.ensure_future(b.aclose())
+        await asyncio.sleep(0)
+        # The closing task is next in line. What the other thread asks of us now comes behind it.
+        closing.set()
+        assert sent.wait(20)
+        await close
+        await in_thread(ended)
+
+
 async def test_lossy_lanes_stay_bounded_across_threads() -> None:
     hub = Hub()
     lane = PayloadType.STREAM_LATENCY_FIRST

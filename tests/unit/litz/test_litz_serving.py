@@ -239,7 +239,7 @@ async def test_a_cancelled_serve_redelivers_what_was_not_finished(started: bool)
     serving = start(inbox.serve(handler))
     await turns()
     if not started:
-        serving.cancel()  # ends before the worker that `put` starts has made a step
+        serving.cancel()  # on its way out it takes nothing more
     a.put("0", "1", "2")
     if started:
         await turns()
