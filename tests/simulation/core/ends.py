@@ -1,0 +1,63 @@
+"""One end of a wire, and the handler queue behind a session."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from outproc.session.identity import Half
+from outproc.session.session import FIXED_LANES, Session
+
+if TYPE_CHECKING:
+    from tests.simulation.core.driver import Peer
+    from tests.simulation.core.network import SimWire
+
+
+class Link:
+    """One end of a wire."""
+
+    def __init__(self, peer: Peer, wire: SimWire, side: int) -> None:
+        self.peer = peer
+        self.wire = wire
+        self.side = side
+        self.dialled = side == 0
+        self.alive = True
+        self.session: Session | None = None
+        self.joins = 0
+        self.answered = False
+        self.named: Half | None = None
+        """The half of the peer that the latest JOIN named."""
+        self.carried = False
+        self.heard_at = 0.0
+        self.pings: dict[int, float] = {}
+        wire.ends[side] = self
+        peer.links.append(self)
+
+    def write(self, *message: Any) -> None:
+        self.wire.write(self.side, message)
+
+    @property
+    def writable(self) -> bool:
+        return self.wire.writable(self.side)
+
+    def close(self) -> None:
+        """Flush, then close. It leaves its session at once."""
+        if self.alive:
+            self.alive = False
+            self.wire.close(self.side)
+            self.peer.links.remove(self)
+            self.peer.drop_link(self)
+
+    def __repr__(self) -> str:
+        return f"{self.peer.node.name}{'>' if self.dialled else '<'}{self.peer.id}#{self.wire.number}"
+
+
+@dataclass(slots=True)
+class Consumer:
+    """The handler queue of one session, and what was taken out of it."""
+
+    queues: dict[int, deque[tuple[int, int]]] = field(default_factory=lambda: {lane: deque() for lane in FIXED_LANES})
+    """(number, size)"""
+    messages: dict[int, int] = field(default_factory=lambda: dict.fromkeys(FIXED_LANES, 0))
+    size: dict[int, int] = field(default_factory=lambda: dict.fromkeys(FIXED_LANES, 0))

@@ -1,0 +1,88 @@
+"""After the last fault: everything accepted must be delivered and acknowledged within bounded virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+
+from outproc.session.send_lane import SendLane
+from outproc.session.session import FIXED_LANES, PRIORITY_LANES
+from tests.simulation.core.checker import InvariantError
+from tests.simulation.core.world import World
+
+HEAL_TURNS = 400
+
+
+def heal(world: World) -> None:
+    """Faults stop: everything accepted is delivered, consumed and acknowledged within bounded time."""
+    for wire in list(world.wires):
+        if wire.sick:
+            world.verdict(wire)
+            world.verdict(wire)
+    for peer in world.peers():
+        if peer.saying_goodbye:
+            peer.end_session(None, cause=True)
+    # First nobody reads bulk: signals and replies must get through all the same.
+    for lanes in (PRIORITY_LANES, FIXED_LANES):
+        for turn in range(HEAL_TURNS):
+            if _quiet(world, lanes):
+                break
+            if turn % 20 == 0:
+                _redial(world)
+            _turn(world, lanes)
+        else:
+            _complain(world, lanes)
+
+
+def _turn(world: World, lanes: Sequence[int]) -> None:
+    for _ in range(3):
+        for wire in list(world.wires):
+            for side in world.rng.sample((0, 1), 2):
+                for _ in range(len(wire.ways[side].queue)):
+                    world.deliver(wire, side)
+        for peer in world.peers():
+            world.consume(peer, 1_000, lanes)
+            peer.pump()
+    world.wires = [wire for wire in world.wires if any(wire.ends) or wire.ways[0].queue or wire.ways[1].queue]
+    world.op_tick()
+
+
+def _redial(world: World) -> None:
+    for one, two in combinations(world.plan.names, 2):
+        peer, far = world.nodes[one].peers[two], world.nodes[two].peers[one]
+        if not any(link for link in peer.links if link in peer.session.wires):
+            for dialler in world.rng.choice(((peer,), (far,), (peer, far))):
+                world.dial(dialler)
+
+
+def _quiet(world: World, lanes: Sequence[int]) -> bool:
+    if any(way.queue for wire in world.wires for way in wire.ways):
+        return False
+    for peer in world.peers():
+        lane_queues = peer.consumer.queues
+        send_lanes = peer.session.send_lanes
+        if not peer.joined or any(lane_queues[n] or not _settled(send_lanes[n]) for n in lanes):
+            return False
+    return True
+
+
+def _complain(world: World, lanes: Sequence[int]) -> None:
+    for peer in world.peers():
+        where = f"{peer.node.name} towards {peer.id}"
+        if not peer.joined:
+            raise InvariantError("reconnects", where)
+        far = world.checker.other(world.checker.sides[peer.session])
+        for number in lanes:
+            lane = peer.session.send_lanes[number]
+            if _settled(lane):
+                continue
+            state = f"{where}, lane {number}: {lane.acked} of {lane.log.next_number}, processed {lane.processed}"
+            delivered = far is not None and far.lanes[number].next == lane.log.next_number
+            if delivered:
+                raise InvariantError("control-survives", state)
+            raise InvariantError("signals-overtake" if lanes is PRIORITY_LANES else "delivered-in-the-end", state)
+    raise InvariantError("delivered-in-the-end", "the wires are never quiet")
+
+
+def _settled(lane: SendLane) -> bool:
+    return lane.acked.number == lane.log.next_number

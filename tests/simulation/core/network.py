@@ -1,0 +1,77 @@
+"""Wires of the abstract network: each direction is an ordered queue that may lose a suffix, or go silent."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tests.simulation.core.ends import Link
+
+Message = tuple[Any, ...]
+"""("frame", bytes), ("closed",), or a step of the abstract handshake."""
+
+CLOSED: Message = ("closed",)
+
+
+@dataclass(slots=True)
+class Way:
+    """One direction of a wire."""
+
+    queue: deque[Message] = field(default_factory=deque)
+    silent: bool = False
+    """What is written from now on vanishes."""
+
+    def lose_suffix(self, rng: Random, hits: Counter[str]) -> None:
+        kept = rng.randint(0, len(self.queue))
+        if kept < len(self.queue):
+            hits["suffix lost"] += 1
+        while len(self.queue) > kept:
+            self.queue.pop()
+
+
+class SimWire:
+    """A wire between two ends: 0 dialled, 1 accepted. `ways[i]` leads away from end i."""
+
+    def __init__(self, number: int, kind: str, max_frame: int, capacity: int) -> None:
+        self.number = number
+        self.kind = kind
+        self.max_frame = max_frame
+        self.capacity = capacity
+        self.ways = (Way(), Way())
+        self.ends: list[Link | None] = [None, None]
+
+    def write(self, side: int, message: Message) -> None:
+        way = self.ways[side]
+        if not way.silent:
+            way.queue.append(message)
+
+    def writable(self, side: int) -> bool:
+        way = self.ways[side]
+        return way.silent or len(way.queue) < self.capacity
+
+    @property
+    def sick(self) -> bool:
+        """Half open, or silent in one direction."""
+        return self.ways[0].silent or self.ways[1].silent
+
+    def close(self, side: int) -> None:
+        """That end closed it after all it wrote."""
+        self.write(side, CLOSED)
+        self.ways[side].silent = True
+        self.ends[side] = None
+
+    def cut(self, rng: Random, hits: Counter[str], how: str) -> None:
+        """Break it: `reset` tells both ends, `half open` none, `one way` breaks one direction and tells none."""
+        sides = (rng.randrange(2),) if how == "one way" else (0, 1)
+        for side in sides:
+            way = self.ways[side]
+            if way.silent:
+                continue
+            way.lose_suffix(rng, hits)
+            if how == "reset":
+                way.queue.append(CLOSED)
+            way.silent = True
+        hits[how] += 1

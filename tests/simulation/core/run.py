@@ -1,0 +1,49 @@
+"""Run seeds: each raises InvariantError with the seed in it, or returns what it hit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.simulation.core.checker import InvariantError
+from tests.simulation.core.healing import heal
+from tests.simulation.core.world import World
+
+COMMAND = "python -m tests.simulation.core {seed} --trace"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    seed: int
+    digest: int
+    hits: Counter[str]
+    overlaps: int
+    delivered: int
+    heals: int
+    """Wires that joined a session that lives already."""
+
+
+class SeedFailedError(AssertionError):
+    """One seed broke an invariant. The text ends with the command that replays it."""
+
+    def __init__(self, seed: int, invariant: str, detail: str, command: str) -> None:
+        super().__init__(f"seed {seed}: {invariant}: {detail}\nreplay: {command}")
+        self.seed = seed
+        self.invariant = invariant
+
+
+def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
+    """One walk, with faults, then without."""
+    world = World(seed, trace)
+    try:
+        for _ in range(world.plan.steps):
+            world.step()
+        world.log("heal")
+        heal(world)
+    except InvariantError as error:
+        raise SeedFailedError(seed, error.name, error.detail, COMMAND.format(seed=seed)) from error
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise SeedFailedError(seed, "impossible-state", detail, COMMAND.format(seed=seed)) from error
+    return SeedResult(seed, world.digest, world.hits, world.wiretap.overlaps, world.checker.delivered, world.heals)

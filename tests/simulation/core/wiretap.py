@@ -1,0 +1,113 @@
+"""Listens at the wires: every frame that is written, and every frame that arrives, is decoded and judged here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from outproc.frames.decode import decode_frame
+from outproc.frames.layout import ACK_NOW
+from outproc.frames.records import Ack, Batch, Fin, Position, Skip
+from outproc.session.session import Session
+from tests.simulation.core.checker import Checker, InvariantError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.simulation.core.ends import Link
+
+Epochs = dict[int, int]
+
+
+class LaneTap:
+    """What was seen of one lane of one session, in one direction."""
+
+    __slots__ = ("acked", "before", "end", "epoch", "link", "taken_epoch")
+
+    def __init__(self) -> None:
+        self.link: Link | None = None
+        self.before: Link | None = None
+        self.epoch = 0
+        self.end = 0
+        """The first number of which no byte was ever written."""
+        self.acked = Position(0, 0)
+        self.taken_epoch = 0
+
+
+class Wiretap:
+    def __init__(self, hits: Counter[str], checker: Checker) -> None:
+        self.hits = hits
+        self.checker = checker
+        self.overlaps = 0
+        self._taps: dict[tuple[Session, int], LaneTap] = {}
+
+    def tap(self, session: Session, lane: int) -> LaneTap:
+        found = self._taps.get((session, lane))
+        if found is None:
+            found = self._taps[session, lane] = LaneTap()
+        return found
+
+    def written(self, session: Session, link: Link, frame: bytes) -> Epochs:
+        """One frame is about to be written. Returns the bind epochs of the lanes in it."""
+        if len(frame) > link.wire.max_frame:
+            raise InvariantError("honest-peers-never-fault", f"a frame of {len(frame)} bytes on {link}")
+        flags, _, records = decode_frame(frame)
+        epochs: Epochs = {}
+        for record in records:
+            if isinstance(record, Ack):
+                self.checker.acks_written(session, record.lane)
+            if not isinstance(record, Batch | Skip | Fin):
+                continue
+            tap = self.tap(session, record.lane)
+            epochs[record.lane] = record.epoch
+            self._moves(tap, link, record.lane, record.epoch)
+            if isinstance(record, Batch):
+                start, end = Position(record.number, record.offset), record.number + len(record.bodies)
+            elif isinstance(record, Skip):
+                start, end = Position(record.first, 0), record.last + 1
+                self.hits["skip replayed"] += tap.end >= end
+            else:
+                start, end = Position(record.number, 0), record.number + 1
+                self.hits["fin replayed"] += tap.end >= end
+            if start < tap.acked:
+                raise InvariantError("resume-at-ack", f"{link}, lane {record.lane}: {start} after ack {tap.acked}")
+            tap.end = max(tap.end, end)
+        if epochs and link.dialled and not link.answered and link.named is None:
+            raise InvariantError("complete-pair", f"{link} carries data before the answer to its JOIN")
+        if not epochs:
+            self.hits["control-only frame"] += 1
+            if flags & ACK_NOW:
+                raise InvariantError("control-only-is-silent", f"{link} asks for an ack without data")
+        return epochs
+
+    def _moves(self, tap: LaneTap, link: Link, lane: int, epoch: int) -> None:
+        if epoch < tap.epoch or (epoch == tap.epoch and link is not tap.link):
+            raise InvariantError("lane-moves-forward", f"{link}, lane {lane}: bind epoch {epoch} after {tap.epoch}")
+        tap.epoch = epoch
+        last = tap.link
+        if last is link:
+            return
+        tap.link, before, tap.before = link, tap.before, last
+        if last is not None:
+            self.hits["lane moved"] += 1
+            self.hits["lane moved back"] += before is link
+            if any(message[0] == "frame" and lane in message[2] for message in last.wire.ways[last.side].queue):
+                self.overlaps += 1
+                self.hits["lane on two wires"] += 1
+
+    def acked(self, session: Session, lane: int, position: Position) -> None:
+        """The sender heard an ack."""
+        tap = self.tap(session, lane)
+        tap.acked = max(tap.acked, position)
+
+    def dropping(self, session: Session, lane: int, number: int) -> None:
+        if number < self.tap(session, lane).end:
+            raise InvariantError("drop-untransmitted", f"lane {lane}: {number} was on a wire already")
+
+    def arrived(self, session: Session, epochs: Mapping[int, int], news: Mapping[int, int]) -> None:
+        """A frame came on a joined wire; `news` has the lanes that it brought something whole for."""
+        for lane, epoch in epochs.items():
+            tap = self.tap(session, lane)
+            if epoch < tap.taken_epoch and lane in news:
+                raise InvariantError("lane-moves-forward", f"lane {lane}: took bind epoch {epoch}")
+            tap.taken_epoch = max(tap.taken_epoch, epoch)

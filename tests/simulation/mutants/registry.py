@@ -1,0 +1,10 @@
+"""All mutants, by name. A list of another level is added here with its own entry point."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Mutant
+from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
+from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
+
+ALL: tuple[Mutant, ...] = (*PAIRING_MUTANTS, *TRAFFIC_MUTANTS)
+MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in ALL}
