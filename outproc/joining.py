@@ -39,6 +39,10 @@ MAX_REJOINS = 4
 
 def decide(transport: DestTransport, link: Link, step: Step) -> None:
     """Act on one step of the handshake of a link that leads to the dest of `transport`."""
+    if transport.closing and not isinstance(step, JoinReceived | PeerProved | Refused):
+        # The goodbye is said: an answer that comes after it joins nothing.
+        link.fail(BusyError(f"the transport of {transport.dest} is closing", retry_after=COME_BACK))
+        return
     match step:
         case JoinReceived():
             _join_received(transport, link, step)
