@@ -149,6 +149,7 @@ class IncarnationGate:
         return Entry.BUSY
 
     def answered(self, ping_sent_at: float, now: float) -> None:
-        """The known incarnation answered a ping. Counts only if the ping was sent after the claim was made."""
-        if self.claim is not None and ping_sent_at >= self.claim.asked_at:
+        """The known incarnation answered a ping. Counts only if the ping was sent after the claim was made; of one
+        sent at the same instant nobody knows, so it does not count, and the next BUSY sends another."""
+        if self.claim is not None and ping_sent_at > self.claim.asked_at:
             self.answered_at = now

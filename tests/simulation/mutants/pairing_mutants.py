@@ -141,7 +141,7 @@ PAIRING_MUTANTS = (
     Mutant(
         "pong-from-before-the-claim-counts",
         "R13",
-        (Edit(PAIRING, "self.claim is not None and ping_sent_at >= self.claim.asked_at", "self.claim is not None"),),
+        (Edit(PAIRING, "self.claim is not None and ping_sent_at > self.claim.asked_at", "self.claim is not None"),),
         ("reconnects",),
     ),
     Mutant(
