@@ -36,6 +36,7 @@ class EndReason(Enum):
     FAULT = "peer broke the session's rules"
     REPLACED = "this id was taken over by a newer incarnation"
     UNKNOWN_TO_PEER = "the peer no longer knows the session"
+    OVERFLOW = "a log was full and its policy is to end the session"
 
 
 class DropReason(Enum):

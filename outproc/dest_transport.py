@@ -94,7 +94,7 @@ class DestTransport(Transport):
         self.session = Session(node.new_half(), node.limits, index=first, overflow=node.overflow)
         self.gate = IncarnationGate()
         self.links: list[Link] = []
-        self.outbound = Outbound(node, dest, self.session, self.write)
+        self.outbound = Outbound(node, dest, self.session, self.write, self._overflowed)
         self.inbound: Inbound | None = None
         self.dialler = Dialler(
             node, dest, resolver=resolver, owner=self, slots=dial_slots, provided=self._provided_kinds
@@ -169,7 +169,8 @@ class DestTransport(Transport):
             return
         link.in_session = False
         self.links.remove(link)
-        cause = str(link.failure or link.cause or "left the session")
+        dismissed = f"dismissed as {link.dismissed.name.lower()}" if link.dismissed is not None else ""
+        cause = str(link.failure or dismissed or link.cause or "left the session")
         self.node.emit(WireDown(self._dest, link.wire.kind, repr(link.wire), cause, len(self.links)))
         if self.links:
             self.bind_lanes()
@@ -292,9 +293,9 @@ class DestTransport(Transport):
 
     def end_session(
         self, reason: EndReason, detail: str, finals: Finals | None, *, then_close: bool = False
-    ) -> tuple[LostReceipt, ...]:
+    ) -> SessionEndedError:
         """End the session loudly and begin a new, unpaired one (or close the transport). Its wires are closed; a wire
-        that is to live on must have left it before. Returns what was not confirmed."""
+        that is to live on must have left it before. Returns the error that tells what was not confirmed."""
         links = list(self.links)
         error = self._settle(reason, detail, finals)
         if then_close:
@@ -307,7 +308,10 @@ class DestTransport(Transport):
         for link in links:
             self.leave(link)
             link.close()
-        return error.lost
+        return error
+
+    def _overflowed(self, detail: str) -> SessionEndedError:
+        return self.end_session(EndReason.OVERFLOW, detail, None)
 
     def _settle(self, reason: EndReason, detail: str, finals: Finals | None) -> SessionEndedError:
         """Tell everybody concerned that the current session is over."""
@@ -356,12 +360,12 @@ class DestTransport(Transport):
             return ()
         if self._state is DestState.CONNECTING:
             error = ConnectError(f"the transport of {self._dest} was closed before it was up", dest=self._dest)
-            lost = self.end_session(EndReason.CLOSED_HERE, reason or "closed", None, then_close=True)
+            ended = self.end_session(EndReason.CLOSED_HERE, reason or "closed", None, then_close=True)
             self.outbound.close(error)
-            return lost
+            return ended.lost
         self._move(DestState.CLOSING)
         finals = await self._say_goodbye(reason)
-        return self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True)
+        return self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True).lost
 
     async def _say_goodbye(self, reason: str) -> Finals | None:
         if not self.links:

@@ -19,6 +19,7 @@ ERRORS: dict[EndReason, tuple[type[SessionEndedError], str]] = {
     EndReason.UNKNOWN_TO_PEER: (PeerRestartedError, "the peer no longer knows the session; send again what it needs"),
     EndReason.EXPIRED: (SessionExpiredError, "no wire came up for as long as a session is kept"),
     EndReason.FAULT: (SessionFaultError, "the peer broke the session's rules"),
+    EndReason.OVERFLOW: (SessionEndedError, "a lane whose policy is to fail was full; send less, or choose another"),
     EndReason.REPLACED: (ReplacedError, "a newer process uses this node's id; stop one of them"),
 }
 

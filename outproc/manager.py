@@ -37,7 +37,7 @@ from outproc.dest_transport import DestTransport
 from outproc.dispatch import Dispatch
 from outproc.local_node import Environment, LocalNode
 from outproc.options import TransportOptions
-from outproc.outbound import body_of
+from outproc.outbound import all_of, body_of
 from outproc.peer import OutprocPeer
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of
@@ -186,8 +186,7 @@ class OutprocTransportManager(TransportManager):
             futures = [future for transport in transports for future in transport.outbound.unconfirmed_ends()]
             for transport in transports:
                 transport.outbound.arm()
-            for future in futures:
-                await future
+            await all_of(futures)
 
     def peer(self, dest: str) -> OutprocPeer:
         return OutprocPeer(self, validate_dest(dest))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
+from collections.abc import Callable, Iterable, Sequence
+from heapq import heapify, heappop, heappush
 from typing import Any, Literal
 
 from litz.errors import (
@@ -24,7 +24,7 @@ from litz.events import DropReason, MessagesDropped
 from litz.message import Channel, Receipt
 from outproc.local_node import LocalNode
 from outproc.session.limits import Overflow
-from outproc.session.log import Body, EntryDetail, Parts
+from outproc.session.log import Body, EntryDetail, Gap, Parts
 from outproc.session.send_lane import Admission, SendLane
 from outproc.session.session import LOSSY_LANE, Session
 from outproc.session.tombstones import Finals
@@ -32,7 +32,8 @@ from outproc.session.tombstones import Finals
 COPY_LIMIT = 16 << 10
 """Mutable payloads up to this size are copied, so that they may be changed at once."""
 
-Level = Literal["received", "processed", "durable"]
+Level = Literal["received", "processed", "durable", "drained"]
+"""How far a message has come. "drained" is "received", but a dropped message counts as done: its gap is acked."""
 
 _new = tuple.__new__
 
@@ -68,18 +69,35 @@ def _buffer(data: Any) -> bytes | memoryview:
     return view.tobytes() if view.nbytes <= COPY_LIMIT else view.cast("B")
 
 
+async def all_of(futures: Sequence[asyncio.Future[None]]) -> None:
+    """Wait until all are done. Raises what the first of them raises; nobody waits for the others any more then."""
+    try:
+        for future in futures:
+            await future
+    finally:
+        for future in futures:
+            future.cancel()
+
+
 class Confirmations:
     """Who waits for which number of one lane to be confirmed, per level."""
 
-    __slots__ = ("_count", "_waiting")
+    __slots__ = ("_count", "_prune_at", "_waiting")
 
     def __init__(self) -> None:
         self._count = 0
+        self._prune_at = 64
         self._waiting: dict[Level, list[tuple[int, int, asyncio.Future[None]]]] = {}
 
     def add(self, number: int, level: Level, future: asyncio.Future[None]) -> None:
         self._count += 1
-        heappush(self._waiting.setdefault(level, []), (number, self._count, future))
+        heap = self._waiting.setdefault(level, [])
+        heappush(heap, (number, self._count, future))
+        if len(heap) >= self._prune_at:
+            # Those who gave up would pile up for as long as nothing is confirmed.
+            heap[:] = [waiter for waiter in heap if not waiter[2].done()]
+            heapify(heap)
+            self._prune_at = 64 + 2 * len(heap)
 
     def confirmed(self, level: Level, below: int) -> None:
         """Everything below a number has reached `level`."""
@@ -91,8 +109,8 @@ class Confirmations:
 
     def fail(self, number: int, error: LitzError) -> None:
         """One message will not be confirmed."""
-        for heap in self._waiting.values():
-            for waiting, _, future in heap:
+        for level, heap in self._waiting.items():
+            for waiting, _, future in heap if level != "drained" else ():
                 if waiting == number and not future.done():
                     future.set_exception(error)
 
@@ -121,10 +139,18 @@ class Place:
 class Outbound:
     """Sends what is accepted for one dest, through whatever session it has."""
 
-    def __init__(self, node: LocalNode, dest: str, session: Session, write: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        node: LocalNode,
+        dest: str,
+        session: Session,
+        write: Callable[[float], None],
+        overflowed: Callable[[str], SessionEndedError],
+    ) -> None:
         self._node = node
         self._dest = dest
         self._write = write
+        self._overflowed = overflowed
         self._armed: asyncio.Handle | None = None
         self._spaces: dict[int, deque[Place]] = {}
         self.closed: LitzError | None = None
@@ -148,7 +174,7 @@ class Outbound:
     def accept(self, lane_number: int, body: Body, detail: EntryDetail | None, *, first: bool) -> Receipt | None:
         """Accept one message now; None: wait for space. `first`: the caller is the first of those who wait.
 
-        Raises `BackpressureError`, and `OverflowError` for a lane whose policy is to end the session.
+        Raises `BackpressureError`, and `SessionEndedError` for a lane whose policy is to end the session.
         """
         if lane_number == LOSSY_LANE:
             number = self.session.lossy_out.append(body)
@@ -173,7 +199,7 @@ class Outbound:
                     f"{lane.log.size} bytes) and its policy is to refuse; try again later"
                 )
             case Admission.FAIL:
-                raise OverflowError(f"the log of lane {lane_number} to {self._dest} is full")
+                raise self._overflowed(f"the log of lane {lane_number} is full and its policy is to fail")
             case _:
                 number = lane.append(body, detail)
         if admission is Admission.DROP:
@@ -203,13 +229,13 @@ class Outbound:
         for number, reason in dropped:
             self._node.emit(MessagesDropped(self._dest, lane.lane, number, number, reason))
             if confirmations is not None:
-                confirmations.fail(
-                    number,
-                    MessageDroppedError(
-                        f"message {number} of lane {lane.lane} to {self._dest} was dropped by the lane's policy "
-                        f"({reason.name.lower()}) before it was transmitted; choose another policy, or send it again"
-                    ),
-                )
+                confirmations.fail(number, self._dropped_error(lane.lane, number, reason))
+
+    def _dropped_error(self, lane: int, number: int, reason: DropReason) -> MessageDroppedError:
+        return MessageDroppedError(
+            f"message {number} of lane {lane} to {self._dest} was dropped by the lane's policy "
+            f"({reason.name.lower()}) before it was transmitted; choose another policy, or send it again"
+        )
 
     # -- waiting for space --------------------------------------------------------------------------
 
@@ -287,6 +313,7 @@ class Outbound:
             confirmations = self.confirmations.get(number)
             if confirmations is not None:
                 confirmations.confirmed("received", lane.acked.number)
+                confirmations.confirmed("drained", lane.acked.number)
                 confirmations.confirmed("processed", lane.processed)
                 confirmations.confirmed("durable", lane.durable)
             self.wake(number)
@@ -304,18 +331,21 @@ class Outbound:
         """A future for the message of `receipt`, of the current session, to reach `level`; None if it has."""
         lane_number, number = receipt.lane, receipt.number
         lane = self.session.send_lanes[lane_number]
-        reached = {"received": lane.acked.number, "processed": lane.processed, "durable": lane.durable}[level]
+        reached = {"processed": lane.processed, "durable": lane.durable}.get(level, lane.acked.number)
         if number < reached:
             return None
+        segment = lane.log.segments[lane.log.locate(number)]
+        if level != "drained" and isinstance(segment, Gap):
+            raise self._dropped_error(lane_number, number, segment.reason)
         lane.ack_wanted = max(lane.ack_wanted, number + 1)
         future: asyncio.Future[None] = self._node.loop.create_future()
         self.confirmations.setdefault(lane_number, Confirmations()).add(number, level, future)
         return future
 
     def unconfirmed_ends(self) -> list[asyncio.Future[None]]:
-        """Futures for the last entry of every lane to be received: what `drain` waits for."""
+        """Futures for the last entry of every lane to be received: what `drain` waits for. Give them to `all_of`."""
         futures = [
-            self.confirmation(self.receipt(number, lane.log.next_number - 1), "received")
+            self.confirmation(self.receipt(number, lane.log.next_number - 1), "drained")
             for number, lane in self.session.send_lanes.items()
             if lane.log.next_number
         ]
@@ -328,6 +358,7 @@ class Outbound:
             final = finals.get(number)
             if final is not None:
                 confirmations.confirmed("received", final.received.number)
+                confirmations.confirmed("drained", final.received.number)
                 confirmations.confirmed("processed", final.processed)
                 confirmations.confirmed("durable", final.durable)
             confirmations.fail_all(error)
