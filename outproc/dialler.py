@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from litz.errors import Attempt, BusyError, ConnectError, LitzError, UnknownDestError, WireClosedError
+from litz.errors import Attempt, BusyError, ConnectError, UnknownDestError, WireClosedError
 from litz.events import ConnectFailed
 from litz.wire import Endpoint, Wire
 from outproc.frames.records import LeaveReason
@@ -132,7 +132,8 @@ class Dialler:
                     "or let it dial this node",
                     dest=self._dest,
                 )
-        except (LitzError, OSError, TimeoutError) as cause:
+        except Exception as cause:
+            # Directories are not ours: whatever they raise, it must not hang those who wait.
             error = ConnectError(
                 f"the directory could not say where {self._dest} is",
                 dest=self._dest,
@@ -177,14 +178,15 @@ class Dialler:
                 wire = await self._resolver.build(self._dest, endpoint)
                 link, outcome = self._adopt(wire, endpoint)
                 await outcome
-        except (LitzError, OSError, TimeoutError) as cause:
-            error = cause
         except asyncio.CancelledError:
             self._dials.pop(endpoint, None)
             self.pool.cancelled(endpoint, self._node.now())
             if link is not None:
                 link.abort()
             raise
+        except Exception as cause:
+            # Also what builders should not raise: retrying is the default (see `classify`).
+            error = cause
         self._dials.pop(endpoint, None)
         self._dialled(endpoint, link, error)
 

@@ -249,9 +249,14 @@ class Link:
                 await self.node.authenticator.verify(
                     step.peer_id, step.credential, step.transcript, step.proof, step.role
                 )
-        except (LitzError, TimeoutError) as error:
+        except TimeoutError:
             self._verifying = None
-            self.fail(error if isinstance(error, LitzError) else HandshakeError("the proof took too long to verify"))
+            self.fail(HandshakeError("the proof took too long to verify"))
+            return
+        except Exception as error:
+            # Authenticators are not ours: whatever they raise, it costs this wire and nothing else.
+            self._verifying = None
+            self.fail(error if isinstance(error, LitzError) else HandshakeError(f"no verdict on the proof: {error!r}"))
             return
         self._verifying = None
         if self.cause is not None or self.failure is not None:
