@@ -1,0 +1,284 @@
+"""The checker: it stands outside litz, and judges by what users sent, were handed, and were told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from litz.events import (
+    EventGap,
+    MessagesDropped,
+    MessagesSkipped,
+    Outcome,
+    SessionEnded,
+    SessionStarted,
+    WireDown,
+    WireUp,
+)
+from litz.message import Message, Receipt
+from litz.payload import REPLY_LANE, PayloadType
+from litz.wire import Endpoint
+from outproc.session.session import Session
+from tests.simulation.managers.record import InvariantError, Sent, uid_of
+
+if TYPE_CHECKING:
+    from tests.simulation.managers.life import Life
+    from tests.simulation.managers.world import World
+
+LOSSY = PayloadType.STREAM_LATENCY_FIRST
+DIALS_FREE = 60
+DIALS_PER_FAULT = 4
+
+
+@dataclass(slots=True)
+class Incoming:
+    """What one life was handed in one session."""
+
+    life: Life
+    number: int
+    senders: dict[tuple[Life, int], None] = field(default_factory=dict)
+    """(sender, its number of the session); one in the end"""
+    next: dict[int, int] = field(default_factory=dict)
+    holes: list[tuple[int, int, int]] = field(default_factory=list)
+    """(lane, first, last)"""
+
+
+class Checker:
+    """Told of everything at both ends; raises `InvariantError`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.sent: list[Sent] = []
+        self.incoming: dict[Session, Incoming] = {}
+        self.latest: dict[tuple[Life, str, int], int] = {}
+        self.delivered = 0
+
+    # -- sending ------------------------------------------------------------------------------------
+
+    def send(self, life: Life, dest: str, lane: int, data: bytes) -> Sent:
+        """A user is about to send this."""
+        sent = Sent(len(self.sent), life, dest, lane, data)
+        self.sent.append(sent)
+        return sent
+
+    def accepted(self, sent: Sent, receipt: Receipt) -> None:
+        sent.receipt, sent.state = receipt, "accepted"
+        if receipt.dest != sent.dest or receipt.lane != sent.lane:
+            raise InvariantError("intact", f"{sent!r} got {receipt!r}")
+        for _, _, number in sent.handed:
+            if number != receipt.number:
+                raise InvariantError("intact", f"{sent!r} was handed out as number {number}, its receipt: {receipt!r}")
+
+    # -- receiving ----------------------------------------------------------------------------------
+
+    def handed(self, life: Life, message: Message) -> None:
+        """A consumer of `life` got this message."""
+        if life.crashed:
+            return
+        uid = uid_of(message.data)
+        if uid >= len(self.sent):
+            raise InvariantError("intact", f"{life} got a message nobody sent: {message!r}")
+        sent = self.sent[uid]
+        self.world.log(life, "got", uid, "lane", int(message.payload_type), "number", message.number)
+        if not sent.handed or not message.redelivered:
+            self._check_content(life, sent, message)
+            self._check_order(life, sent, message)
+        elif sent.handed[0][0] is not life:
+            raise InvariantError("exactly-once", f"{life} got {sent!r}, and {sent.handed[0][0]} did before")
+
+    def _check_content(self, life: Life, sent: Sent, message: Message) -> None:
+        if message.data != sent.data:
+            raise InvariantError("intact", f"{sent!r} changed: {len(message.data)} bytes of {len(sent.data)}")
+        about = (message.sender, life.name, int(message.payload_type))
+        if about != (sent.life.name, sent.dest, sent.lane):
+            raise InvariantError("intact", f"{sent!r} came as {message!r} to {life}")
+        if sent.receipt is not None and sent.receipt.number != message.number:
+            raise InvariantError("intact", f"{sent!r} came as number {message.number}")
+        if sent.handed:
+            raise InvariantError("exactly-once", f"{life} got {sent!r} again, after {sent.handed[0][0]}")
+        if sent.state == "refused":
+            raise InvariantError("loud", f"{sent!r} was refused, and {life} got it")
+
+    def _check_order(self, life: Life, sent: Sent, message: Message) -> None:
+        session: Session = message.source.session  # type: ignore[attr-defined]  # of a SessionSource
+        incoming = self.incoming.get(session)
+        if incoming is None:
+            incoming = self.incoming[session] = Incoming(life, session.index)
+        lane, number = sent.lane, message.number
+        expected = incoming.next.get(lane, 0)
+        if number < expected:
+            raise InvariantError("in-order", f"{life} got {sent!r} as {number} after {expected - 1}")
+        if number > expected:
+            incoming.holes.append((lane, expected, number - 1))
+        incoming.next[lane] = number + 1
+        before = self.latest.get((life, message.sender, lane), -1)
+        if session.index < before:
+            raise InvariantError("in-order", f"{life} got {sent!r} of session {session.index} after one of {before}")
+        self.latest[life, message.sender, lane] = session.index
+        sent.handed.append((life, session.index, number))
+        self.delivered += 1
+        self.world.loop.note(sent.uid, number)
+
+    # -- dialling -----------------------------------------------------------------------------------
+
+    def dialling(self, life: Life, dest: str, endpoint: Endpoint) -> None:
+        """`life` dials. Only what is not up may be dialled, and one dial at a time."""
+        self.world.log(life, "dials", endpoint)
+        if life.crashed:
+            return
+        if not life.manager._home.open and not life.manager._entered:
+            raise InvariantError("closed", f"{life} dials {endpoint} after its end")
+        if life.dialling.get(endpoint):
+            raise InvariantError("one-dial", f"{life} dials {endpoint} twice at once")
+        for transport in life.transports():
+            for link in transport.links if transport.dest == dest else ():
+                same = link.endpoint == endpoint if link.dialled else link.wire.kind == endpoint.kind
+                if same and link.in_session:
+                    raise InvariantError("one-dial", f"{life} dials {endpoint} while {link!r} is up")
+        dials = life.dials[endpoint] = life.dials.get(endpoint, 0) + 1
+        if dials > DIALS_FREE + DIALS_PER_FAULT * self.world.faults:
+            raise InvariantError("one-dial", f"{life} has dialled {endpoint} {dials} times, without backoff")
+
+    # -- limits -------------------------------------------------------------------------------------
+
+    def bounded(self, life: Life) -> None:
+        """Everything within its limit, now."""
+        options, node = self.world.plan.options, life.node
+        for transport in life.transports():
+            for number, lane in transport.session.send_lanes.items():
+                log = lane.log
+                if log.count > options.log_messages or (log.size > options.log_size and log.count > 1):
+                    self._over(life, f"log of lane {number}: {log.count} messages, {log.size} bytes")
+                if len(log.segments) > 2 * options.log_messages + 3:
+                    self._over(life, f"log of lane {number}: {len(log.segments)} segments")
+                if transport.inbound is None or number == REPLY_LANE:
+                    continue
+                messages, size = transport.inbound.pending(number)
+                if messages > options.window_messages or size > options.window_size:
+                    self._over(life, f"inbox of lane {number}: {messages} messages, {size} bytes")
+            if len(transport.links) > options.max_wires:
+                self._over(life, f"{len(transport.links)} wires with {transport.dest}")
+        if len(node.tombstones) > options.max_tombstones:
+            self._over(life, f"{len(node.tombstones)} tombstones")
+        if len(node.links) > 64 or len(node.tasks) > 64:
+            self._over(life, f"{len(node.links)} links, {len(node.tasks)} tasks")
+        if node.log_budget.used > options.process_log_size + 4 * 65_536:
+            self._over(life, f"{node.log_budget.used} bytes in all logs")
+
+    def _over(self, life: Life, what: str) -> None:
+        raise InvariantError("bounded", f"{life}: {what}")
+
+    # -- at the end ---------------------------------------------------------------------------------
+
+    def finish(self, lives: Iterable[Life]) -> None:
+        """All are closed: is the story complete?"""
+        lives = list(lives)
+        dropped: dict[tuple[Life, str, int], set[int]] = {}
+        skipped: dict[tuple[Life, str, int], set[int]] = {}
+        for life in lives:
+            self._check_events(life)
+            for _, event in life.events:
+                if isinstance(event, MessagesDropped):
+                    span = range(event.first, event.last + 1)
+                    dropped.setdefault((life, event.dest, event.lane), set()).update(span)
+                elif isinstance(event, MessagesSkipped):
+                    span = range(event.first, event.last + 1)
+                    skipped.setdefault((life, event.dest, event.lane), set()).update(span)
+        for life in lives:
+            if not life.crashed:
+                self._take_lost(life)
+        for sent in self.sent:
+            self._check_told(sent, dropped.get((sent.life, sent.dest, sent.lane), set()), lives)
+        self._check_holes(skipped, dropped)
+
+    def _check_holes(
+        self,
+        skipped: dict[tuple[Life, str, int], set[int]],
+        dropped: dict[tuple[Life, str, int], set[int]],
+    ) -> None:
+        for sent in self.sent:
+            for life, session, _ in sent.handed:
+                for incoming in self.incoming.values():
+                    if incoming.life is life and incoming.number == session and sent.receipt is not None:
+                        incoming.senders[sent.life, sent.receipt.session] = None
+        for incoming in self.incoming.values():
+            life = incoming.life
+            senders = {sender: None for sender, _ in incoming.senders}
+            if life.crashed or any(sender.crashed for sender in senders):
+                continue
+            unasked = sum(s.given_up and not s.handed and s.life in senders and s.dest == life.name for s in self.sent)
+            for lane, first, last in incoming.holes:
+                told = [skipped.get((life, sender.name, lane), set()) for sender in senders]
+                real = [dropped.get((sender, life.name, lane), set()) for sender in senders]
+                for number in range(first, last + 1) if lane != LOSSY else ():
+                    if any(number in numbers for numbers in told) and any(number in numbers for numbers in real):
+                        continue
+                    if lane == PayloadType.RPC_RELIABLE and unasked:
+                        unasked -= 1
+                        continue
+                    raise InvariantError("in-order", f"{life} passed over number {number} of lane {lane}")
+
+    def _take_lost(self, life: Life) -> None:
+        by_receipt = {sent.receipt: sent for sent in self.sent if sent.life is life and sent.receipt is not None}
+        unsure = {(s.dest, s.lane) for s in self.sent if s.life is life and s.state in ("doubtful", "pending")}
+        seen: set[Receipt] = set()
+        for _, event in life.events:
+            for entry in event.lost if isinstance(event, SessionEnded) else ():
+                receipt = entry.receipt
+                if receipt in seen:
+                    raise InvariantError("loud", f"{life} lists {receipt!r} twice")
+                seen.add(receipt)
+                sent = by_receipt.get(receipt)
+                if sent is not None:
+                    sent.lost = entry
+                elif receipt.lane != REPLY_LANE and (receipt.dest, receipt.lane) not in unsure:
+                    raise InvariantError("loud", f"{life} lists {receipt!r}, which nobody sent")
+
+    def _check_told(self, sent: Sent, dropped: set[int], lives: list[Life]) -> None:
+        if sent.lost is not None:
+            if sent.handed and sent.lost.outcome is Outcome.NEVER_ACCEPTED:
+                raise InvariantError("loud", f"{sent!r} is listed as never accepted, and was delivered")
+            if sent.confirmed:
+                raise InvariantError("loud", f"{sent!r} was confirmed, and is listed as lost")
+            return
+        if sent.state != "accepted" or sent.handed or sent.lane == LOSSY or sent.life.crashed:
+            return
+        assert sent.receipt is not None
+        if sent.receipt.number in dropped:
+            return
+        where = sent.life.pairs.get((sent.dest, sent.receipt.session))
+        gone = [life for life in lives if life.name == sent.dest and life.ended]
+        if where is not None:
+            gone = [life for life in gone if life.incarnation == where]
+        if not gone:
+            raise InvariantError("loud", f"{sent!r} ({sent.receipt!r}) was neither delivered nor listed, with {where}")
+
+    def _check_events(self, life: Life) -> None:
+        started: dict[str, int] = {}
+        ended: dict[str, int] = {}
+        up: dict[str, int] = {}
+        for index, (number, event) in enumerate(life.events):
+            if number != index or isinstance(event, EventGap):
+                raise InvariantError("events", f"{life}: event {index} is {number}: {event}")
+            dest = event.dest
+            if isinstance(event, SessionStarted):
+                if event.session <= max(started.get(dest, -1), ended.get(dest, -1)):
+                    raise InvariantError("events", f"{life}: {event} after session {started.get(dest)}")
+                started[dest] = event.session
+            elif isinstance(event, SessionEnded):
+                if event.session <= ended.get(dest, -1):
+                    raise InvariantError("events", f"{life}: {event} twice")
+                ended[dest] = event.session
+            elif isinstance(event, WireUp):
+                up[dest] = up.get(dest, 0) + 1
+                if started.get(dest, -1) <= ended.get(dest, -1):
+                    raise InvariantError("events", f"{life}: {event} without a session")
+            elif isinstance(event, WireDown):
+                up[dest] = up.get(dest, 0) - 1
+                if up[dest] != event.wires_left:
+                    raise InvariantError("events", f"{life}: {event}, but {up[dest]} wires are up")
+        if not life.crashed and not life.alive:
+            open_ones = [dest for dest in started if started[dest] > ended.get(dest, -1) or up.get(dest)]
+            if open_ones:
+                raise InvariantError("events", f"{life} has closed; the sessions with {open_ones} never ended")

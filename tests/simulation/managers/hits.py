@@ -1,0 +1,53 @@
+"""What a run over the default seeds must have hit at least once."""
+
+from __future__ import annotations
+
+from litz.testing.nemesis import DIAL_FAULTS
+from tests.simulation.managers.plan import NETWORK_FAULTS, WORLD_FAULTS
+
+FAULTS = (*(n for n in NETWORK_FAULTS if not n.startswith("dial: ")), *WORLD_FAULTS)
+DIALS = (*(f"dial: {mode}" for mode in DIAL_FAULTS), "dial: stuck")
+REFUSALS = (
+    "frame refuse stale",
+    "frame refuse busy",
+    "frame refuse replaced",
+    "frame mismatch unknown",
+    "frame mismatch with finals",
+    "wire DUPLICATE",
+    "wire DISPLACED",
+)
+TRANSITIONS = (
+    "frame join new",
+    "frame join resume",
+    "frame join again",
+    "frame ok",
+    "early data",
+    "replayed",
+    "trimmed front",
+    "lower epoch dropped",
+    "ended CLOSED_HERE",
+    "ended CLOSED_BY_PEER",
+    "ended PEER_RESTARTED",
+    "ended EXPIRED",
+    "ended REPLACED",
+    "ended UNKNOWN_TO_PEER",
+    "lost NEVER_ACCEPTED",
+    "lost UNKNOWN",
+    "event MessagesDropped",
+    "event MessagesSkipped",
+    "event LaneMoved",
+    "event ConnectFailed",
+)
+USERS = (
+    "request answered",
+    "request timed out",
+    "drained",
+    "error BackpressureError",
+    "error ConnectError",
+    "error UnknownDestError",
+    "error OutcomeUnknownError",
+    "error PeerClosedError",
+    "error TimeoutError",
+    "error MessageDroppedError",
+)
+REQUIRED = (*FAULTS, *DIALS, *REFUSALS, *TRANSITIONS, *USERS)

@@ -1,0 +1,257 @@
+"""One life of one node: its manager, its wires, its consumers, and what it was told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from litz.events import Event, SessionEnded, SessionStarted
+from litz.manager import MessageStream
+from litz.message import Message
+from litz.snapshot import DestState
+from litz.testing import SimHost, SimWireBuilder
+from litz.wire import Endpoint, Wire
+from outproc.dest_transport import DestTransport
+from outproc.local_node import Environment, LocalNode
+from outproc.manager import OutprocTransportManager
+from outproc.session.session import Session
+from tests.simulation.managers.record import ECHO, HEAD, RAISE, SLOW, InvariantError, answer_to
+
+if TYPE_CHECKING:
+    from tests.simulation.managers.world import World
+
+NANOSECONDS = 1_000_000_000
+
+
+class HandlerError(Exception):
+    """What handlers raise when they are asked to."""
+
+
+class WatchedBuilder(SimWireBuilder):
+    """Tells the life that dials of each dial, before and after."""
+
+    life: Life
+
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        life = self.life
+        life.world.checker.dialling(life, dest, endpoint)
+        life.dialling[endpoint] = life.dialling.get(endpoint, 0) + 1
+        try:
+            return await super().build(dest, endpoint)
+        finally:
+            life.dialling[endpoint] -= 1
+
+
+class Life:
+    """From one start of a node to its end. `crash` ends it without a word."""
+
+    def __init__(self, world: World, name: str, number: int, *, host: str = "", clock: float = 0.0) -> None:
+        self.world = world
+        self.name = name
+        self.number = number
+        self.rng = Random(f"life {world.seed} {number}")
+        self.host: SimHost = world.network.host(host or name)
+        self.host.clock_offset = clock
+        self.manager = self._make_manager()
+        self.dialling: dict[Endpoint, int] = {}
+        self.dials: dict[Endpoint, int] = {}
+        self.events: list[tuple[int, Event]] = []
+        self.pairs: dict[tuple[str, int], str] = {}
+        """(dest, index of the session here) -> the incarnation it is with, as far as seen."""
+        self.alive = True
+        self.crashed = False
+        self.ended = False
+        """Nobody reads it any more: it crashed or was closed before the faults were over."""
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self.consumers: list[asyncio.Task[Any]] = []
+        self.held: MessageStream | None = None
+        self._reader: asyncio.Task[Any] | None = None
+
+    def _make_manager(self) -> OutprocTransportManager:
+        plan, host, network = self.world.plan, self.host, self.world.network
+        entropy = Random(f"entropy {self.world.seed} {self.number}")
+        builders = []
+        for kind in plan.kinds:
+            builder = WatchedBuilder(host, kind, max_frame=plan.frames[kind])
+            builder.life = self
+            builders.append(builder)
+        started = host.wall_time()
+        environment = Environment(lambda: int(started * NANOSECONDS), entropy.randbytes, Random(entropy.random()))
+        directory = {
+            other: [f"{kind}://{network_name}:1" for kind in plan.kinds for network_name in self.world.hosts_of(other)]
+            for other in plan.names
+            if (self.name, other) in plan.dials
+        }
+        assert network is self.world.network
+        return OutprocTransportManager(
+            self.name, directory=directory, builders=builders, options=plan.options, environment=environment
+        )
+
+    @property
+    def node(self) -> LocalNode:
+        entered = self.manager._entered
+        assert entered is not None
+        return entered.node
+
+    @property
+    def incarnation(self) -> str:
+        return str(self.node.incarnation)
+
+    def transports(self) -> list[DestTransport]:
+        entered = self.manager._entered
+        return entered.dests.transports() if entered is not None else []
+
+    def sessions(self) -> list[tuple[str, Session]]:
+        return [(transport.dest, transport.session) for transport in self.transports()]
+
+    async def start(self) -> None:
+        await self.manager.__aenter__()
+        self._reader = self.spawn(self._read_events(), "events")
+        self.start_consumers()
+        for kind in self.world.plan.kinds:
+            await self.manager.listen(f"{kind}://{self.host.name}:1")
+
+    def spawn(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[Any]:
+        task = self.world.loop.create_task(work, name=f"{self} {what}")
+        self.tasks[task] = None
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.world.failed(error)
+
+    # -- what it is told ----------------------------------------------------------------------------
+
+    async def _read_events(self) -> None:
+        async for number, event in self.manager.events(limit=1_000_000):
+            self.world.log(self, event)
+            self.events.append((number, event))
+            if isinstance(event, SessionStarted | SessionEnded):
+                self.sample()
+
+    def sample(self) -> None:
+        """Remember which incarnation each session is with."""
+        for dest, session in self.sessions():
+            if session.pair is not None:
+                self.pairs[dest, session.index] = str(session.pair.yours.incarnation)
+
+    # -- what it reads ------------------------------------------------------------------------------
+
+    def start_consumers(self) -> None:
+        how = self.world.plan.consumers[self.name]
+        work: list[Coroutine[Any, Any, Any]]
+        match how:
+            case "messages":
+                work = [self._read(None)]
+            case "apart":
+                first = next(name for name in self.world.plan.names if name != self.name)
+                work = [self._read(None), self._read(first)]
+            case "serve":
+                work = [self.manager.serve(self._handle)]
+            case "serve wide":
+                work = [self.manager.serve(self._handle_slowly, concurrency=3)]
+            case _:
+                work = [self.manager.serve(self._handle_slowly)]
+        self.consumers = [self.spawn(each, f"consumer {how}") for each in work]
+
+    async def stop_consumers(self) -> None:
+        tasks, self.consumers = self.consumers, []
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def _read(self, sender: str | None) -> None:
+        async with self.manager.messages(sender=sender) as stream:
+            async for message in stream:
+                self._handed(message)
+                await self._think()
+                if message.is_request:
+                    await self._answer(message)
+
+    def _handed(self, message: Message) -> None:
+        try:
+            self.world.checker.handed(self, message)
+        except InvariantError as error:
+            self.world.failed(error)  # `serve` would only log it
+
+    async def _answer(self, message: Message) -> None:
+        if message.data[HEAD - 1] == RAISE:
+            await message.source.fail(message, HandlerError("asked to"))
+        elif message.data[HEAD - 1] == ECHO:
+            await message.reply(answer_to(message.data))
+
+    def _handle(self, message: Message) -> Any:
+        self._handed(message)
+        return self._result(message)
+
+    async def _handle_slowly(self, message: Message) -> Any:
+        self._handed(message)
+        await self._think()
+        if message.is_request and message.data[HEAD - 1] == SLOW:
+            await asyncio.sleep(0.3)
+        return self._result(message)
+
+    def _result(self, message: Message) -> Any:
+        if not message.is_request:
+            return None
+        if message.data[HEAD - 1] == RAISE:
+            raise HandlerError("asked to")
+        return answer_to(message.data)
+
+    async def _think(self) -> None:
+        if self.world.plan.think and not self.world.healed and self.rng.random() < 0.3:
+            await asyncio.sleep(self.rng.random() * self.world.plan.think)
+
+    # -- its end ------------------------------------------------------------------------------------
+
+    @property
+    def inbox_left(self) -> bool:
+        inbox = self.manager._inbox
+        return any(
+            queue.pending
+            for owner in inbox._senders.values()
+            for queue in (
+                *owner.queues,
+                *(b.queue for lane in (owner.signals, *owner.lanes.values()) for b in lane.batches),
+                *(b.queue for b in owner.currents),
+            )
+        )
+
+    async def close(self) -> None:
+        """Close in bounded time, and leave nothing."""
+        loop = self.world.loop
+        self.alive = False
+        self.sample()
+        began = loop.time()
+        await self.manager.aclose()
+        took = loop.time() - began
+        limit = 2 * self.world.plan.options.close_timeout + 2.0
+        if took > limit and not self.world.stalled_since(began):
+            raise InvariantError("closed", f"aclose of {self} took {took:.3f} s, the limit is {limit:g}")
+        await self.stop_consumers()
+        if self._reader is not None:
+            # The log has ended, so the reader ends once it has read all.
+            await asyncio.wait([self._reader], timeout=1.0)
+        node = self.node
+        left = [repr(task) for task in node.tasks]
+        if not self.crashed:
+            left += [repr(link) for link in node.links]
+        left += [f"state of {t.dest}: {t.state.value}" for t in self.transports() if t.state is not DestState.CLOSED]
+        if left:
+            raise InvariantError("closed", f"{self} is closed and left {left}")
+
+    def crash(self, *, tell_peers: bool | None) -> None:
+        """The process is gone. What its manager does from now on is heard by nobody."""
+        self.sample()
+        self.alive = False
+        self.crashed = self.ended = True
+        self.host.crash(tell_peers=tell_peers)
+        self.world.later(self.close())
+
+    def __repr__(self) -> str:
+        return f"{self.name}{self.number}"

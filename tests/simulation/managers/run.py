@@ -1,0 +1,71 @@
+"""Run seeds: each raises `SeedFailedError`, or returns what it hit."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from litz.testing import SimLoop, run_simulation
+from litz.testing.sim_loop import SimDeadlockError, SimLeakError, SimLimitError
+from tests.simulation.managers.record import InvariantError
+from tests.simulation.managers.world import World
+
+COMMAND = "python -m tests.simulation.managers {seed} --trace"
+
+
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    seed: int
+    digest: str
+    hits: Counter[str]
+    heals: int
+    overlaps: int
+    two_wires: bool
+    delivered: int
+    steps: int
+
+
+class SeedFailedError(AssertionError):
+    """One seed broke an invariant. The text ends with the command that replays it."""
+
+    def __init__(self, seed: int, invariant: str, detail: str, command: str) -> None:
+        super().__init__(f"seed {seed}: {invariant}: {detail}\nreplay: {command}")
+        self.seed = seed
+        self.invariant = invariant
+
+
+def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
+    """One run, with faults, then without, then closed."""
+    worlds: list[World] = []
+
+    async def main(loop: SimLoop) -> None:
+        world = World(loop, seed, trace)
+        worlds.append(world)
+        await world.run()
+
+    try:
+        run = run_simulation(main, seed=seed, max_time=300.0, max_steps=400_000)
+    except InvariantError as error:
+        raise SeedFailedError(seed, error.name, error.detail, COMMAND.format(seed=seed)) from error
+    except SimDeadlockError as error:
+        raise SeedFailedError(seed, "no-starving", str(error), COMMAND.format(seed=seed)) from error
+    except (SimLeakError, SimLimitError) as error:
+        raise SeedFailedError(seed, "closed", str(error), COMMAND.format(seed=seed)) from error
+    except Exception as error:
+        detail = f"{type(error).__name__}: {error}"
+        raise SeedFailedError(seed, "typed-errors", detail, COMMAND.format(seed=seed)) from error
+    finally:
+        gc.collect(0)
+    world = worlds[0]
+    return SeedResult(
+        seed,
+        run.digest,
+        world.hits,
+        world.heals,
+        world.overlaps,
+        len(world.plan.kinds) > 1,
+        world.checker.delivered,
+        run.steps,
+    )

@@ -1,0 +1,95 @@
+"""Looks at the frames on the network and at counters, and counts what was hit. Knows only what is on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from litz.events import SessionEnded, WireDown, WireUp
+
+if TYPE_CHECKING:
+    from outproc.session.session import Session
+    from tests.simulation.managers.life import Life
+    from tests.simulation.managers.world import World
+
+LEAVE_REASONS = {1: "DUPLICATE", 2: "DISPLACED"}
+
+
+class Sniffer:
+    """Sits on the notes that the network takes of each frame that arrives."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.hits = world.hits
+        self.heals = 0
+        self._note: Callable[..., None] = world.network.note
+        self._joining: dict[int, None] = {}
+        """Connections with a JOIN that named a pair and has no answer yet."""
+        self._seen: dict[Session, dict[str, int]] = {}
+        self._counted: dict[Life, int] = {}
+        self._wires: dict[tuple[Life, str], tuple[int, bool]] = {}
+        world.network.note = self._frame
+
+    def _frame(self, *facts: Any) -> None:
+        self._note(*facts)
+        if len(facts) == 3 and isinstance(facts[2], bytes):
+            pipe, _, frame = facts
+            if frame[:1] == b"{":
+                self._handshake(pipe, frame)
+            elif pipe % 2 == 0 and pipe // 2 in self._joining:
+                self.hits["early data"] += 1
+
+    def _handshake(self, pipe: int, frame: bytes) -> None:
+        kind = frame[9:20].partition(b'"')[0].decode()
+        connection = pipe // 2
+        if self.world.trace is not None:
+            self.world.log("frame", connection, frame.partition(b"\n")[0].decode())
+        if kind == "refuse":
+            kind += " " + frame.partition(b'"code":"')[2].partition(b'"')[0].decode()
+        elif kind == "join":
+            named = b'"yours":null' not in frame
+            kind += " again" if b'"join":1,' not in frame else " resume" if named else " new"
+            if named:
+                self._joining[connection] = None
+        elif kind == "mismatch":
+            kind += " unknown" if b'"final":null' in frame else " with finals"
+        if not kind.startswith("join"):
+            self._joining.pop(connection, None)
+        self.hits[f"frame {kind}"] += 1
+
+    def count(self, lives: Iterable[Life]) -> None:
+        """Take over counters that only grow, and the events that are new."""
+        for life in lives:
+            for _, session in life.sessions():
+                self._count_session(session)
+            events = life.events
+            for _, event in events[self._counted.get(life, 0) :]:
+                self.hits[f"event {type(event).__name__}"] += 1
+                if isinstance(event, SessionEnded):
+                    self.hits[f"ended {event.reason.name}"] += 1
+                    for entry in event.lost:
+                        self.hits[f"lost {entry.outcome.name}"] += 1
+                    self._wires.pop((life, event.dest), None)
+                elif isinstance(event, WireDown):
+                    left = self._wires.get((life, event.dest), (0, False))
+                    self._wires[life, event.dest] = (left[0], True)
+                    for reason in LEAVE_REASONS.values():
+                        self.hits[f"wire {reason}"] += reason.lower() in event.cause.lower()
+                elif isinstance(event, WireUp):
+                    wires, broke = self._wires.get((life, event.dest), (0, False))
+                    self.heals += broke
+                    self._wires[life, event.dest] = (wires + 1, False)
+            self._counted[life] = len(events)
+
+    def _count_session(self, session: Session) -> None:
+        now = {
+            "replayed": sum(lane.replayed for lane in session.send_lanes.values()),
+            "trimmed front": sum(lane.duplicates for lane in session.receive_lanes.values()),
+            "lower epoch dropped": session.stale_batches,
+            "receive fault": session.faults,
+        }
+        before = self._seen.setdefault(session, dict.fromkeys(now, 0))
+        for name, value in now.items():
+            if value > before[name]:
+                self.hits[name] += value - before[name]
+                before[name] = value

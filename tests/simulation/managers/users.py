@@ -1,0 +1,222 @@
+"""What the users of a node do: every verb, at random, alone and many at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from litz.errors import BackpressureError, LitzError, RemoteError, RequestTimeoutError
+from litz.message import Receipt
+from litz.payload import PayloadType
+from outproc.session.limits import Overflow
+from tests.simulation.managers.plan import LANES
+from tests.simulation.managers.record import ECHO, PLAIN, RAISE, SLOW, InvariantError, Sent, answer_to, payload, uid_of
+
+if TYPE_CHECKING:
+    from tests.simulation.managers.life import Life
+
+T = TypeVar("T")
+
+
+class User:
+    """Calls the verbs of one life."""
+
+    def __init__(self, life: Life) -> None:
+        self.life = life
+        self.world = life.world
+        self.rng = Random(f"user {life.world.seed} {life.number}")
+        self.acts: list[tuple[Callable[[str], Coroutine[Any, Any, None]], float]] = [
+            (self.burst, 6),
+            (self.burst_nowait, 3),
+            (self.confirmed, 3),
+            (self.asks, 3),
+            (self.gives_up_asking, 1),
+            (self.drains, 1),
+            (self.line, 3),
+            (self.cancelled, 3),
+            (self.looks, 1),
+            (self.reconnects, 0.5),
+        ]
+
+    async def run(self) -> None:
+        """Act, with pauses, until the calls of the plan are made or the faults are over."""
+        plan = self.world.plan
+        others = [name for name in plan.names if name != self.life.name]
+        for _ in range(plan.calls):
+            await asyncio.sleep(self.rng.random() * 2 * plan.seconds / plan.calls)
+            if self.world.healed or not self.life.alive:
+                return
+            act = self.rng.choices([act for act, _ in self.acts], [weight for _, weight in self.acts])[0]
+            self.life.spawn(self._typed(act, self.rng.choice(others)), act.__name__)
+
+    async def _typed(self, act: Callable[[str], Coroutine[Any, Any, None]], dest: str) -> None:
+        self.world.log(self.life, "user", act.__name__, dest)
+        try:
+            await act(dest)
+        except (LitzError, TimeoutError) as error:
+            self.world.log(self.life, act.__name__, type(error).__name__, error)
+            self.world.hits[f"error {type(error).__name__}"] += 1
+        except InvariantError:
+            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling() and not self.life.crashed:
+                raise InvariantError("typed-errors", f"{self.life}: {act.__name__} was cancelled by nobody") from error
+            raise
+        except Exception as error:
+            raise InvariantError("typed-errors", f"{self.life}: {act.__name__} raised {error!r}") from error
+
+    # -- the messages -------------------------------------------------------------------------------
+
+    def make(self, dest: str, lane: int, what: int = PLAIN) -> Sent:
+        checker = self.world.checker
+        size = self.rng.choice(self.world.plan.sizes)
+        return checker.send(self.life, dest, lane, payload(len(checker.sent), what, size))
+
+    def shape(self, data: bytes) -> Any:
+        """As bytes, or as something else that is a payload."""
+        match self.rng.randint(0, 5):
+            case 0:
+                cut = self.rng.randint(0, len(data))
+                return [data[:cut], bytearray(data[cut:])]
+            case 1:
+                return memoryview(data)
+            case _:
+                return data
+
+    async def send(self, sent: Sent, **options: Any) -> Receipt | None:
+        """One `send`, with what became of it."""
+        confirm = options.get("confirm")
+        policy = self.world.plan.options.overflow.get(PayloadType(sent.lane), Overflow.BLOCK)
+        try:
+            receipt = await self.life.manager.send(
+                sent.dest, self.shape(sent.data), payload_type=PayloadType(sent.lane), **options
+            )
+        except (TimeoutError, asyncio.CancelledError):
+            sent.state = "doubtful"
+            raise
+        except LitzError as error:
+            sent.state = "doubtful" if confirm else "refused"
+            if isinstance(error, BackpressureError) and policy in (Overflow.BLOCK, Overflow.DROP_NEWEST):
+                raise InvariantError("no-starving", f"send was refused on a lane that waits: {error}") from error
+            raise
+        self.world.checker.accepted(sent, receipt)
+        sent.confirmed = confirm is not None
+        return receipt
+
+    # -- acts ---------------------------------------------------------------------------------------
+
+    async def burst(self, dest: str) -> None:
+        lane = self.rng.choice(LANES)
+        options = {"when_down": self.rng.choice((None, None, "queue", "wait", "fail"))}
+        for _ in range(self.rng.randint(1, 12)):
+            sent = self.make(dest, lane)
+            await self.send(sent, **options)
+
+    async def burst_nowait(self, dest: str) -> None:
+        lane = self.rng.choice(LANES)
+        for _ in range(self.rng.randint(1, 12)):
+            sent = self.make(dest, lane)
+            try:
+                receipt = self.life.manager.send_nowait(dest, self.shape(sent.data), payload_type=PayloadType(lane))
+            except LitzError:
+                sent.state = "refused"
+                raise
+            self.world.checker.accepted(sent, receipt)
+
+    async def confirmed(self, dest: str) -> None:
+        lane = self.rng.choice((PayloadType.RPC_RELIABLE, PayloadType.RPC_SIGNAL, PayloadType.STREAM_RELIABLE))
+        confirm = self.rng.choice(("received", "processed"))
+        timeout = self.rng.choice((None, 0.3, 2.0))
+        for _ in range(self.rng.randint(1, 3)):
+            sent = self.make(dest, lane)
+            await self.send(sent, confirm=confirm, timeout=timeout)
+
+    async def asks(self, dest: str) -> None:
+        for _ in range(self.rng.randint(1, 3)):
+            await self._ask(dest, self.rng.choice((ECHO, ECHO, RAISE, SLOW)), self.rng.choice((None, 0.2, 2.0)))
+
+    async def _ask(self, dest: str, what: int, timeout: float | None) -> None:
+        sent = self.make(dest, PayloadType.RPC_RELIABLE, what)
+        sent.state = "doubtful"
+        if what == SLOW and self.world.plan.consumers[dest] in ("messages", "apart"):
+            timeout = 0.5  # nobody answers those there
+        try:
+            answer = await self.life.manager.request(dest, sent.data, timeout=timeout)
+        except RemoteError as error:
+            if what != RAISE or error.kind != "HandlerError":
+                raise InvariantError("answers", f"{sent!r} was answered with {error!r}") from error
+        except asyncio.CancelledError:
+            sent.given_up = True
+            raise
+        except RequestTimeoutError:
+            sent.given_up = True
+            self.world.hits["request timed out"] += 1
+        else:
+            self.world.hits["request answered"] += 1
+            if answer != answer_to(sent.data):
+                raise InvariantError("answers", f"{sent!r} was answered with that of {uid_of(answer[2:])}")
+
+    async def gives_up_asking(self, dest: str) -> None:
+        task = self.life.spawn(self._typed_ask(dest), "ask")
+        await asyncio.sleep(self.rng.random() * 0.2)
+        await self._cancel([task])
+
+    async def _typed_ask(self, dest: str) -> None:
+        await self._typed(lambda dest: self._ask(dest, self.rng.choice((ECHO, SLOW)), None), dest)
+
+    async def drains(self, dest: str) -> None:
+        await self.life.manager.drain(self.rng.choice((dest, None)), timeout=self.rng.choice((0.05, 1.0)))
+        self.world.hits["drained"] += 1
+
+    async def line(self, dest: str) -> None:
+        """Many senders at once: those who wait are served in turn."""
+        lane = self.rng.choice((PayloadType.RPC_RELIABLE, PayloadType.STREAM_RELIABLE))
+        group = [self.make(dest, lane) for _ in range(self.rng.randint(2, 8))]
+        tasks = [self.life.spawn(self._typed_send(sent), f"send {sent.uid}") for sent in group]
+        if self.rng.random() < 0.3:
+            await asyncio.sleep(self.rng.random() * 0.1)
+            await self._cancel(self.rng.sample(tasks, 1))
+        if tasks:
+            await asyncio.wait(tasks)
+        numbers = [(s.receipt.session, s.receipt.number) for s in group if s.receipt is not None]
+        if numbers != sorted(numbers) and not self.world.plan.options.overflow:
+            raise InvariantError("no-starving", f"{self.life}: senders overtook each other in the line: {numbers}")
+
+    async def _typed_send(self, sent: Sent) -> None:
+        await self._typed(lambda dest: _nothing(self.send(sent)), sent.dest)
+
+    async def cancelled(self, dest: str) -> None:
+        """Sends cancelled at any moment: wholly accepted or not at all, and nobody else is disturbed."""
+        lane = self.rng.choice(LANES)
+        group = [self.make(dest, lane) for _ in range(self.rng.randint(1, 6))]
+        tasks = [self.life.spawn(self._typed_send(sent), f"send {sent.uid}") for sent in group]
+        for task in self.rng.sample(tasks, self.rng.randint(1, len(tasks))):
+            for _ in range(self.rng.randint(0, 4)):
+                await asyncio.sleep(0)
+            if self.rng.random() < 0.3:
+                await asyncio.sleep(self.rng.random() * 0.2)
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    async def looks(self, dest: str) -> None:
+        manager = self.life.manager
+        manager.snapshot()
+        repr(manager)
+        if (manager.has_dest(dest) is not None) != (dest in manager.list_dests()):
+            raise InvariantError("events", f"{self.life}: has_dest and list_dests differ about {dest}")
+        await manager.wait_connected(dest, timeout=self.rng.choice((0.05, 1.0)))
+
+    async def reconnects(self, dest: str) -> None:
+        await self.life.manager.reconnect(dest, self.rng.choice((None, *self.world.plan.kinds)))
+
+    async def _cancel(self, tasks: list[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def _nothing(awaitable: Awaitable[T]) -> None:
+    await awaitable

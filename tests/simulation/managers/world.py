@@ -1,0 +1,257 @@
+"""The world of one seed: real managers on virtual time, a network with faults, users, and the checker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from random import Random
+from typing import Any
+
+from litz.errors import LitzError
+from litz.testing import Nemesis, SimLoop, SimNetwork
+from tests.simulation.managers.checker import Checker
+from tests.simulation.managers.faults import Faults
+from tests.simulation.managers.life import Life
+from tests.simulation.managers.plan import BACKOFF_CAP, make_plan
+from tests.simulation.managers.record import InvariantError
+from tests.simulation.managers.sniffer import Sniffer
+from tests.simulation.managers.users import User
+
+HEALED_WITHIN = 10 * BACKOFF_CAP
+SAMPLE_EVERY = 0.1
+
+
+class World:
+    """One run. `trace` is called with one line per event, or is None."""
+
+    def __init__(self, loop: SimLoop, seed: int, trace: Callable[[str], None] | None = None) -> None:
+        self.loop = loop
+        self.seed = seed
+        self.trace = trace
+        self.plan = make_plan(seed)
+        self.rng = Random(f"managers {seed}")
+        self.network = SimNetwork(loop, seed=seed, link=self.plan.link)
+        self.hits: Counter[str] = self.network.hits
+        self.sniffer = Sniffer(self)
+        self.nemesis = Nemesis(self.network, seed=seed, longest=1.0)
+        Faults(self)
+        self.checker = Checker(self)
+        self.lives: list[Life] = []
+        self.healed = False
+        self.heals = 0
+        self.overlaps = 0
+        self.faults = 0
+        self._failure: asyncio.Future[None] = loop.create_future()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._starting = 0
+        self._stalled_at = 0.0
+        loop.set_exception_handler(self._unseen)
+
+    def log(self, *what: object) -> None:
+        if self.trace is not None:
+            self.trace(f"{self.loop.time() - 1000:9.4f} {' '.join(map(str, what))}")
+
+    # -- failing ------------------------------------------------------------------------------------
+
+    def failed(self, error: BaseException) -> None:
+        """The run is over: the first error counts."""
+        if not self._failure.done():
+            self._failure.set_exception(error)
+
+    def _unseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if isinstance(error, InvariantError):
+            self.failed(error)
+            return
+        failure = InvariantError("typed-errors", f"reported to the loop: {context.get('message')}: {error!r}")
+        failure.__cause__ = error
+        self.failed(failure)
+
+    def later(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something of the world's own."""
+        task = self.loop.create_task(work)
+        self._tasks[task] = None
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(error)
+
+    def stalled_since(self, when: float) -> bool:
+        """Whether the loop stood still after `when`, so that times prove nothing."""
+        return self._stalled_at >= when
+
+    # -- lives --------------------------------------------------------------------------------------
+
+    def hosts_of(self, name: str) -> tuple[str, ...]:
+        takeovers = {"takeover", "takeover lower"} & set(self.plan.faults)
+        return (name, name + "x") if takeovers else (name,)
+
+    def start_later(self, name: str, host: str, clock: float, *, after: float, takeover: bool = False) -> None:
+        async def start() -> None:
+            await asyncio.sleep(after)
+            if takeover and not any(life.alive for life in self.lives if life.name == name):
+                return
+            await self.start(name, host, clock)
+
+        self._starting += 1
+
+        def started(_task: object) -> None:
+            self._starting -= 1
+
+        self.later(start()).add_done_callback(started)
+
+    async def start(self, name: str, host: str, clock: float) -> Life:
+        life = Life(self, name, len(self.lives), host=host, clock=clock)
+        self.lives.append(life)
+        await life.start()
+        self.log(life, "started", life.incarnation)
+        life.spawn(User(life).run(), "user")
+        return life
+
+    # -- the run ------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Faults, healing, the end. Raises what went wrong first."""
+        story = self.loop.create_task(self._story(), name="story")
+        try:
+            await asyncio.wait([story, self._failure], return_when=asyncio.FIRST_COMPLETED)
+            if self._failure.done():
+                await self._failure
+            await story
+        finally:
+            self._failure.cancel()
+            if not story.done():
+                story.cancel()
+                await asyncio.wait([story])
+
+    async def _story(self) -> None:
+        for name in self.plan.names:
+            await self.start(name, name, 0.0)
+        watch = self.later(self._watch())
+        await self._trouble()
+        self.log("HEAL")
+        self.healed = True
+        self.nemesis.heal_all()
+        began = self.loop.time()
+        await self._heal(began + HEALED_WITHIN)
+        self.log("healed in", self.loop.time() - began)
+        watch.cancel()
+        self._count()
+        self.log("CLOSE")
+        alive = [life for life in self.lives if life.alive]
+        self.rng.shuffle(alive)
+        for life in alive:
+            await life.close()
+        while self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=60.0)
+        await self._users_end()
+        self.checker.finish(self.lives)
+        if self.network.connections and any(not c.dialler.connection.alive for c in self.network.connections):
+            raise InvariantError("closed", f"wires are left: {self.network.connections}")
+
+    async def _trouble(self) -> None:
+        end = self.loop.time() + self.plan.seconds
+        await asyncio.sleep(0.2)
+        while self.loop.time() < end:
+            await asyncio.sleep(self.rng.expovariate(1 / self.plan.every))
+            before = self.loop.time()
+            name = self.nemesis.apply_random(self.plan.faults)
+            if name is not None:
+                self.faults += 1
+                self.log("FAULT", name)
+                self.loop.note(name)
+            if name == "lag":
+                self._stalled_at = max(before, self.loop.time())
+            self._check_bounds()
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_EVERY)
+            self._check_bounds()
+
+    def _check_bounds(self) -> None:
+        for life in self.lives:
+            if life.alive:
+                self.checker.bounded(life)
+                life.sample()
+        self.sniffer.count(self.lives)
+
+    # -- healing ------------------------------------------------------------------------------------
+
+    async def _heal(self, deadline: float) -> None:
+        while self._starting:
+            await asyncio.sleep(0.01)
+        for name in self.plan.names:
+            same = sorted((life for life in self.lives if life.name == name and life.alive), key=_incarnation)
+            for loser in same[:-1]:
+                loser.ended = True
+                await loser.close()
+            if not same:
+                await self.start(name, name, 0.0)
+        for life in self.lives:
+            if life.alive and not life.consumers:
+                life.start_consumers()
+        deadline = max(deadline, self.loop.time() + HEALED_WITHIN)
+        alive = [life for life in self.lives if life.alive]
+        what = "connect"
+        try:
+            async with asyncio.timeout_at(deadline):
+                await asyncio.gather(*(self._connect(life) for life in alive))
+                what = "end every verb"
+                await self._users_end()
+                what = "drain"
+                await asyncio.gather(*(self._drain(life) for life in alive))
+                what = "read all"
+                while any(life.inbox_left for life in alive):
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            name = "no-starving" if what in ("end every verb", "read all") else "heals"
+            raise InvariantError(
+                name, f"could not {what} within {HEALED_WITHIN:g} s: {self._describe(alive)}"
+            ) from None
+
+    async def _users_end(self) -> None:
+        while any(_acting(life) for life in self.lives):
+            await asyncio.sleep(0.02)
+
+    async def _connect(self, life: Life) -> None:
+        for dest in self.plan.names:
+            while (life.name, dest) in self.plan.dials:
+                try:
+                    await life.manager.get_or_create_transport(dest)
+                    break
+                except LitzError as error:
+                    self.log(life, "cannot connect:", error)
+                    await asyncio.sleep(0.1)
+
+    async def _drain(self, life: Life) -> None:
+        while True:
+            try:
+                await life.manager.drain()
+                return
+            except LitzError as error:
+                self.log(life, "drain:", error)
+                await asyncio.sleep(0.05)
+
+    def _describe(self, alive: list[Life]) -> str:
+        parts = [f"\n  {life}: {life.manager.snapshot()}" for life in alive]
+        parts += [f"\n  {life} waits in {task.get_name()}" for life in self.lives for task in _acting(life)]
+        return "".join(parts)
+
+    def _count(self) -> None:
+        """How often it healed, of those that are alive now."""
+        self.sniffer.count(self.lives)
+        self.heals = self.sniffer.heals
+
+
+def _incarnation(life: Life) -> tuple[int, int]:
+    return tuple(life.node.incarnation)  # type: ignore[return-value]  # a named tuple of two
+
+
+def _acting(life: Life) -> list[asyncio.Task[Any]]:
+    """Tasks of users that are not done; consumers and the reader of events go on until the end."""
+    return [task for task in life.tasks if task not in life.consumers and not task.get_name().endswith(" events")]
