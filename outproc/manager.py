@@ -75,6 +75,8 @@ class OutprocTransportManager(TransportManager):
         self._local_id = validate_dest(local_id)
         self._options = options or TransportOptions()
         self._authenticator = authenticator or NoAuthenticator()
+        if self._options.seal == "always" and self._authenticator.proves == "nothing":
+            raise ValueError("seal='always' needs an authenticator: pass one, or leave seal at 'auto'")
         self._environment = environment or system_environment()
         self._addressing = Addressing(installed_builders() if builders is None else builders, directory)
         self._home = HomeLoop(f"OutprocTransportManager({local_id!r})")
