@@ -1,0 +1,1 @@
+"""The `litz` command. `outproc.cli.main:main` is its entry; `python -m outproc.cli` is the same."""

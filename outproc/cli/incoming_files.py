@@ -1,0 +1,186 @@
+"""The files that a node receives: who sends which, what became of them, and what their senders are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from litz.errors import BackpressureError, LitzError
+from litz.events import EventGap, SessionEnded
+from litz.manager import TransportManager
+from litz.message import Message
+from litz.payload import PayloadType
+from outproc.cli.file_records import (
+    Header,
+    Kind,
+    Reason,
+    Record,
+    RecordError,
+    Trailer,
+    Verdict,
+    is_record,
+    read_body,
+    read_chunk,
+    read_record,
+    record,
+)
+from outproc.cli.incoming_file import IncomingFile, TransferError
+from outproc.cli.outcome import UsageError
+
+MAX_OPEN: Final = 64
+MAX_OPEN_PER_SENDER: Final = 8
+MAX_VERDICTS: Final = 256
+"""Verdicts kept for senders that have not asked yet."""
+
+_Key = tuple[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What became of one file. `told`: its sender asked for the verdict, and has been answered."""
+
+    sender: str
+    verdict: Verdict
+    size: int
+    told: asyncio.Event
+
+
+class IncomingFiles:
+    """Handles the records of any number of senders. Every file ends in exactly one `Finished`, given to `finished`.
+
+    handle must be called serially for each sender, as `serve` does by default. `say` gets lines for people.
+    """
+
+    def __init__(
+        self,
+        manager: TransportManager,
+        folder: Path,
+        say: Callable[[str], None],
+        finished: Callable[[Finished], None] | None = None,
+    ) -> None:
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is no directory; make it first, or choose another with --dir")
+        self._manager = manager
+        self._folder = folder
+        self._say = say
+        self._finished = finished
+        self._open: dict[_Key, IncomingFile] = {}
+        self._verdicts: dict[_Key, Finished] = {}
+
+    @property
+    def current(self) -> IncomingFile | None:
+        """The file whose transfer began first, of those under way."""
+        return next(iter(self._open.values()), None)
+
+    def wants(self, message: Message) -> bool:
+        """Whether the message is for us."""
+        return is_record(message.data)
+
+    async def handle(self, message: Message) -> bytes | None:
+        """Take one record; the answer if it asks for a verdict."""
+        try:
+            found = read_record(message.data)
+        except RecordError as error:
+            self._say(f"{message.sender}: {error}")
+            return None
+        key = (message.sender, found.transfer)
+        if found.kind is Kind.VERDICT:
+            return await self._tell(key, message)
+        try:
+            await self._take(key, found)
+        except (TransferError, RecordError) as error:
+            self._fail(key, str(error))
+        except OSError as error:
+            self._fail(key, f"the receiver cannot write the file: {error.strerror or error}")
+        return None
+
+    async def watch_senders(self) -> None:
+        """Give up the files of senders whose session ends. Runs until cancelled or until the manager closes."""
+        with self._manager.events() as events:
+            async for _, event in events:
+                if isinstance(event, SessionEnded):
+                    self._lost(event.dest, f"the session with its sender ended: {event.reason.value}")
+                elif isinstance(event, EventGap):
+                    for sender in dict.fromkeys(sender for sender, _ in self._open):
+                        if not self._manager.has_dest(sender):
+                            self._lost(sender, "the session with its sender ended")
+
+    def close(self) -> None:
+        """Give up what is not complete."""
+        for key in list(self._open):
+            self._fail(key, "the receiver ends", tell=False)
+
+    async def _take(self, key: _Key, found: Record) -> None:
+        if found.kind is Kind.HEADER:
+            await self._begin(key, read_body(Header, found.body))
+            return
+        file = self._open.get(key)
+        if file is None:
+            if key not in self._verdicts:
+                raise TransferError("the receiver does not know this transfer; it was restarted, so send again")
+        elif found.kind is Kind.CHUNK:
+            await asyncio.to_thread(file.write, *read_chunk(found.body))
+        elif found.kind is Kind.TRAILER:
+            path, sha256 = await asyncio.to_thread(file.finish, read_body(Trailer, found.body))
+            if self._open.pop(key, None) is not None:
+                self._end(key, Verdict(ok=True, name=path.name, sha256=sha256), file.written)
+        elif found.kind is Kind.ABORT:
+            raise TransferError(f"the sender gave up: {read_body(Reason, found.body).reason}")
+
+    async def _begin(self, key: _Key, header: Header) -> None:
+        if key in self._open or key in self._verdicts:
+            raise TransferError("the transfer began twice")
+        if len(self._open) >= MAX_OPEN or sum(sender == key[0] for sender, _ in self._open) >= MAX_OPEN_PER_SENDER:
+            raise TransferError("too many files are being received; try again when some are done")
+        file = await asyncio.to_thread(IncomingFile, self._folder, key[1], header)
+        self._open[key] = file
+        size = f"{file.size} bytes" if file.size is not None else "of unknown size"
+        self._say(f"{key[0]} sends {file.name!r}, {size}")
+
+    def _fail(self, key: _Key, error: str, *, tell: bool = True) -> None:
+        file = self._open.pop(key, None)
+        if file is not None:
+            file.discard()
+        if key not in self._verdicts:
+            self._end(key, Verdict(ok=False, error=error[:4000]), file.written if file is not None else 0)
+        if tell:
+            self._refuse(key, error)
+
+    def _refuse(self, key: _Key, error: str) -> None:
+        if not self._manager.is_connected(key[0]):
+            return
+        refusal = record(Kind.REFUSE, key[1], Reason(reason=error[:4000]))
+        try:
+            self._manager.send_nowait(key[0], refusal, payload_type=PayloadType.RPC_SIGNAL)
+        except (BackpressureError, LitzError):
+            return  # it learns it when it asks for the verdict
+
+    def _lost(self, sender: str, error: str) -> None:
+        for key in list(self._open):
+            if key[0] == sender:
+                self._fail(key, error, tell=False)
+
+    def _end(self, key: _Key, verdict: Verdict, size: int) -> None:
+        finished = Finished(key[0], verdict, size, asyncio.Event())
+        self._verdicts[key] = finished
+        while len(self._verdicts) > MAX_VERDICTS:
+            del self._verdicts[next(iter(self._verdicts))]
+        if verdict.ok:
+            self._say(f"{verdict.name!r} from {key[0]} is complete: {size} bytes, sha256 {verdict.sha256}")
+        else:
+            self._say(f"a file from {key[0]} failed: {verdict.error}")
+        if self._finished is not None:
+            self._finished(finished)
+
+    async def _tell(self, key: _Key, message: Message) -> bytes | None:
+        finished = self._verdicts.get(key)
+        if finished is None:
+            unknown = Verdict(ok=False, error="the receiver does not know this transfer; it was restarted")
+            return unknown.model_dump_json().encode()
+        # Replied here and not by returning it, so that `told` means that the answer is on its way.
+        await message.reply(finished.verdict.model_dump_json().encode())
+        finished.told.set()
+        return None

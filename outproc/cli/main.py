@@ -1,0 +1,52 @@
+"""`litz`: reads the command line and runs one of its commands."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from litz import __version__
+from litz.errors import LitzError
+from outproc.cli import demo, demo_node, key, recv, send, status, up
+from outproc.cli.outcome import EXIT_CODES, INTERRUPTED, CommandError, UsageError, code_of, text_of
+
+_COMMANDS = (demo, up, send, recv, status, key)
+"""Each has `add(commands)`, which adds its parser and sets `run`, a function from arguments to an exit code."""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="litz",
+        description="Send by destination id over wires that break, and lose nothing.",
+        epilog=f"example: litz demo\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"litz {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code. Wrong usage exits with 2, as argparse does."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == [demo_node.COMMAND]:  # started by `litz demo` for itself; nothing for the help text
+        return demo_node.main(given[1:])
+    parsed = build_parser().parse_args(given)
+    run: Callable[[argparse.Namespace], int] = parsed.run
+    try:
+        return run(parsed)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has left. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (LitzError, UsageError, CommandError, OSError, ValueError) as error:
+        print(f"litz: {text_of(error)}", file=sys.stderr)
+        return code_of(error)

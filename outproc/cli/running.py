@@ -1,0 +1,79 @@
+"""Runs the coroutine of a command, on uvloop where there is one, and ends it in order on Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from outproc.cli.outcome import INTERRUPTED
+
+Result = TypeVar("Result")
+
+
+class StoppedError(Exception):
+    """Ctrl-C or SIGTERM came while something was waited for that did not end."""
+
+
+class Stop:
+    """Set once by the first Ctrl-C or SIGTERM. Later ones change nothing: the end is under way, and bounded."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """As if a signal had come."""
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
+
+    async def unless(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """The result of `work`. Raises `StoppedError` once a signal has come, when `work` has been cancelled."""
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(work)
+        stopped = loop.create_task(self._event.wait())
+        try:
+            await asyncio.wait([task, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise StoppedError
+            return task.result()
+        finally:
+            task.cancel()
+            stopped.cancel()
+            await asyncio.wait([task, stopped])
+            if not task.cancelled():
+                task.exception()  # what it raised while it was cancelled concerns nobody any more
+
+
+def run(work: Callable[[Stop], Awaitable[int]]) -> int:
+    """Run `work(stop)` in a new event loop and return its exit code."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_with_signals(work))
+
+
+async def _with_signals(work: Callable[[Stop], Awaitable[int]]) -> int:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        return await work(stop)
+    except StoppedError:
+        return INTERRUPTED
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop

@@ -1,0 +1,130 @@
+"""`litz up`: runs a node until it is told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from litz.errors import LitzError
+from litz.message import Message
+from outproc.cli.control_socket import ControlSocket
+from outproc.cli.incoming_files import IncomingFiles
+from outproc.cli.node_options import (
+    DEFAULT_LISTEN,
+    add_identity_options,
+    add_listen_option,
+    authenticator_of,
+    directory_of,
+    host_id,
+    local_id_of,
+)
+from outproc.cli.outcome import DONE, EXIT_CODES
+from outproc.cli.running import Stop, run
+from outproc.cli.status import status_of
+from outproc.manager import OutprocTransportManager
+from outproc.options import TransportOptions
+
+DRAIN_TIMEOUT = 2.0
+"""Seconds for peers to acknowledge what is on its way, before goodbye is said."""
+
+
+def add(commands: Any) -> None:
+    """Add the parser."""
+    parser = commands.add_parser(
+        "up",
+        help="run a node until Ctrl-C or SIGTERM",
+        description="Runs a node: others can reach it, litz status shows it. Ctrl-C and SIGTERM end it in order: what "
+        "is on its way is waited for, peers hear goodbye, and the exit code is 0.",
+        epilog=f"example: litz up --id bob --listen ws://127.0.0.1:8400\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_identity_options(parser, default_id="the name of this host")
+    add_listen_option(parser)
+    parser.add_argument("--dest", action="append", metavar="ID=URL", help="stay connected to this dest; repeatable")
+    parser.add_argument(
+        "--serve",
+        action="append",
+        choices=("echo", "recv"),
+        help="echo: answer every request with its own data (default); recv: take files of litz send; repeatable",
+    )
+    parser.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="where files go (default: here)")
+    parser.set_defaults(run=_run)
+
+
+class Services:
+    """What a node does with what it receives: `--serve`. Other messages are taken and dropped."""
+
+    def __init__(self, echo: bool, files: IncomingFiles | None) -> None:
+        self._echo = echo
+        self._files = files
+
+    def handle(self, message: Message) -> Awaitable[bytes | None] | bytes | None:
+        """The handler for `serve`."""
+        if self._files is not None and self._files.wants(message):
+            return self._files.handle(message)
+        return bytes(message.data) if self._echo and message.is_request else None
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    async def work(stop: Stop) -> int:
+        return await serve_until_stopped(arguments, stop)
+
+    return run(work)
+
+
+async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
+    """Run the node; 0 once it has closed in order."""
+    authenticator = authenticator_of(arguments)
+    directory = directory_of(arguments.dest)
+    wanted = arguments.serve or ["echo"]
+    local_id = local_id_of(arguments, authenticator, host_id())
+    # Half of the default, so that draining and closing together stay within one close deadline.
+    options = TransportOptions(close_timeout=TransportOptions().close_timeout - DRAIN_TIMEOUT)
+    async with OutprocTransportManager(
+        local_id, directory=directory, authenticator=authenticator, options=options
+    ) as manager:
+        for url in arguments.listen or [DEFAULT_LISTEN]:
+            await manager.listen(url)
+        async with ControlSocket(local_id, {"status": lambda: status_of(manager)}):
+            files = IncomingFiles(manager, arguments.dir, _say) if "recv" in wanted else None
+            async with asyncio.TaskGroup() as group:
+                serving = group.create_task(manager.serve(Services("echo" in wanted, files).handle))
+                tasks = [serving, *(group.create_task(stay_connected(manager, dest)) for dest in directory)]
+                if files is not None:
+                    tasks.append(group.create_task(files.watch_senders()))
+                _say(f"node {local_id} is up at {', '.join(manager.endpoints)}")
+                await stop.wait()
+                _say(f"node {local_id} says goodbye")
+                with suppress(LitzError, TimeoutError):
+                    await manager.drain(timeout=DRAIN_TIMEOUT)
+                for task in tasks:
+                    task.cancel()
+            if files is not None:
+                files.close()
+    return DONE
+
+
+async def stay_connected(manager: OutprocTransportManager, dest: str) -> None:
+    """Dial `dest` and say so when it cannot be reached. From the first success on the manager redials by itself; a
+    dest that says goodbye is dialled again after a while, because `--dest` asks for it."""
+    delay = 0.5
+    told = ""
+    while True:
+        try:
+            await manager.get_or_create_transport(dest)
+            delay, told = 0.5, ""
+        except LitzError as error:
+            if str(error) != told:
+                _say(f"{error} (trying again)")
+                told = str(error)
+            delay = min(delay * 2, 30.0)
+        await asyncio.sleep(delay if delay > 0.5 else 2.0)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
