@@ -202,31 +202,37 @@ async def test_simultaneous_dials_converge_to_one_wire() -> None:
 
 async def test_reconnect_dials_now_and_once() -> None:
     slow = {"backoff_base": 50.0, "backoff_cap": 50.0}
-    async with node("b", listen=LOOPBACK) as b, proxy_to(b) as proxy:
-        async with node("a", knows={"b": [url_of(proxy)]}, options=slow) as a:
-            await a.send("b", b"0", confirm="received")
-            proxy.refusing = True
-            proxy.reset(proxy.links[max(proxy.links)])
-            await until(lambda: dials(a, "b") == [2] and not a.is_connected("b"), "the first redial failed")
-            await until(lambda: dest_of(a, "b").slots[0].retry_in, "it waits for its backoff")
-            with pytest.raises(ConnectError, match="cannot reach b; ws://"):
-                await a.reconnect("b")
-            proxy.refusing = False
-            await asyncio.gather(*(a.reconnect("b") for _ in range(100)))
-            assert dials(a, "b") == [4]
-            assert a.has_dest("b") is DestState.CONNECTED
+    async with (
+        node("b", listen=LOOPBACK) as b,
+        proxy_to(b) as proxy,
+        node("a", knows={"b": [url_of(proxy)]}, options=slow) as a,
+    ):
+        await a.send("b", b"0", confirm="received")
+        proxy.refusing = True
+        proxy.reset(proxy.links[max(proxy.links)])
+        await until(lambda: dials(a, "b") == [2] and not a.is_connected("b"), "the first redial failed")
+        await until(lambda: dest_of(a, "b").slots[0].retry_in, "it waits for its backoff")
+        with pytest.raises(ConnectError, match="cannot reach b; ws://"):
             await a.reconnect("b")
-            assert dials(a, "b") == [4], "a healthy wire was touched"
+        proxy.refusing = False
+        await asyncio.gather(*(a.reconnect("b") for _ in range(100)))
+        assert dials(a, "b") == [4]
+        assert a.has_dest("b") is DestState.CONNECTED
+        await a.reconnect("b")
+        assert dials(a, "b") == [4], "a healthy wire was touched"
 
 
 async def test_reconnect_with_one_endpoint_down_ends() -> None:
-    async with node("b", listen=LOOPBACK) as b, proxy_to(b) as proxy:
-        async with node("a", knows={"b": [*b.endpoints, url_of(proxy)]}) as a:
-            proxy.refusing = True
-            await a.send("b", b"0", confirm="received")
-            await a.reconnect("b")
-            with pytest.raises(ConnectError, match="of kind tin-can"):
-                await a.reconnect("b", "tin-can")
+    async with (
+        node("b", listen=LOOPBACK) as b,
+        proxy_to(b) as proxy,
+        node("a", knows={"b": [*b.endpoints, url_of(proxy)]}) as a,
+    ):
+        proxy.refusing = True
+        await a.send("b", b"0", confirm="received")
+        await a.reconnect("b")
+        with pytest.raises(ConnectError, match="of kind tin-can"):
+            await a.reconnect("b", "tin-can")
 
 
 async def test_events_tell_the_life_of_wires() -> None:

@@ -50,17 +50,21 @@ async def test_an_untrusted_key_is_refused_and_the_command_that_helps_is_named()
 async def test_an_acceptor_with_another_key_is_refused() -> None:
     a_key, _ = key_pair("a", "b")
     impostor = Ed25519Authenticator(b"impostor".ljust(32), {"a": a_key.public_key})
-    async with node("b", listen=LOOPBACK, authenticator=impostor) as b:
-        async with node("a", knows={"b": b.endpoints}, authenticator=a_key) as a:
-            error = await refused(a, "litz key trust b")
-            assert "not the one trusted" in str(error)
+    async with (
+        node("b", listen=LOOPBACK, authenticator=impostor) as b,
+        node("a", knows={"b": b.endpoints}, authenticator=a_key) as a,
+    ):
+        error = await refused(a, "litz key trust b")
+        assert "not the one trusted" in str(error)
 
 
 async def test_an_endpoint_of_somebody_else_is_refused() -> None:
     a_key, _, c_key = key_pair("a", "b", "c")
-    async with node("c", listen=LOOPBACK, authenticator=c_key) as c:
-        async with node("a", knows={"b": c.endpoints}, authenticator=a_key) as a:
-            await refused(a, "I am not the dest you want")
+    async with (
+        node("c", listen=LOOPBACK, authenticator=c_key) as c,
+        node("a", knows={"b": c.endpoints}, authenticator=a_key) as a,
+    ):
+        await refused(a, "I am not the dest you want")
 
 
 async def test_no_key_against_a_key_is_refused_on_both_sides() -> None:
@@ -72,9 +76,11 @@ async def test_no_key_against_a_key_is_refused_on_both_sides() -> None:
 
 
 async def test_two_shared_secrets_do_not_match() -> None:
-    async with node("b", listen=LOOPBACK, authenticator=SharedKeyAuthenticator(b"s" * 32)) as b:
-        async with node("a", knows={"b": b.endpoints}, authenticator=SharedKeyAuthenticator(b"t" * 32)) as a:
-            await refused(a, "give both the same one")
+    async with (
+        node("b", listen=LOOPBACK, authenticator=SharedKeyAuthenticator(b"s" * 32)) as b,
+        node("a", knows={"b": b.endpoints}, authenticator=SharedKeyAuthenticator(b"t" * 32)) as a,
+    ):
+        await refused(a, "give both the same one")
 
 
 async def test_a_node_that_dials_itself_is_told_so() -> None:
@@ -131,24 +137,28 @@ async def test_a_sealed_plain_socket_shows_nothing(policy: str) -> None:
     options = {"seal": policy}
     async with node("b", listen=LOOPBACK, authenticator=b_key, options=options) as b:
         sniffer = Sniffer(int(b.endpoints[0].rpartition(":")[2]))
-        async with sniffer as where:
-            async with node("a", knows={"b": [f"ws://{where}"]}, authenticator=a_key, options=options) as a:
-                for size in (1, 500, 20_000):
-                    await a.send("b", MARK * size, confirm="received")
-                await a.send("b", MARK, payload_type=PayloadType.STREAM_LATENCY_FIRST)
-                got = [m for m in await take(b, 4) if m.payload_type is PayloadType.RPC_RELIABLE]
-                assert [len(m.data) for m in got] == [len(MARK) * size for size in (1, 500, 20_000)]
-                # Frames from the dialler are masked as WebSocket asks, so the echo is what could be read.
-                await b.send("a", MARK * 100, confirm="received")
-                assert (await take(a, 1))[0].data == MARK * 100
+        async with (
+            sniffer as where,
+            node("a", knows={"b": [f"ws://{where}"]}, authenticator=a_key, options=options) as a,
+        ):
+            for size in (1, 500, 20_000):
+                await a.send("b", MARK * size, confirm="received")
+            await a.send("b", MARK, payload_type=PayloadType.STREAM_LATENCY_FIRST)
+            got = [m for m in await take(b, 4) if m.payload_type is PayloadType.RPC_RELIABLE]
+            assert [len(m.data) for m in got] == [len(MARK) * size for size in (1, 500, 20_000)]
+            # Frames from the dialler are masked as WebSocket asks, so the echo is what could be read.
+            await b.send("a", MARK * 100, confirm="received")
+            assert (await take(a, 1))[0].data == MARK * 100
         assert (MARK in sniffer.seen) == (policy == "never")
 
 
 async def test_sealing_on_one_side_only_is_refused_with_its_cure() -> None:
     a_key, b_key = key_pair("a", "b")
-    async with node("b", listen=LOOPBACK, authenticator=b_key, options={"seal": "never"}) as b:
-        async with node("a", knows={"b": b.endpoints}, authenticator=a_key, options={"seal": "always"}) as a:
-            await refused(a, "one of us seals this wire and the other does not")
+    async with (
+        node("b", listen=LOOPBACK, authenticator=b_key, options={"seal": "never"}) as b,
+        node("a", knows={"b": b.endpoints}, authenticator=a_key, options={"seal": "always"}) as a,
+    ):
+        await refused(a, "one of us seals this wire and the other does not")
 
 
 async def test_seal_always_without_an_authenticator_is_refused_before_anything_runs() -> None:
