@@ -119,9 +119,10 @@ class Node:
     def _attached(self, link: Link, dest: str, *, new: bool) -> None:
         """This side found or made the link."""
         other = link.other(self)
-        self.attach(link)
-        if new and other is not self and not link.same_loop and not post(other.loop, other.attach, link):
+        # The other thread must know the link before anything that we post to it in `attach`.
+        if new and not link.same_loop and not post(other.loop, other.attach, link):
             self.peer_is_dead(other)
+        self.attach(link)
 
     def attach(self, link: Link) -> bool:
         """`link` is this node's session with the other side now. Idempotent. False: refused."""

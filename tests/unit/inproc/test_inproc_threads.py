@@ -15,6 +15,7 @@ from inproc import Hub, InprocTransportManager
 from litz import BackpressureError, Message, PayloadType, PeerClosedError, RemoteError, SessionEndedError
 from litz.errors import LitzError
 from litz.events import EndReason, SessionEnded
+from litz.testing.manager_case import take
 
 LANES = (PayloadType.RPC_RELIABLE, PayloadType.RPC_SIGNAL, PayloadType.STREAM_RELIABLE)
 
@@ -290,8 +291,9 @@ async def test_a_confirmation_comes_from_the_middle_of_a_batch() -> None:
     with elsewhere(other):
         async with InprocTransportManager("a", hub, connect_timeout=30) as a:
             try:
+                await a.get_or_create_transport("b")
                 sending = [asyncio.ensure_future(a.send("b", n, confirm="processed")) for n in range(4)]
-                await a.wait_connected("b", timeout=30)
+                await asyncio.sleep(0)
                 await a.drain()
                 for _ in range(2):  # whatever was asked of the other thread has come to it
                     await a.send("b", "", payload_type=PayloadType.STREAM_RELIABLE, confirm="received")
@@ -304,6 +306,27 @@ async def test_a_confirmation_comes_from_the_middle_of_a_batch() -> None:
             for task in sending[1:]:
                 task.cancel()
             await asyncio.wait(sending)
+
+
+async def test_what_was_queued_before_the_peer_came_crosses_over() -> None:
+    hub = Hub()
+    async with InprocTransportManager("a", hub) as a:
+        for number in range(3):
+            a.send_nowait("b", number)
+        drained = asyncio.ensure_future(a.drain("b", timeout=20))
+
+        async def other() -> None:
+            async with InprocTransportManager("b", hub) as b:
+                async with asyncio.timeout(20):
+                    assert [message.data for message in await take(b, 3)] == [0, 1, 2]
+                await in_thread(done)
+
+        done = threading.Event()
+        with elsewhere(other):
+            try:
+                await drained
+            finally:
+                done.set()
 
 
 async def test_a_link_made_while_the_peer_closes_is_ended_by_it() -> None:
