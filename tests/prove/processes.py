@@ -39,6 +39,8 @@ class Worker:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `__aexit__`, with the process
         self._process: subprocess.Popen[bytes] | None = None
         self._control: Control | None = None
+        self.ready: dict[str, Any] = {}
+        """What the worker said with its `ready`."""
 
     @property
     def control(self) -> Control:
@@ -66,6 +68,7 @@ class Worker:
                     async with asyncio.timeout(GRACE):
                         await self.wait()  # so that all it has to say is there
                 raise RuntimeError(f"{self._command[1]} did not say `ready` but {first}:\n{self.stderr()}")
+            self.ready = first
         except BaseException as error:
             await self.__aexit__(type(error), error, None)
             raise

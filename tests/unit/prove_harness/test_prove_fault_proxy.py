@@ -210,11 +210,12 @@ async def test_delay_is_late_and_in_order() -> None:
     async with rig() as made:
         client, server, link = await made.pair()
         made.proxy.delay(link, 0.05, 0.05, [Way.UP])
-        begun = asyncio.get_running_loop().time()
         for number in range(50):
             client[1].write(bytes([number]))
             await asyncio.sleep(0.001)
-        assert await server[0].readexactly(50) == bytes(range(50))
+        begun = asyncio.get_running_loop().time()
+        client[1].write(bytes([50]))
+        assert await server[0].readexactly(51) == bytes(range(51))
         assert asyncio.get_running_loop().time() - begun >= 0.05
 
 

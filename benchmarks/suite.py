@@ -1,0 +1,112 @@
+"""The benchmarks, by name. Each starts its own processes, one core each where the machine has two."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from benchmarks.contest import Outcome, compare, interleaved
+from tests.prove.percentiles import percentile
+from tests.prove.processes import Worker
+
+FAR_CPU, NEAR_CPU = 0, 1
+SMALL = 64
+BULK = 1 << 20
+SECONDS_PER_ROUND = 1.5
+IDLE_DESTS = 10_000
+IDLE_CROWD = 500
+IDLE_LIMIT = 20_000
+"""Bytes that an idle dest without wires may take."""
+
+
+@asynccontextmanager
+async def pair(module: str) -> AsyncIterator[tuple[Worker, Worker]]:
+    """The two processes of a contestant, connected and ready, each on its own core, on uvloop."""
+    async with Worker(f"{module}:far", loop="uvloop", cpu=FAR_CPU) as far:
+        url = far.ready["url"]
+        async with Worker(f"{module}:near", loop="uvloop", cpu=NEAR_CPU, url=url) as near:
+            yield far, near
+
+
+async def _rate(near: Worker, size: int, count: int) -> float:
+    took: float = await near.control.call("one_way", count=count, size=size)
+    return count / took
+
+
+async def _count_for(near: Worker, size: int, first: int) -> int:
+    """How many messages take about `SECONDS_PER_ROUND`."""
+    return max(first, int(await _rate(near, size, first) * SECONDS_PER_ROUND))
+
+
+async def one_way() -> Outcome:
+    """64 bytes one way: `await send` against `async for messages()`, messages a second."""
+    return await _rates("one_way", SMALL, 20_000, "messages/s", 1.0, at_least=15)
+
+
+async def bulk() -> Outcome:
+    """1 MiB messages one way, megabytes a second."""
+    return await _rates("bulk", BULK, 20, "MB/s", BULK / 1e6)
+
+
+async def _rates(
+    name: str, size: int, first: int, unit: str, scale: float, *, at_least: float | None = None
+) -> Outcome:
+    async with pair("benchmarks.websockets_peer") as (_, bare), pair("benchmarks.litz_peer") as (_, litz):
+        runs: dict[str, Callable[[], Awaitable[float]]] = {}
+        for contestant, near in (("websockets", bare), ("litz", litz)):
+            runs[contestant] = partial(_rate, near, size, await _count_for(near, size, first))
+        rounds = await interleaved(runs)
+    scaled = {contestant: [value * scale for value in values] for contestant, values in rounds.items()}
+    return compare(name, unit, scaled, at_least=at_least)
+
+
+async def latency() -> Outcome:
+    """64 bytes there and back, one at a time: median round trip in microseconds (p99 beside it)."""
+    async with pair("benchmarks.websockets_peer") as (_, bare), pair("benchmarks.litz_peer") as (far, litz):
+        await far.control.call("echo")
+        tails: dict[str, list[float]] = {"websockets p99": [], "litz p99": []}
+
+        async def run(contestant: str, near: Worker) -> float:
+            took: list[float] = await near.control.call("echo", count=2000, size=SMALL)
+            tails[f"{contestant} p99"].append(percentile(took, 99) * 1e6)
+            return percentile(took, 50) * 1e6
+
+        rounds = await interleaved({"websockets": partial(run, "websockets", bare), "litz": partial(run, "litz", litz)})
+    outcome = compare("latency", "us", rounds)
+    warm = {name: percentile(values[1:], 50) for name, values in tails.items()}
+    return Outcome("latency", "us", {**outcome.values, **warm}, rounds, outcome.ratio)
+
+
+async def idle() -> Outcome:
+    """Resident memory of one dest that has a session, no wire and nothing to do, in bytes."""
+    async with Worker("benchmarks.idle_peer:keeper", loop="uvloop", cpu=FAR_CPU) as keeper:
+        url = keeper.ready["url"]
+        await _crowd(keeper, url, 0, IDLE_CROWD)  # not counted: arenas, caches, lazily imported code
+        before = keeper.rss()
+        for first in range(IDLE_CROWD, IDLE_CROWD + IDLE_DESTS, IDLE_CROWD):
+            await _crowd(keeper, url, first, IDLE_CROWD)
+        await keeper.control.call("collect")
+        each = (keeper.rss() - before) / IDLE_DESTS
+    limit = f"at most {IDLE_LIMIT:,} bytes"
+    return Outcome("idle", "bytes/dest", {"litz": each}, limit=limit, ok=each <= IDLE_LIMIT)
+
+
+async def _crowd(keeper: Worker, url: str, first: int, count: int) -> None:
+    crowd = Worker("benchmarks.idle_peer:crowd", loop="uvloop", cpu=NEAR_CPU, url=url, first=first, count=count)
+    async with crowd:
+        await crowd.kill()
+    async with asyncio.timeout(30):
+        while (states := await keeper.control.call("states"))["detached"] < first + count:
+            if sum(states.values()) < first + count:
+                raise RuntimeError(f"dests were lost: {states}")
+            await asyncio.sleep(0.05)
+
+
+BENCHMARKS: dict[str, Callable[[], Awaitable[Outcome]]] = {
+    "one_way": one_way,
+    "bulk": bulk,
+    "latency": latency,
+    "idle": idle,
+}
