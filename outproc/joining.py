@@ -65,7 +65,8 @@ def _admit(transport: DestTransport, link: Link, peer: PeerInfo) -> bool:
     machine = link.machine
     if transport.closing:
         link.write([machine.refuse("busy", retry_after=COME_BACK, reason="closing")])
-        link.fail(BusyError(f"the transport of {transport.dest} is closing", retry_after=COME_BACK))
+        link.failure = BusyError(f"the transport of {transport.dest} is closing", retry_after=COME_BACK)
+        link.close()
         return False
     now = transport.node.now()
     entry = transport.gate.decide(peer.incarnation, wires=len(transport.links), now=now)
