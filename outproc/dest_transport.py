@@ -94,7 +94,9 @@ class DestTransport(Transport):
         self.session = Session(node.new_half(), node.limits, index=first, overflow=node.overflow)
         self.gate = IncarnationGate()
         self.links: list[Link] = []
-        self.outbound = Outbound(node, dest, self.session, self.write, self._overflowed)
+        self.outbound = Outbound(
+            node, dest, self.session, write=self.write, overflowed=self._overflowed, dropped=requests.dropped
+        )
         self.inbound: Inbound | None = None
         self.dialler = Dialler(
             node, dest, resolver=resolver, owner=self, slots=dial_slots, provided=self._provided_kinds

@@ -102,7 +102,9 @@ class Dispatch:
     async def append(self, dest: str, lane: int, data: Any, detail: EntryDetail, when_down: WhenDown | None) -> Receipt:
         """Accept a request or a reply."""
         transport = await self._transport(dest, when_down)
-        return await transport.outbound.accept_in_turn(lane, body_of(data, self.node.options.max_message), detail)
+        receipt = await transport.outbound.accept_in_turn(lane, body_of(data, self.node.options.max_message), detail)
+        transport.outbound.check_kept(receipt)
+        return receipt
 
     def _append_now(self, dest: str, lane: int, data: bytes, detail: EntryDetail) -> None:
         transport = self.dests.get(dest)

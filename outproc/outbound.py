@@ -144,13 +144,16 @@ class Outbound:
         node: LocalNode,
         dest: str,
         session: Session,
+        *,
         write: Callable[[float], None],
         overflowed: Callable[[str], SessionEndedError],
+        dropped: Callable[[Receipt, MessageDroppedError], None],
     ) -> None:
         self._node = node
         self._dest = dest
         self._write = write
         self._overflowed = overflowed
+        self._on_dropped = dropped
         self._armed: asyncio.Handle | None = None
         self._spaces: dict[int, deque[Place]] = {}
         self.closed: LitzError | None = None
@@ -228,8 +231,10 @@ class Outbound:
         confirmations = self.confirmations.get(lane.lane)
         for number, reason in dropped:
             self._node.emit(MessagesDropped(self._dest, lane.lane, number, number, reason))
+            error = self._dropped_error(lane.lane, number, reason)
+            self._on_dropped(self.receipt(lane.lane, number), error)
             if confirmations is not None:
-                confirmations.fail(number, self._dropped_error(lane.lane, number, reason))
+                confirmations.fail(number, error)
 
     def _dropped_error(self, lane: int, number: int, reason: DropReason) -> MessageDroppedError:
         return MessageDroppedError(
@@ -331,16 +336,22 @@ class Outbound:
         """A future for the message of `receipt`, of the current session, to reach `level`; None if it has."""
         lane_number, number = receipt.lane, receipt.number
         lane = self.session.send_lanes[lane_number]
+        if level != "drained":
+            self.check_kept(receipt)
         reached = {"processed": lane.processed, "durable": lane.durable}.get(level, lane.acked.number)
         if number < reached:
             return None
-        segment = lane.log.segments[lane.log.locate(number)]
-        if level != "drained" and isinstance(segment, Gap):
-            raise self._dropped_error(lane_number, number, segment.reason)
         lane.ack_wanted = max(lane.ack_wanted, number + 1)
         future: asyncio.Future[None] = self._node.loop.create_future()
         self.confirmations.setdefault(lane_number, Confirmations()).add(number, level, future)
         return future
+
+    def check_kept(self, receipt: Receipt) -> None:
+        """Raises `MessageDroppedError` if the message just accepted was dropped in the same moment."""
+        log = self.session.send_lanes[receipt.lane].log
+        segment = log.segments[log.locate(receipt.number)]
+        if isinstance(segment, Gap) and segment.first <= receipt.number <= segment.last:
+            raise self._dropped_error(receipt.lane, receipt.number, segment.reason)
 
     def unconfirmed_ends(self) -> list[asyncio.Future[None]]:
         """Futures for the last entry of every lane to be received: what `drain` waits for. Give them to `all_of`."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from litz.errors import OutcomeUnknownError, RemoteError, RequestTimeoutError, SessionEndedError
+from litz.errors import MessageDroppedError, OutcomeUnknownError, RemoteError, RequestTimeoutError, SessionEndedError
 from litz.events import Outcome
 from litz.inbox import Inbox
 from litz.manager import WhenDown
@@ -42,21 +42,26 @@ class Requests:
         self._inbox = inbox
         self._append = append
         self._append_now = append_now
+        self._sent: dict[Receipt, PendingRequest] = {}
 
     async def request(self, dest: str, data: Any, *, timeout: float | None, when_down: WhenDown | None = None) -> bytes:
         """Send a request and wait for its answer. Cancelling tells the peer."""
         request_id = self._table.new_id()
         detail = EntryDetail((Correlation.REQUEST, request_id))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        receipt: Receipt | None = None
         try:
             async with asyncio.timeout(timeout):
                 # Accepted and entered in one turn: no answer can come, and no session end, in between.
                 receipt = await self._append(dest, PayloadType.RPC_RELIABLE, data, detail, when_down)
-                self._table.enter(request_id, dest, PendingRequest(answer, receipt))
+                pending = self._sent[receipt] = PendingRequest(answer, receipt)
+                self._table.enter(request_id, dest, pending)
                 return await answer
         except TimeoutError as error:
             raise RequestTimeoutError(f"no reply from {dest} within {timeout} s; it may have run") from error
         finally:
+            if receipt is not None:
+                del self._sent[receipt]
             if self._table.forget(request_id):
                 self._append_now(dest, REPLY_LANE, b"", EntryDetail((Correlation.CANCEL, request_id)))
 
@@ -79,6 +84,12 @@ class Requests:
         if source.session.ended:
             return
         await self._append(source.sender, REPLY_LANE, data, EntryDetail((kind, request_id)), "queue")
+
+    def dropped(self, receipt: Receipt, error: MessageDroppedError) -> None:
+        """A policy dropped a message: if it was a request, no answer can come."""
+        pending = self._sent.get(receipt)
+        if pending is not None and not pending.answer.done():
+            pending.answer.set_exception(error)
 
     def session_ended(self, dest: str, error: SessionEndedError) -> None:
         """No answer of `dest` can come any more. A request that was surely not taken fails with the session's error
