@@ -20,7 +20,7 @@ async def close_node(
 ) -> None:
     """Close what is there within the close deadline. Late connects find a closed reception and are aborted."""
     deadline = node.now() + node.options.close_timeout
-    reception.closed = True
+    reception.closed = dests.closed = True
     # Nothing new comes in while the goodbyes go out.
     await _within(deadline, [_quietly(listener.aclose()) for listener in listeners])
     listeners.clear()

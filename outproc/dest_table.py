@@ -37,6 +37,8 @@ class DestTable:
         self._node = node
         self._make = make
         self._dests: dict[str, Connecting | Connected] = {}
+        self.closed = False
+        """The node is closing: nothing new begins."""
 
     def __len__(self) -> int:
         return len(self._dests)
@@ -57,10 +59,10 @@ class DestTable:
         return entry.transport.state if entry is not None else None
 
     def of_peer(self, dest: str) -> DestTransport | None:
-        """The transport for a peer that proved itself, made if there is none; None: too many dests."""
+        """The transport for a peer that proved itself, made if there is none; None: too many dests, or closing."""
         transport = self.get(dest)
         if transport is None:
-            if len(self._dests) >= self._node.options.max_dests:
+            if self.closed or len(self._dests) >= self._node.options.max_dests:
                 return None
             transport = self._make(dest)
             self._dests[dest] = Connected(transport)
@@ -78,6 +80,8 @@ class DestTable:
         return transport
 
     def _check_room(self, dest: str) -> None:
+        if self.closed:
+            raise ConnectError(f"{dest} is not dialled any more, because this side is closing", dest=dest)
         limit = self._node.options.max_dests
         if len(self._dests) >= limit:
             raise ConnectError(f"{limit} dests are open already; close some, or raise max_dests", dest=dest)

@@ -357,8 +357,10 @@ class DestTransport(Transport):
         self.end_session(EndReason.EXPIRED, f"no wire for {kept:g} s", None)
 
     async def close(self, reason: str) -> tuple[LostReceipt, ...]:
-        """Say goodbye, learn what the peer has, and close for good. At most half the close deadline."""
+        """Say goodbye, learn what the peer has, and close for good. At most half the close deadline. While somebody
+        else does it, waits for that."""
         if self.closing:
+            await self.gone_event.wait()
             return ()
         if self._state is DestState.CONNECTING:
             error = ConnectError(f"the transport of {self._dest} was closed before it was up", dest=self._dest)
