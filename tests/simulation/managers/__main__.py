@@ -48,9 +48,8 @@ def main() -> int:
     print(
         f"{len(seeds)} seeds, failed: {dict(failures)}; {two} with two kinds of wire, {overlapping} with a lane on two"
     )
-    print(
-        f"{heals / len(seeds):.1f} heals and {delivered / len(seeds):.0f} messages a seed, {steps / len(seeds):.0f} steps"
-    )
+    each = len(seeds)
+    print(f"{heals / each:.1f} heals, {delivered / each:.0f} messages and {steps / each:.0f} steps a seed")
     print(f"{len(seeds) / took:.1f} seeds/s")
     return 1 if failures else 0
 

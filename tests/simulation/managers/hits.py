@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from litz.testing.nemesis import DIAL_FAULTS
+from litz.testing.sim_network import DIAL_FAULTS
 from tests.simulation.managers.plan import NETWORK_FAULTS, WORLD_FAULTS
 
 FAULTS = (*(n for n in NETWORK_FAULTS if not n.startswith("dial: ")), *WORLD_FAULTS)

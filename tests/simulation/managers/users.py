@@ -99,7 +99,7 @@ class User:
             raise
         except LitzError as error:
             sent.state = "doubtful" if confirm else "refused"
-            if isinstance(error, BackpressureError) and policy in (Overflow.BLOCK, Overflow.DROP_NEWEST):
+            if isinstance(error, BackpressureError) and policy is Overflow.BLOCK:
                 raise InvariantError("no-starving", f"send was refused on a lane that waits: {error}") from error
             raise
         self.world.checker.accepted(sent, receipt)
