@@ -206,8 +206,10 @@ class Inbox:
         rest = None if batch.finished else batch.queue.split(batch, index)
         held = self.let_go(batch)
         if rest is not None:
+            if handed > index:
+                rest.spell_out(0)
             for position in range(handed - index):
-                rest.messages[position] = again(rest.messages[position])
+                rest.items[position] = again(rest.items[position])
             owner.give_back(rest)
         if held:
             owner.release(first=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from litz.message import Message
+from litz.message import Message, Source
 from litz.turns import Batch, Lane, payload_size
 
 if TYPE_CHECKING:
@@ -58,26 +58,37 @@ class InboxQueue:
 
         The list belongs to the inbox afterwards (it may grow). Nothing is refused: the caller has given
         credit for it. After `close` of queue or inbox, or `drop`, the batch is thrown away."""
-        if self._closed or not messages:
+        if messages:
+            self._put_items(messages, size, messages[-1].number, 0, None)
+
+    def put_payloads(self, payloads: list[Any], first: int, source: Source, size: int) -> None:
+        """`put` for the payloads of consecutive messages from number `first` on, without any detail. They are made
+        into messages one by one, when they are handed out."""
+        if payloads:
+            self._put_items(payloads, size, first + len(payloads) - 1, first, source)
+
+    def _put_items(self, items: list[Any], size: int, last_number: int, first: int, source: Source | None) -> None:
+        if self._closed:
             return
-        self._put += len(messages)
+        self._put += len(items)
         self._put_bytes += size
         self._inbox.add_bytes(size)
         if self._open:
             last = self._open[-1]
             if (
-                len(last.messages) < JOIN_MESSAGES
+                len(last.items) < JOIN_MESSAGES
                 and last.size + size <= JOIN_BYTES
                 and not last.finished
                 and not last.hidden
+                and last.continues(first, source)
             ):
-                last.messages += messages
+                last.items += items
                 last.size += size
-                last.last_number = messages[-1].number
+                last.last_number = last_number
                 if last.concurrent:
                     self.lane.sender.offer()
                 return
-        batch = Batch(self, messages, size, messages[-1].number)
+        batch = Batch(self, items, size, last_number, first=first, source=source)
         self._open.append(batch)
         self.lane.add(batch)
         if self.lane.signal:
@@ -102,7 +113,7 @@ class InboxQueue:
     def last_processed_number(self) -> int:
         """`number` of the last message counted by `processed`, -1 before the first."""
         if self._open and (progress := self._open[0].progress):
-            return self._open[0].messages[progress - 1].number
+            return self._open[0].number_at(progress - 1)
         return self._last_number
 
     @property
@@ -128,8 +139,11 @@ class InboxQueue:
         for batch in self._open:
             if batch.left and not batch.concurrent:
                 index = batch.handed
-                size = min(batch.size, payload_size(batch.messages[index].data))
-                del batch.messages[index]
+                if batch.source is not None:
+                    batch.spell_out(index)
+                    self._inbox.park(self.lane.sender.turns)
+                size = min(batch.size, payload_size(batch.items[index].data))
+                del batch.items[index]
                 batch.size -= size
                 self._put -= 1
                 self._put_bytes -= size
@@ -153,14 +167,10 @@ class InboxQueue:
 
     def split(self, batch: Batch, index: int) -> Batch | None:
         """Cut `batch` before `index`; returns the rest, which no consumer has. All bytes go with the rest."""
-        if index >= len(batch.messages):
+        if index >= len(batch.items):
             return None
-        rest = Batch(self, batch.messages[index:], batch.size, batch.last_number)
+        rest = batch.rest(index)
         rest.hidden, batch.hidden = batch.hidden, 0
-        del batch.messages[index:]
-        batch.size = 0
-        if index:
-            batch.last_number = batch.messages[-1].number
         self._open.insert(self._open.index(batch) + 1, rest)
         return rest
 
@@ -170,10 +180,10 @@ class InboxQueue:
         opened = self._open
         while opened and opened[0].finished:
             first = opened.popleft()
-            self._done += len(first.messages) + first.hidden
+            self._done += len(first.items) + first.hidden
             self._done_bytes += first.size
             self._inbox.add_bytes(-first.size)
-            if first.messages or first.hidden:
+            if first.items or first.hidden:
                 self._last_number = first.last_number
         self.tell()
         if self.on_drained is not None:

@@ -237,7 +237,7 @@ class WideWorker:
         while settled < len(done) and done[settled]:
             settled += 1
         batch.settled = settled
-        if settled == len(batch.messages) and not batch.finished:
+        if settled == len(batch.items) and not batch.finished:
             self._batches.remove((batch, done))
             self._inbox.let_go(batch)
             self._inbox.finish(batch)
@@ -258,12 +258,11 @@ class WideWorker:
             first = batch.settled
             later = [position for position in range(first, len(done)) if done[position]]
             batch.concurrent = False
+            batch.spell_out(0)
             for position in reversed(later):
-                del batch.messages[position]
+                del batch.items[position]
             # The iterator stands behind the removed ones; what it handed out is told by the count.
-            batch.iterator = iter(batch.messages)
-            for _ in range(len(done) - len(later)):
-                next(batch.iterator)
+            batch.spell_out(len(done) - len(later))
             batch.hidden += len(later)
             self._inbox.put_back(batch, first)
         self._batches.clear()

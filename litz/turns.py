@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count, repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
-from litz.message import Detail, Message
+from litz.message import Detail, Message, Source
 
 if TYPE_CHECKING:
     from litz.inbox_queue import InboxQueue
@@ -27,30 +28,49 @@ def payload_size(data: Any) -> int:
     return 0
 
 
+_new = tuple.__new__
+
+
 class Batch:
     """Some messages of one queue, and how far the one who consumes them has come.
 
-    `iterator` walks `messages`, so what was handed out is known without counting. `settled` of them are surely
-    processed; when more were handed out, the last of those is in somebody's hands. With `concurrent`,
-    `settled` is kept by who consumes it.
+    `items` are messages, or with `first` and `source` the payloads of consecutive ones, made into messages
+    only when they are handed out: what waits is then nothing that the garbage collector has to look at.
+    `iterator` hands them out and `walker` walks `items` under it, so that what was handed out is known
+    without counting. `settled` of them are surely processed; when more were handed out, the last of those is
+    in somebody's hands. With `concurrent`, `settled` is kept by who consumes it.
     """
 
     __slots__ = (
         "concurrent",
         "finished",
+        "first",
         "hidden",
+        "items",
         "iterator",
         "last_number",
-        "messages",
         "queue",
         "settled",
         "size",
+        "source",
+        "walker",
     )
 
-    def __init__(self, queue: InboxQueue, messages: list[Message], size: int, last_number: int) -> None:
+    def __init__(
+        self,
+        queue: InboxQueue,
+        items: list[Any],
+        size: int,
+        last_number: int,
+        *,
+        first: int = 0,
+        source: Source | None = None,
+    ) -> None:
         self.queue = queue
-        self.messages = messages
-        self.iterator = iter(messages)
+        self.items = items
+        self.first = first
+        self.source = source
+        self._walk()
         self.size = size
         self.last_number = last_number
         self.settled = 0
@@ -58,19 +78,64 @@ class Batch:
         self.concurrent = False
         self.finished = False
 
+    def _walk(self) -> None:
+        self.walker: Iterator[Any] = iter(self.items)
+        self.iterator: Iterator[Message] = self.walker
+        if self.source is not None:
+            rows = zip(self.walker, count(self.first), repeat(self.source), repeat(None))
+            self.iterator = map(_new, repeat(Message), rows)
+
     @property
     def left(self) -> int:
         """How many were not handed out."""
-        return length_hint(self.iterator)
+        return length_hint(self.walker)
 
     @property
     def handed(self) -> int:
-        return len(self.messages) - length_hint(self.iterator)
+        return len(self.items) - length_hint(self.walker)
+
+    def number_at(self, index: int) -> int:
+        """The number of one of the messages."""
+        if self.source is not None:
+            return self.first + index
+        number: int = self.items[index].number
+        return number
+
+    def continues(self, first: int, source: Source | None) -> bool:
+        """Whether payloads from number `first` on (or, without a source, messages) can simply be added."""
+        return self.source is source and (source is None or self.first + len(self.items) == first)
+
+    def rest(self, index: int) -> Batch:
+        """A new batch of what is from `index` on, with all the bytes; this one keeps what is before."""
+        rest = Batch(
+            self.queue,
+            self.items[index:],
+            self.size,
+            self.last_number,
+            first=self.first + index,
+            source=self.source,
+        )
+        if index:
+            self.last_number = self.number_at(index - 1)
+        del self.items[index:]
+        self.size = 0
+        return rest
+
+    def spell_out(self, handed: int) -> None:
+        """Hold messages instead of payloads, so that single ones can be changed or taken out. `handed` of them
+        count as handed out. Whoever had the iterator must take the new one."""
+        if self.source is not None:
+            rows = zip(self.items, count(self.first), repeat(self.source), repeat(None))
+            self.items = list(map(_new, repeat(Message), rows))
+            self.source = None
+        self._walk()
+        for _ in range(handed):
+            next(self.walker)
 
     @property
     def progress(self) -> int:
         """How many are processed, all before them included."""
-        handed = len(self.messages) - length_hint(self.iterator)
+        handed = len(self.items) - length_hint(self.walker)
         return self.settled if self.concurrent or handed == self.settled else handed - 1
 
     def settle(self) -> None:

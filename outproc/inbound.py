@@ -16,7 +16,7 @@ from outproc.local_node import LocalNode
 from outproc.session.receive_lane import Delivery
 from outproc.session.session import LOSSY_LANE, Session
 
-_message = partial(tuple.__new__, Message)
+_new = tuple.__new__
 
 Answer = Callable[[str, int, int, bytes], None]
 """Called for each entry of the reply lane with (dest, kind, request id, body)."""
@@ -95,12 +95,11 @@ class Inbound:
         first = delivery.number
         bodies = delivery.bodies
         if delivery.correlations is None and delivery.keys is None:
-            rows = zip(bodies, range(first, first + len(bodies)), repeat(source), repeat(None), strict=False)
-            messages: list[Message] = list(map(_message, rows))
+            queue.put_payloads(bodies, first, source, delivery.size)
         else:
             details = self._details(delivery)
-            messages = [_message((body, first + index, source, details[index])) for index, body in enumerate(bodies)]
-        queue.put(messages, delivery.size)
+            rows = zip(bodies, range(first, first + len(bodies)), repeat(source), details, strict=False)
+            queue.put(list(map(_new, repeat(Message), rows)), delivery.size)
         if lane not in self._stale and lane != LOSSY_LANE:
             self._watch(lane, queue)
 

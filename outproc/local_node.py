@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from litz.event_log import EventLog
 from litz.events import Event
 from litz.inbox import Inbox
+from litz.message import Receipt
 from outproc.handshake import Entropy, Limits, Node
 from outproc.health_checker import HealthChecker
 from outproc.log_budget import LogBudget
@@ -40,6 +41,10 @@ class Environment:
     rng: Random
 
 
+FastPath = tuple[Iterator[Receipt], Callable[[bytes], None]]
+"""Receipts of the messages that may be accepted without a closer look, and how to append one."""
+
+
 @dataclass(slots=True)
 class LocalNode:
     """One running manager, as its transports see it."""
@@ -56,6 +61,8 @@ class LocalNode:
     overflow: dict[int, Overflow] = field(init=False)
     timers: Timers = field(init=False)
     health: HealthChecker = field(init=False)
+    fast: dict[str, FastPath] = field(default_factory=dict)
+    """For each dest with an open quota: what `send` may accept without a closer look."""
     links: dict[Link, None] = field(default_factory=dict)
     ping_after: float = field(init=False)
     tombstones: Tombstones = field(init=False)

@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import repeat
 from typing import Any, Literal
 
 from litz.errors import (
@@ -22,6 +23,7 @@ from litz.errors import (
 )
 from litz.events import DropReason, MessagesDropped
 from litz.message import Channel, Receipt
+from litz.payload import PayloadType
 from outproc.local_node import LocalNode
 from outproc.session.limits import Overflow
 from outproc.session.log import Body, EntryDetail, Gap, Parts
@@ -34,6 +36,11 @@ COPY_LIMIT = 16 << 10
 
 Level = Literal["received", "processed", "durable", "drained"]
 """How far a message has come. "drained" is "received", but a dropped message counts as done: its gap is acked."""
+
+SMALL = 1024
+"""Messages up to this size may be accepted without a closer look."""
+
+RPC_LANE = int(PayloadType.RPC_RELIABLE)
 
 _new = tuple.__new__
 
@@ -165,6 +172,7 @@ class Outbound:
 
     def use(self, session: Session) -> None:
         """Send through `session` from now on. Those who wait for space go on with it."""
+        self._node.fast.pop(self._dest, None)
         self.session = session
         self.channels = {lane: Channel(self._dest, session.index, lane) for lane in session.send_lanes}
         self.channels[LOSSY_LANE] = Channel(self._dest, session.index, LOSSY_LANE)
@@ -184,6 +192,7 @@ class Outbound:
             self.arm()
             return self.receipt(lane_number, number)
         lane = self.session.send_lanes[lane_number]
+        self._close_quota(lane)
         if self._spaces.get(lane_number) and not first and lane.overflow is Overflow.BLOCK:
             return None
         self._node.log_budget.settle(lane)
@@ -220,12 +229,23 @@ class Outbound:
         would overtake. Not on lanes whose policy has to look at every message."""
         if lane.overflow is not Overflow.BLOCK or self._spaces.get(lane.lane):
             return
+        if lane.lane != RPC_LANE:
+            return
         budget = self._node.log_budget
         budget.settle(lane)
         limits = self.session.limits
-        room = min(limits.batch_size, budget.left)
-        if room > 0:
-            lane.open_quota(limits.batch_messages, room)
+        # As many as make about one batch of the size that messages had lately.
+        average = max(1, lane.unflushed_size // max(1, lane.unflushed_messages))
+        messages = min(limits.batch_messages, max(16, limits.batch_size // average))
+        quota = lane.open_quota(messages, budget.left, SMALL)
+        if quota is not None:
+            receipts = map(_new, repeat(Receipt), zip(repeat(self.channels[RPC_LANE]), quota.numbers, strict=False))
+            self._node.fast[self._dest] = (receipts, quota.push)
+
+    def _close_quota(self, lane: SendLane) -> None:
+        if lane.lane == RPC_LANE:
+            self._node.fast.pop(self._dest, None)
+        lane.close_quota()
 
     def _tell_dropped(self, lane: SendLane, dropped: Iterable[tuple[int, DropReason]]) -> None:
         confirmations = self.confirmations.get(lane.lane)
@@ -253,7 +273,6 @@ class Outbound:
         place = Place()
         line = self._spaces.setdefault(lane, deque())
         line.append(place)
-        self.session.send_lanes[lane].close_quota()
         try:
             while True:
                 place.turn = self._node.loop.create_future()
@@ -303,8 +322,9 @@ class Outbound:
         self.disarm()
         budget = self._node.log_budget
         for lane in self.session.send_lanes.values():
-            if lane.stop:
-                lane.close_quota()
+            self._close_quota(lane)
+            if lane.unflushed_messages:
+                lane.flushed()
                 budget.settle(lane)
         self._write(self._node.now())
 
@@ -330,7 +350,11 @@ class Outbound:
 
     def batch_is_full(self, lane: int) -> bool:
         """Whether as much was accepted since the last flush as one flush should hold."""
-        return lane != LOSSY_LANE and self.session.send_lanes[lane].stop > 0
+        if lane == LOSSY_LANE:
+            return False
+        send_lane = self.session.send_lanes[lane]
+        self._close_quota(send_lane)
+        return send_lane.batch_is_full
 
     def confirmation(self, receipt: Receipt, level: Level) -> asyncio.Future[None] | None:
         """A future for the message of `receipt`, of the current session, to reach `level`; None if it has."""

@@ -87,7 +87,7 @@ def _first(segment: Segment) -> int:
 class SendLog:
     """Entries `base` to `next_number - 1`, in order, in segments without holes."""
 
-    __slots__ = ("base", "details", "dropped", "latest", "segments", "size", "tail")
+    __slots__ = ("base", "details", "dropped", "has_parts", "latest", "segments", "size", "tail")
 
     def __init__(self) -> None:
         self.base = 0
@@ -96,6 +96,8 @@ class SendLog:
         self.segments: list[Segment] = [self.tail]
         self.details: dict[int, EntryDetail] = {}
         self.latest: dict[str, int] = {}
+        self.has_parts = False
+        """Whether any message was ever given as several buffers."""
         self.dropped = 0
         """Numbers held by gaps in the log."""
 
@@ -121,6 +123,8 @@ class SendLog:
         if self.finished:
             raise RuntimeError("a finished lane takes no more messages")
         number = self.tail.end
+        if isinstance(body, Parts):
+            self.has_parts = True
         self.tail.bodies.append(body)
         self.size += len(body)
         if detail is not None:

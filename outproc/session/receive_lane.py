@@ -119,10 +119,11 @@ class ReceiveLane:
         bodies = batch.bodies
         number, offset = batch.number, batch.offset
         correlations, keys = batch.correlations, batch.keys
-        self.unacked_size += sum(map(len, bodies))
+        size = sum(map(len, bodies))
+        self.unacked_size += size
         self.unacked_messages += len(bodies)
         if number == self.expected.number and not (self.expected.offset or batch.remaining):
-            return self._whole(number, bodies, correlations, keys)
+            return self._whole(batch, size)
         behind = self.expected.number - number
         self.duplicates += min(behind, len(bodies))
         if behind >= len(bodies):
@@ -139,19 +140,14 @@ class ReceiveLane:
             bodies = [bodies[0][surplus:], *bodies[1:]]
         return self._pieces(bodies, correlations, keys, batch.remaining)
 
-    def _whole(
-        self,
-        number: int,
-        bodies: list[bytes],
-        correlations: list[tuple[int, int]] | None,
-        keys: list[str | None] | None,
-    ) -> Delivery:
-        size = sum(map(len, bodies))
+    def _whole(self, batch: Batch, size: int) -> Delivery:
+        """All of the batch is new and whole; it has `size` bytes."""
+        bodies = batch.bodies
         if size > self.limits.max_message:
             self._check_size(max(map(len, bodies)))
         self._charge(len(bodies), size)
-        self.expected = Position(number + len(bodies), 0)
-        return Delivery(self.lane, number, bodies, correlations, keys, size)
+        self.expected = Position(batch.number + len(bodies), 0)
+        return Delivery(self.lane, batch.number, bodies, batch.correlations, batch.keys, size)
 
     def _pieces(
         self,

@@ -5,10 +5,11 @@ Keeps R5 (bind), R7 (resume), R9 (acks), R10 (credit) and R11 (drops) for one di
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import accumulate
+from typing import NamedTuple, cast
 
 from litz.errors import ProtocolError
 from litz.events import DropReason, Outcome
@@ -33,6 +34,13 @@ class Admission(Enum):
     FAIL = auto()
 
 
+class Quota(NamedTuple):
+    """Leave to append messages without asking: call `push` with one body for each of `numbers`, in order."""
+
+    numbers: range
+    push: Callable[[bytes], None]
+
+
 @dataclass(slots=True)
 class SendCredit:
     """What the session as a whole may still start to send: absolute limit and use, in bytes."""
@@ -48,8 +56,8 @@ class SendCredit:
 class SendLane:
     """One lane towards the peer.
 
-    The driver's fast path is `offer`; when it answers -1 the driver calls `admit`, acts on the answer and opens a
-    new quota with `open_quota`. A quota is what may be appended until the driver must flush.
+    The driver asks `admit` about a message, acts on the answer and `append`s it. Where every message would be
+    accepted anyway, `open_quota` lets it append many without asking.
     """
 
     def __init__(self, lane: int, limits: SessionLimits, overflow: Overflow, credit: SendCredit | None) -> None:
@@ -75,40 +83,54 @@ class SendLane:
         self.replayed = 0
         self.blocked = False
         """Whether the last `fill` stopped for want of credit."""
-        self.room = 0
-        self.stop = 0
-        self._push = self.log.tail.bodies.append
+        self.unflushed_messages = 0
+        self.unflushed_size = 0
+        self._quota_from: int | None = None
 
     # -- appending ----------------------------------------------------------------------------------
 
-    def offer(self, body: bytes) -> int:
-        """Append `body` if the open quota allows it and return its number, else -1. No detail columns."""
-        room = self.room - len(body)
-        number = self.log.tail.first + len(self.log.tail.bodies)
-        if room < 0 or number >= self.stop:
-            return -1
-        self.room = room
-        self.log.size += len(body)
-        self._push(body)
-        return number
-
-    def open_quota(self, messages: int, size: int) -> None:
-        """Allow `offer` to take `messages` and `size` more, as far as the log has room for them."""
-        if self.log.finished:
-            return
-        limits = self.limits
-        messages = min(messages, limits.log_messages - self.log.count)
-        self.room = min(size, limits.log_size - self.log.size)
-        self.stop = self.log.next_number + messages
-        self._push = self.log.tail.bodies.append
+    def open_quota(self, messages: int, size: int, each: int) -> Quota | None:
+        """Let the caller append up to `messages` bodies of at most `each` bytes, and `size` in all, without asking for
+        each; None if there is no room for one. Nothing else may be done with the lane's log before `close_quota`,
+        which takes stock of what was appended."""
+        log, limits = self.log, self.limits
+        if log.finished:
+            return None
+        room = min(size, limits.log_size - log.size)
+        count = min(messages, limits.log_messages - log.count, room // each)
+        if count < 1:
+            return None
+        self._quota_from = log.next_number
+        return Quota(range(self._quota_from, self._quota_from + count), log.tail.bodies.append)
 
     def close_quota(self) -> None:
-        """`offer` takes nothing until the next `open_quota`."""
-        self.stop = 0
+        """Count what was appended under the quota, if one is open."""
+        number, self._quota_from = self._quota_from, None
+        if number is None:
+            return
+        tail = self.log.tail
+        added = tail.bodies[number - tail.first :]
+        size = sum(map(len, added))
+        self.log.size += size
+        self.unflushed_messages += len(added)
+        self.unflushed_size += size
+
+    def flushed(self) -> None:
+        """What was accepted so far is being handed to the wires."""
+        self.close_quota()
+        self.unflushed_messages = 0
+        self.unflushed_size = 0
+
+    @property
+    def batch_is_full(self) -> bool:
+        """Whether as much was accepted since the last flush as one flush should hold. Close the quota before."""
+        limits = self.limits
+        return self.unflushed_messages >= limits.batch_messages or self.unflushed_size >= limits.batch_size
 
     def append(self, body: Body, detail: EntryDetail | None = None) -> int:
         """Append after `admit` said ACCEPT. Returns the number."""
-        self.stop = 0
+        self.unflushed_messages += 1
+        self.unflushed_size += len(body)
         return self.log.append(body, detail)
 
     def fits(self, size: int) -> bool:
@@ -162,12 +184,10 @@ class SendLane:
         """Drop a message that was never transmitted. It stays a numbered gap that the peer is told of."""
         if number < self.high_water:
             raise RuntimeError(f"entry {number} of lane {self.lane} has been transmitted and cannot be dropped")
-        self.stop = 0
         self.log.drop(number, reason)
 
     def finish(self) -> int:
         """Append the end of the lane. Returns its number."""
-        self.stop = 0
         number = self.log.finish()
         self.ack_wanted = number + 1
         return number
@@ -273,30 +293,34 @@ class SendLane:
         start = number - run.first
         bodies = run.bodies[start : start + self.limits.batch_messages]
         sizes = list(map(len, bodies))
-        allowed = self._allowed(number, sizes)
+        total = sum(sizes)
+        allowed = self._allowed(number, sizes, total)
         if allowed == 0:
             self.blocked = True
             return 0
         if allowed < len(bodies):
             self.blocked = True
             del bodies[allowed:], sizes[allowed:]
+            total = sum(sizes)
         correlations, keys, column = self._columns(number, len(bodies))
         whole_first = sizes[0]
         sizes[0] -= offset
         room = budget - BATCH_HEADER
         column += 4
         remaining = 0
-        if sum(sizes) + column * len(sizes) > room:
+        total -= offset
+        if total + column * len(sizes) > room:
             count, remaining = cut(sizes, column, room, cut_from)
             if count == 0:
                 return 0
             del bodies[count:], sizes[count:]
+            total = sum(sizes)
             if correlations is not None:
                 del correlations[count:]
             if keys is not None:
                 del keys[count:]
         last_whole = whole_first if len(bodies) == 1 else sizes[-1]
-        self._advance(number, sizes, last_whole - remaining if remaining else None)
+        self._advance(number, sizes, total, last_whole - remaining if remaining else None)
         if offset:
             bodies[0] = rest_of(bodies[0], offset)
         if remaining:
@@ -308,13 +332,20 @@ class SendLane:
             number,
             offset,
             remaining,
-            [body.buffers if isinstance(body, Parts) else body for body in bodies],
+            self._buffers(bodies),
             correlations,
             keys,
         )
 
-    def _allowed(self, number: int, sizes: list[int]) -> int:
-        """How many of the messages from `number` on credit lets start (R10); replay is free."""
+    def _buffers(self, bodies: list[Body]) -> list[bytes | memoryview | tuple[bytes | memoryview, ...]]:
+        """The bodies as the encoder takes them."""
+        if self.log.has_parts:
+            return [body.buffers if isinstance(body, Parts) else body for body in bodies]
+        return cast("list[bytes | memoryview | tuple[bytes | memoryview, ...]]", bodies)
+
+    def _allowed(self, number: int, sizes: list[int], total: int) -> int:
+        """How many of the messages from `number` on, of `sizes` with a `total`, credit lets start (R10); replay is
+        free."""
         free = max(0, self.high_water - number)
         if free >= len(sizes):
             return len(sizes)
@@ -322,6 +353,8 @@ class SendLane:
         if self.session_credit is not None:
             left = min(left, self.session_credit.left)
         count = max(0, min(len(sizes) - free, self.credit_messages - self.charged_messages))
+        if count == len(sizes) and total <= left:
+            return count
         fresh = sizes[free : free + count]
         if sum(fresh) <= left:
             return free + count
@@ -348,8 +381,9 @@ class SendLane:
             column += 1 + max(len(key.encode()) for key in keys if key)
         return correlations, keys, column
 
-    def _advance(self, number: int, sizes: list[int], offset: int | None) -> None:
-        """Move the cursor over entries of `sizes` from `number` on, into the last up to `offset` unless None.
+    def _advance(self, number: int, sizes: list[int], total: int, offset: int | None) -> None:
+        """Move the cursor over entries of `sizes` (`total` in all) from `number` on, into the last up to `offset`
+        unless None.
 
         What is handed out for the first time is charged, each message whole at its first byte (R10).
         """
@@ -357,7 +391,7 @@ class SendLane:
         replayed = max(0, min(self.high_water - number, len(sizes)))
         self.replayed += max(0, replayed - (self.cursor.offset > 0))
         if replayed < len(sizes):
-            fresh = sum(sizes[replayed:])
+            fresh = sum(sizes[replayed:]) if replayed else total
             self.charged_messages += len(sizes) - replayed
             self.charged_size += fresh
             if self.session_credit is not None:

@@ -185,7 +185,7 @@ TRAFFIC_MUTANTS = (
     Mutant(
         "replay-costs-credit",
         "R10",
-        (Edit(SEND, "            fresh = sum(sizes[replayed:])\n", "            fresh = sum(sizes)\n"),),
+        (Edit(SEND, "            fresh = sum(sizes[replayed:]) if replayed else total\n", "            fresh = total\n"),),
         STUCK,
     ),
     Mutant(
