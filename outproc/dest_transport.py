@@ -7,8 +7,6 @@ Decides in synchronous methods, in the turn in which something is heard. Which s
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Protocol
 
 from litz.errors import (
     ConnectError,
@@ -31,6 +29,8 @@ from litz.lifecycle import move
 from litz.manager import Transport
 from litz.message import Receipt
 from litz.snapshot import DestState
+from litz.wire import LossReason
+from outproc.dest_counters import Counters
 from outproc.dialler import Dialler, Resolver
 from outproc.ended_error import ended_error
 from outproc.frames.records import Closed, Goodbye, LeaveReason
@@ -44,31 +44,8 @@ from outproc.session.pairing import IncarnationGate
 from outproc.session.receive_lane import Skipped
 from outproc.session.session import Received, Session
 from outproc.session.tombstones import Finals
+from outproc.transport_owner import TransportOwner
 from outproc.wire_set import links_of, longest_silent, superfluous, unbound_lanes
-
-
-class TransportOwner(Protocol):
-    """The manager, as its transports see it."""
-
-    def state_changed(self, transport: DestTransport) -> None:
-        """Wires or session changed: wake those who wait, and refresh the fast path."""
-
-    def closed(self, transport: DestTransport) -> None:
-        """The transport is closed for good: forget it."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """Counted since the transport was made."""
-
-    heals: int = 0
-    replayed: int = 0
-    duplicates: int = 0
-
-    def add(self, session: Session) -> None:
-        """A session is over: keep what it counted."""
-        self.replayed += sum(lane.replayed for lane in session.send_lanes.values())
-        self.duplicates += sum(lane.duplicates for lane in session.receive_lanes.values())
 
 
 class DestTransport(Transport):
@@ -241,7 +218,6 @@ class DestTransport(Transport):
         self.outbound.arm()
 
     def _violated(self, link: Link, error: ProtocolError) -> None:
-        self.node.emit(PeerViolation(self._dest, repr(link.wire), str(error)))
         link.fail(error)
         self.leave(link)
         if self.session.faults >= self.session.limits.max_faults:
@@ -404,6 +380,10 @@ class DestTransport(Transport):
 
     def gone(self, link: Link) -> None:
         """A wire that leads to this dest is dead."""
+        if link.cause is not None and (
+            isinstance(link.failure, ProtocolError) or link.cause.reason is LossReason.PROTOCOL
+        ):
+            self.node.emit(PeerViolation(self._dest, repr(link.wire), str(link.failure)))
         if link in self.session.wires:
             self.leave(link)
         elif link.dialled:

@@ -14,13 +14,14 @@ from litz.payload import PayloadType
 from litz.snapshot import DestState
 from outproc.addressing import Addressing
 from outproc.dest_table import DestTable
-from outproc.dest_transport import DestTransport, TransportOwner
+from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
 from outproc.outbound import body_of
 from outproc.reception import Reception
 from outproc.requesting import Requests
 from outproc.session.log import EntryDetail
 from outproc.session.session import LOSSY_LANE
+from outproc.transport_owner import TransportOwner
 
 
 class Dispatch:
