@@ -1,0 +1,414 @@
+"""Peers that lie, shout or babble cost themselves the wire: nobody else is harmed, nothing is logged, nothing grows."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from random import Random
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from litz.events import EndReason, PeerViolation, SessionEnded
+from outproc.frames.records import (
+    Ack,
+    Batch,
+    Closed,
+    Credit,
+    Fin,
+    Goodbye,
+    Leave,
+    Lossy,
+    Ping,
+    Pong,
+    Position,
+    SessionCredit,
+)
+from outproc.handshake import LanePosition
+from outproc.session.identity import Half
+from tests.integration.outproc_nodes import LOOPBACK, Manager, dest_of, key_pair, next_of, node, take, until
+from tests.integration.outproc_raw_peer import TERMS, RawPeer, raw_node, raw_peer
+
+Misdeed = Callable[[RawPeer], Awaitable[None]]
+BIG = 1 << 62
+
+
+@asynccontextmanager
+async def town() -> AsyncIterator[tuple[Manager, Manager]]:
+    """b listens; a has a session with it that must not notice anything."""
+    options = {"handshake_timeout": 1.0, "backoff_base": 0.01}
+    async with (
+        node("b", listen=LOOPBACK, options=options) as b,
+        node("a", knows={"b": b.endpoints}, options=options) as a,
+    ):
+        await a.send("b", b"before", confirm="received")
+        await take(b, 1)
+        yield a, b
+
+
+async def check_unharmed(a: Manager, b: Manager) -> None:
+    await a.send("b", b"after", confirm="received", timeout=10)
+    async with b.messages(sender="a") as stream, asyncio.timeout(10):
+        message = await stream.__anext__()
+    assert (message.data, message.number) == (b"after", 1)
+    snapshot = dest_of(a, "b")
+    assert (snapshot.session, snapshot.heals, [slot.dials for slot in snapshot.slots]) == (0, 0, [1])
+    assert len(b._running().node.links) == 1, "links of bad peers are left"
+
+
+# -- before the proof ------------------------------------------------------------------------------------
+
+
+async def garbage(peer: RawPeer) -> None:
+    await peer.send(Random(1).randbytes(5000))
+
+
+async def text(peer: RawPeer) -> None:
+    await peer.send("hello?")
+
+
+async def empty(peer: RawPeer) -> None:
+    await peer.send(b"")
+
+
+async def huge_json(peer: RawPeer) -> None:
+    await peer.send(b'{"type":"hello","x":"' + b"x" * 900_000 + b'"}')
+
+
+async def deep_json(peer: RawPeer) -> None:
+    await peer.send(b'{"type":' * 3000)
+
+
+async def many_fields(peer: RawPeer) -> None:
+    await peer.send(json.dumps({"type": "hello"} | {f"f{n}": n for n in range(900)}).encode())
+
+
+async def hello_then_garbage(peer: RawPeer) -> None:
+    await peer.send(peer.machine.hello())
+    await peer.send(b"\x01\x02\x03")
+
+
+async def hello_twice(peer: RawPeer) -> None:
+    hello = peer.machine.hello()
+    await peer.send(hello)
+    await peer.send(hello)
+
+
+async def join_before_hello(peer: RawPeer) -> None:
+    await peer.prove()
+    join = peer.machine.join(peer.session.mine, None, TERMS)
+    async with raw_peer(f"ws://127.0.0.1:{peer.socket.remote_address[1]}", "b") as other:
+        await other.send(join)
+        await other.gone()
+    await peer.send(b"{}")
+
+
+async def binary_before_the_handshake(peer: RawPeer) -> None:
+    await peer.records(Batch(0, 1, 0, 0, 0, [b"let me in"]), tag=0)
+
+
+async def binary_between_proof_and_join(peer: RawPeer) -> None:
+    await peer.prove()
+    await peer.records(Batch(0, 1, 0, 0, 0, [b"let me in"]), tag=0)
+
+
+async def ok_from_a_dialler(peer: RawPeer) -> None:
+    await peer.prove()
+    await peer.send(json.dumps({"type": "ok", "join": 1}).encode())
+
+
+async def another_half_than_its_own(peer: RawPeer) -> None:
+    await peer.prove()
+    foreign = Half(raw_node("x", born=5).incarnation, 1)
+    good = peer.machine.join(peer.session.mine, None, TERMS)
+    await peer.send(good.replace(str(peer.session.mine).encode(), str(foreign).encode(), 1) + b"x")
+
+
+async def silence(peer: RawPeer) -> None:
+    """Half open: nothing at all, until the handshake deadline."""
+
+
+async def silence_after_the_proof(peer: RawPeer) -> None:
+    await peer.prove()
+
+
+async def an_id_that_is_no_id(peer: RawPeer) -> None:
+    await peer.send(peer.machine.hello().replace(b'"mallory"', b'"mal lory"'))
+
+
+BEFORE: tuple[Misdeed, ...] = (
+    garbage,
+    text,
+    empty,
+    huge_json,
+    deep_json,
+    many_fields,
+    hello_then_garbage,
+    hello_twice,
+    join_before_hello,
+    binary_before_the_handshake,
+    binary_between_proof_and_join,
+    ok_from_a_dialler,
+    another_half_than_its_own,
+    silence,
+    silence_after_the_proof,
+    an_id_that_is_no_id,
+)
+
+
+@pytest.mark.parametrize("misdeed", BEFORE, ids=lambda misdeed: misdeed.__name__)
+async def test_before_the_proof_it_costs_the_wire_and_nothing_else(
+    misdeed: Misdeed, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with town() as (a, b):
+        events = b.events()
+        async with raw_peer(b.endpoints[0], "b") as peer, asyncio.timeout(10):
+            await misdeed(peer)
+            await peer.gone()
+            violation = await next_of(events, PeerViolation)
+        assert violation.dest in ("", "mallory")
+        assert violation.detail
+        assert b.list_dests() == ["a"], "an unproved peer made a dest"
+        await until(lambda: len(b._running().node.links) == 1, "its link is gone")
+        await check_unharmed(a, b)
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+# -- in a session ----------------------------------------------------------------------------------------
+
+
+async def raw_garbage(peer: RawPeer) -> None:
+    await peer.send(Random(2).randbytes(3000))
+
+
+async def cut_record(peer: RawPeer) -> None:
+    await peer.send(b"\x01\x00\x00\x00" + peer.session.tag.to_bytes(4, "little") + b"\x10\x00\x00\x00\x01")
+
+
+async def unknown_lane(peer: RawPeer) -> None:
+    await peer.records(Batch(77, 1, 0, 0, 0, [b"?"]))
+
+
+async def ack_of_what_was_never_sent(peer: RawPeer) -> None:
+    await peer.records(Ack(0, Position(1000, 0), 0, 0))
+
+
+async def ack_far_beyond(peer: RawPeer) -> None:
+    await peer.records(Ack(1, Position(BIG, 0), BIG, BIG))
+
+
+async def ack_of_unknown_lane(peer: RawPeer) -> None:
+    await peer.records(Ack(99, Position(0, 0), 0, 0))
+
+
+async def credit_for_unknown_lane(peer: RawPeer) -> None:
+    await peer.records(Credit(99, 1, 1))
+
+
+async def credit_overrun(peer: RawPeer) -> None:
+    """More messages than the window takes, which nobody consumes."""
+    for start in range(0, 60_000, 1000):
+        await peer.records(Batch(0, 1, start, 0, 0, [b""] * 1000))
+
+
+async def credit_overrun_in_bytes(peer: RawPeer) -> None:
+    for number in range(64):
+        await peer.records(Batch(2, 1, number, 0, 0, [bytes(900_000)]))
+
+
+async def a_message_over_the_limit(peer: RawPeer) -> None:
+    for part in range(40):
+        await peer.records(Batch(0, 1, 0, part * 1_000_000, 1 << 30, [bytes(1_000_000)]))
+
+
+async def jump(peer: RawPeer) -> None:
+    await peer.records(Batch(0, 1, 500, 0, 0, [b"too far"]))
+
+
+async def skip_backwards(peer: RawPeer) -> None:
+    await peer.send(
+        b"\x01\x00\x00\x00"
+        + peer.session.tag.to_bytes(4, "little")
+        + bytes.fromhex("11010000 00000000 01000000 0900000000000000 0300000000000000".replace(" ", ""))
+    )
+
+
+async def data_after_fin(peer: RawPeer) -> None:
+    await peer.records(Fin(0, 1, 0))
+    await peer.records(Batch(0, 1, 1, 0, 0, [b"more"]))
+
+
+async def lossy_on_a_reliable_lane(peer: RawPeer) -> None:
+    await peer.records(Lossy(0, 0, [b"?"]))
+
+
+async def hello_again(peer: RawPeer) -> None:
+    await peer.send(b'{"type":"hello"}')
+
+
+async def text_in_the_session(peer: RawPeer) -> None:
+    await peer.send("now something different")
+
+
+WITHIN: tuple[Misdeed, ...] = (
+    raw_garbage,
+    cut_record,
+    unknown_lane,
+    ack_of_what_was_never_sent,
+    ack_far_beyond,
+    ack_of_unknown_lane,
+    credit_for_unknown_lane,
+    credit_overrun,
+    credit_overrun_in_bytes,
+    a_message_over_the_limit,
+    jump,
+    skip_backwards,
+    data_after_fin,
+    lossy_on_a_reliable_lane,
+    hello_again,
+    text_in_the_session,
+)
+
+
+@pytest.mark.parametrize("misdeed", WITHIN, ids=lambda misdeed: misdeed.__name__)
+async def test_in_a_session_it_costs_the_wire_and_nothing_else(
+    misdeed: Misdeed, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    async with town() as (a, b):
+        events = b.events()
+        async with raw_peer(b.endpoints[0], "b") as peer, asyncio.timeout(20):
+            await peer.prove()
+            await peer.join()
+            assert b.is_connected("mallory")
+            with contextlib.suppress(ConnectionError, ConnectionClosed):  # in the middle of it: as it should be
+                await misdeed(peer)
+            await peer.gone()
+            violation = await next_of(events, PeerViolation)
+            assert violation.dest == "mallory"
+            assert violation.detail
+        await until(lambda: not b.is_connected("mallory"), "its wire is gone")
+        assert b.snapshot().inbox_bytes <= 64 << 20
+        await b.close_transport("mallory")
+        b._inbox.drop("mallory")
+        await check_unharmed(a, b)
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+async def test_what_is_only_useless_costs_nothing() -> None:
+    """Old epochs, another pair's tag, repeated acks and credit, pongs nobody asked for: ignored, the wire lives."""
+    async with town() as (a, b):
+        async with raw_peer(b.endpoints[0], "b") as peer, asyncio.timeout(10):
+            await peer.prove()
+            await peer.join()
+            await peer.records(Batch(0, 5, 0, 0, 0, [b"good"]))
+            await peer.records(Batch(0, 4, 1, 0, 0, [b"an old epoch"]))
+            await peer.records(Batch(0, 5, 0, 0, 0, [b"good"]))
+            await peer.records(Batch(0, 5, 1, 0, 0, [b"of another pair"]), tag=peer.session.tag ^ 1)
+            await peer.records(Pong(5), *(Credit(0, 1, 1) for _ in range(50)), SessionCredit(0))
+            for token in range(500):
+                await peer.records(Ping(token))
+            await peer.records(Batch(0, 5, 1, 0, 0, [b"still here"]))
+            stream = b.messages(sender="mallory")
+            got = [(await stream.__anext__()).data for _ in range(2)]
+            await stream.aclose()
+            assert got == [b"good", b"still here"]
+            assert b.is_connected("mallory")
+        await check_unharmed(a, b)
+
+
+async def test_three_jumps_end_the_session_loudly() -> None:
+    async with town() as (a, b):
+        events = b.events()
+        who = raw_node("mallory")
+        theirs: Half | None = None
+        for attempt in range(3):
+            async with raw_peer(b.endpoints[0], "b", node=who) as peer, asyncio.timeout(10):
+                await peer.prove()
+                await peer.send(peer.machine.join(peer.session.mine, theirs, TERMS))
+                step = await peer._take()
+                peer.session.complete(step.ok.mine)  # type: ignore[attr-defined]  # `Joined`, or this test fails here
+                theirs = peer.session.pair.yours if peer.session.pair else None
+                if attempt == 0:
+                    await b.send("mallory", b"which will not be confirmed")
+                await peer.records(Batch(0, attempt + 1, 500, 0, 0, [b"too far"]))
+                await peer.gone()
+        ended = await next_of(events, SessionEnded)
+        assert (ended.dest, ended.reason, len(ended.lost)) == ("mallory", EndReason.FAULT, 1)
+        await check_unharmed(a, b)
+
+
+async def test_positions_that_were_never_sent_are_refused_at_the_join() -> None:
+    async with town() as (a, b):
+        events = b.events()
+        async with raw_peer(b.endpoints[0], "b") as peer, asyncio.timeout(10):
+            await peer.prove()
+            lie = LanePosition(lane=0, number=1 << 40, offset=0, processed=0, durable=0)
+            await peer.send(peer.machine.join(peer.session.mine, None, TERMS.model_copy(update={"positions": (lie,)})))
+            await peer.gone()
+        assert not b.is_connected("mallory")
+        assert (await next_of(events, PeerViolation)).dest == "mallory"
+        await check_unharmed(a, b)
+
+
+@pytest.mark.parametrize("end", [Goodbye(0, "\x1b[31mbye\nnow", []), Closed(0, "", []), Leave(3), Leave(77)])
+async def test_ends_that_come_unasked(end: Goodbye | Closed | Leave) -> None:
+    async with town() as (a, b):
+        async with raw_peer(b.endpoints[0], "b") as peer, asyncio.timeout(10):
+            await peer.prove()
+            await peer.join()
+            await peer.records(end)
+            await peer.records(Batch(0, 1, 0, 0, 0, [b"after the end"]))
+            if not isinstance(end, Closed):
+                await peer.gone()
+        await check_unharmed(a, b)
+
+
+async def test_nothing_grows_however_many_come_and_fail() -> None:
+    """Each failed handshake, proved or not, leaves no link, ticket, timer or task."""
+    async with town() as (a, b):
+        loop = asyncio.get_running_loop()
+        running = b._running()
+        tasks = len(asyncio.all_tasks(loop))
+        deeds = [misdeed for misdeed in BEFORE if misdeed not in (silence, silence_after_the_proof, join_before_hello)]
+        for round_ in range(3):
+            for misdeed in deeds:
+                async with raw_peer(b.endpoints[0], "b", f"mallory{round_}") as peer, asyncio.timeout(10):
+                    await misdeed(peer)
+                    await peer.gone()
+        await until(lambda: len(running.node.links) == 1, "links are gone")
+        await until(lambda: len(asyncio.all_tasks(loop)) <= tasks, "tasks are gone")
+        assert len(running.reception._limiter) == 0
+        assert running.node.health._due.next_due() is not None
+        await check_unharmed(a, b)
+
+
+async def test_a_flood_during_the_proof_is_cut_off() -> None:
+    """What comes while a slow proof is verified is held, and only so much of it."""
+
+    _, b_key = key_pair("mallory", "b")
+    started, forever = asyncio.Event(), asyncio.Event()
+
+    async def slow(*args: object) -> None:
+        started.set()
+        await forever.wait()
+
+    m_key, _ = key_pair("mallory", "b")
+    b_key.verify = slow  # type: ignore[method-assign, assignment]  # a check that takes its time
+    async with node("b", listen=LOOPBACK, authenticator=b_key) as b:
+        events = b.events()
+        who = raw_node("mallory", m_key)
+        async with raw_peer(b.endpoints[0], "b", node=who) as peer, asyncio.timeout(10):
+            await peer.prove()
+            await peer.send(peer.machine.join(peer.session.mine, None, TERMS))
+            await started.wait()
+            with contextlib.suppress(ConnectionError, ConnectionClosed):
+                for _ in range(64):
+                    await peer.send(bytes(1_000_000))
+            await peer.gone()
+        assert "flood" in (await next_of(events, PeerViolation)).detail
