@@ -384,9 +384,11 @@ class DestTransport(Transport):
             isinstance(link.failure, ProtocolError) or link.cause.reason is LossReason.PROTOCOL
         ):
             self.node.emit(PeerViolation(self._dest, repr(link.wire), str(link.failure)))
+        was_up = link.in_session
         if link in self.session.wires:
             self.leave(link)
-        elif link.dialled:
+        if link.dialled and not was_up:
+            # Also one that had resumed ahead of the peer's answer: whoever waits for its dial must hear of its end.
             self.dialler.lost(link)
         if self.closing and not self.links and self._closed_answer is not None and not self._closed_answer.done():
             # Nobody is left to answer; what the peer has stays unknown.
