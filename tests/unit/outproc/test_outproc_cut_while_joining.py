@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from litz.message import Buffer
-from litz.wire import Endpoint
+from litz.wire import Endpoint, Wire
 from outproc import OutprocTransportManager, TransportOptions
-from outproc.wires.memory import MemoryNetwork, MemoryWire, MemoryWireBuilder
+from outproc.wires.memory import MemoryNetwork, MemoryWireBuilder
 
 PATIENT = TransportOptions(dial_timeout=3600.0, handshake_timeout=3600.0, accept_grace=3600.0, backoff_base=0.001)
 """Nothing here may be rescued by a deadline."""
@@ -22,16 +22,16 @@ class CuttingBuilder(MemoryWireBuilder):
     def __init__(self, network: MemoryNetwork, cut: Sequence[int]) -> None:
         super().__init__(network)
         self.cut = cut
-        self.wires: list[MemoryWire] = []
+        self.wires: list[Wire] = []
 
-    async def build(self, dest: str, endpoint: Endpoint) -> MemoryWire:
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
         wire = await super().build(dest, endpoint)
         if len(self.wires) in self.cut:
             self._arm(wire)
         self.wires.append(wire)
         return wire
 
-    def _arm(self, wire: MemoryWire) -> None:
+    def _arm(self, wire: Wire) -> None:
         write, written = wire.write, 0
 
         def write_and_die(buffers: Sequence[Buffer]) -> None:
