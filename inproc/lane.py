@@ -135,7 +135,7 @@ class OutLane:
         number = self.next
         self.next = number + 1
         self.sent_bytes += size
-        message = Message(data, number, self.source, detail)
+        message = Message((data, number, self.source, detail))
         if self.queue is not None:
             if self.lossy:
                 self._make_room(self.queue, size)
@@ -146,7 +146,7 @@ class OutLane:
                 self._make_room_in_backlog(size)
             self.backlog.append((message, size))
             self.transport.poke()
-        return Receipt(self.channel, number)
+        return Receipt((self.channel, number))
 
     def accept_now(self, data: Any, detail: Detail | None) -> Receipt:
         size = payload_size(data)
@@ -160,11 +160,12 @@ class OutLane:
     async def wait_accepted(self, data: Any, detail: Detail | None) -> Receipt | None:
         """Accept in turn. None: the session ended first and nothing was sent."""
         size = payload_size(data)
+        seen = self._seen()
         if self.lossy or (not self.waiters and self.has_space(size)):
             return self.accept(data, detail, size)
         future: asyncio.Future[Receipt | None] = self.transport.node.loop.create_future()
         self.waiters.append(Waiter(future, data, detail, size))
-        self.ask_for_news()
+        self.ask_for_news(seen)
         try:
             return await future
         finally:
@@ -201,6 +202,7 @@ class OutLane:
     def news(self) -> None:
         """Something may have changed: accept those who wait, confirm what can be, and ask again if more is
         wanted."""
+        seen = self._seen()
         if self.queue is not None:
             self.processed = self.queue.processed
             self.released_bytes = self.queue.processed_bytes
@@ -222,10 +224,15 @@ class OutLane:
                 else:
                     left.append(ack)
             self.acks = left
-        self.ask_for_news()
+        self.ask_for_news(seen)
 
-    def ask_for_news(self) -> None:
-        """Have `news` called when there is some. Closely: at the next message processed."""
+    def _seen(self) -> tuple[int, int, int]:
+        """What is known of the peer. To be taken *before* deciding to wait: the peer's thread may change it at
+        any moment, and what it changed after the decision is news."""
+        return self.received, self.processed, self.released_bytes
+
+    def ask_for_news(self, seen: tuple[int, int, int]) -> None:
+        """Have `news` called when there is more than `seen`. Closely: at the next message processed."""
         if not self.waiters and not self.acks:
             return
         closely = bool(self.waiters and self.limit < SMALL_QUEUE) or any(
@@ -236,7 +243,7 @@ class OutLane:
         self.watching = 1 + closely
         if self.queue is None:
             self.wants_news = True
-            self.transport.ask_peer(self, (self.received, self.processed, self.released_bytes), closely)
+            self.transport.ask_peer(self, seen, closely)
         elif closely:
             self.queue.watch(self.told)
 
@@ -267,7 +274,7 @@ class OutLane:
         if self.lossy:
             return []
         return [
-            LostReceipt(Receipt(self.channel, message.number), Outcome.NEVER_ACCEPTED) for message, _ in self.backlog
+            LostReceipt(Receipt((self.channel, message.number)), Outcome.NEVER_ACCEPTED) for message, _ in self.backlog
         ]
 
     def finish(self, failure: Callable[[tuple[LostReceipt, ...]], Exception], closed: Exception | None) -> None:
@@ -281,7 +288,7 @@ class OutLane:
                 future.set_result(None)
             else:
                 outcome = Outcome.NEVER_ACCEPTED if self.received < target else Outcome.UNKNOWN
-                future.set_exception(failure((LostReceipt(Receipt(self.channel, target - 1), outcome),)))
+                future.set_exception(failure((LostReceipt(Receipt((self.channel, target - 1)), outcome),)))
         waiters, self.waiters = self.waiters, deque()
         for waiter in waiters:
             if waiter.future.done():

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from litz.payload import PayloadType
 
@@ -25,15 +26,18 @@ class Channel(NamedTuple):
     lane: int
 
 
-class _ReceiptFields(NamedTuple):
-    channel: Channel
-    number: int
+class Receipt(tuple[Channel, int]):
+    """Names one accepted message. Cheap to make and to keep; named again when something goes wrong.
 
+    channel  the lane, session and dest that it was accepted for
+    number   its position in the lane, from 0
+    """
 
-class Receipt(_ReceiptFields):
-    """Names one accepted message. Cheap to make and to keep; named again when something goes wrong."""
-
+    # A bare tuple without a constructor of its own: one is made for every message that is sent.
     __slots__ = ()
+
+    channel = cast("Channel", property(itemgetter(0)))
+    number = cast("int", property(itemgetter(1)))
 
     @property
     def dest(self) -> str:
@@ -77,24 +81,27 @@ class Detail(NamedTuple):
     request_id: int | None = None
 
 
-class _Fields(NamedTuple):
-    data: Any
-    number: int
-    source: Source
-    detail: Detail | None
-
-
-class Message(_Fields):
+class Message(tuple[Any, int, Source, "Detail | None"]):
     """One received message. Immutable.
 
     data
         the payload: any object in process, `bytes` outside.
     number
         its position in its lane, from 0, in the current session.
+    source
+        what all messages of its lane share.
+    detail
+        what only some messages have; None for the others.
     """
 
-    # A tuple of four, so that a whole batch of them is made by C loops (design section 6).
+    # A bare tuple without a constructor of its own, made from an iterable of the four: whole batches of them are
+    # made by C loops (design section 6).
     __slots__ = ()
+
+    data = cast("Any", property(itemgetter(0)))
+    number = cast("int", property(itemgetter(1)))
+    source = cast("Source", property(itemgetter(2)))
+    detail = cast("Detail | None", property(itemgetter(3)))
 
     @property
     def sender(self) -> str:

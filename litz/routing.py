@@ -187,7 +187,7 @@ class RoutingTransportManager(TransportManager):
             data = self._codec.decode(message.data)
         except Exception as error:
             raise PayloadError(f"message {message.number} from {message.sender} cannot be decoded") from error
-        return message._replace(data=data, source=_EncodingSource(message.source, self._codec))
+        return Message((data, message.number, _EncodingSource(message.source, self._codec), message.detail))
 
     def messages(self, *, sender: str | None = None) -> MessageStream:
         self._home.check()

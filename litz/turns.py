@@ -28,9 +28,6 @@ def payload_size(data: Any) -> int:
     return 0
 
 
-_new = tuple.__new__
-
-
 class Batch:
     """Some messages of one queue, and how far the one who consumes them has come.
 
@@ -83,7 +80,7 @@ class Batch:
         self.iterator: Iterator[Message] = self.walker
         if self.source is not None:
             rows = zip(self.walker, count(self.first), repeat(self.source), repeat(None))
-            self.iterator = map(_new, repeat(Message), rows)
+            self.iterator = map(Message, rows)
 
     @property
     def left(self) -> int:
@@ -126,7 +123,7 @@ class Batch:
         count as handed out. Whoever had the iterator must take the new one."""
         if self.source is not None:
             rows = zip(self.items, count(self.first), repeat(self.source), repeat(None))
-            self.items = list(map(_new, repeat(Message), rows))
+            self.items = list(map(Message, rows))
             self.source = None
         self._walk()
         for _ in range(handed):
@@ -147,7 +144,8 @@ class Batch:
 def again(message: Message) -> Message:
     """The same message, marked as redelivered."""
     detail = message.detail
-    return message._replace(detail=Detail(redelivered=True) if detail is None else detail._replace(redelivered=True))
+    marked = Detail(redelivered=True) if detail is None else detail._replace(redelivered=True)
+    return Message((message.data, message.number, message.source, marked))
 
 
 class Lane:

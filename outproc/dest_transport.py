@@ -298,7 +298,7 @@ class DestTransport(Transport):
         if session.pair is not None:
             self.node.tombstones.bury(session.pair, {ack.lane: ack for ack in session.finals()}, now)
         lost = tuple(
-            LostReceipt(Receipt(self.outbound.channels[lane], number), outcome)
+            LostReceipt(Receipt((self.outbound.channels[lane], number)), outcome)
             for lane, number, outcome in session.end(finals)
         )
         error = ended_error(self._dest, reason, detail, lost)

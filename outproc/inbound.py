@@ -16,8 +16,6 @@ from outproc.local_node import LocalNode
 from outproc.session.receive_lane import Delivery
 from outproc.session.session import LOSSY_LANE, Session
 
-_new = tuple.__new__
-
 Answer = Callable[[str, int, int, bytes], None]
 """Called for each entry of the reply lane with (dest, kind, request id, body)."""
 
@@ -99,7 +97,7 @@ class Inbound:
         else:
             details = self._details(delivery)
             rows = zip(bodies, range(first, first + len(bodies)), repeat(source), details, strict=False)
-            queue.put(list(map(_new, repeat(Message), rows)), delivery.size)
+            queue.put(list(map(Message, rows)), delivery.size)
         if lane not in self._stale and lane != LOSSY_LANE:
             self._watch(lane, queue)
 

@@ -147,11 +147,14 @@ class OutprocTransportManager(TransportManager):
     ) -> Receipt:
         if type(data) is bytes and len(data) <= SMALL and payload_type is _RPC and confirm is key is when_down is None:
             # The fast path: no await, no call of Python code, no object but the receipt.
-            fast = self._fast.get(dest)
-            if fast is not None:
-                receipt = next(fast[0], None)
-                if receipt is not None:
-                    fast[1](data)
+            try:
+                receipts, push = self._fast[dest]
+            except KeyError:
+                pass
+            else:
+                # Not a loop: the cheapest way to take one of an iterator that may be at its end.
+                for receipt in receipts:
+                    push(data)
                     return receipt
         running = self._running()
         if timeout is None:
@@ -161,11 +164,14 @@ class OutprocTransportManager(TransportManager):
 
     def send_nowait(self, dest: str, data: Any, *, payload_type: PayloadType = _RPC, key: str | None = None) -> Receipt:
         if type(data) is bytes and len(data) <= SMALL and payload_type is _RPC and key is None:
-            fast = self._fast.get(dest)
-            if fast is not None:
-                receipt = next(fast[0], None)
-                if receipt is not None:
-                    fast[1](data)
+            try:
+                receipts, push = self._fast[dest]
+            except KeyError:
+                pass
+            else:
+                # Not a loop: the cheapest way to take one of an iterator that may be at its end.
+                for receipt in receipts:
+                    push(data)
                     return receipt
         return self._running().send_nowait(dest, data, payload_type, key)
 

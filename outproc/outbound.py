@@ -42,8 +42,6 @@ SMALL = 1024
 
 RPC_LANE = int(PayloadType.RPC_RELIABLE)
 
-_new = tuple.__new__
-
 
 def body_of(data: Any, max_message: int) -> Body:
     """The payload as the log keeps it. Raises `PayloadError`, `MessageTooLargeError`."""
@@ -222,7 +220,7 @@ class Outbound:
         return self.receipt(lane_number, number)
 
     def receipt(self, lane: int, number: int) -> Receipt:
-        return _new(Receipt, (self.channels[lane], number))
+        return Receipt((self.channels[lane], number))
 
     def _open_quota(self, lane: SendLane) -> None:
         """Let the fast path append until the next flush, within all limits. Not while somebody waits: it
@@ -239,7 +237,7 @@ class Outbound:
         messages = min(limits.batch_messages, max(16, limits.batch_size // average))
         quota = lane.open_quota(messages, budget.left, SMALL)
         if quota is not None:
-            receipts = map(_new, repeat(Receipt), zip(repeat(self.channels[RPC_LANE]), quota.numbers, strict=False))
+            receipts = map(Receipt, zip(repeat(self.channels[RPC_LANE]), quota.numbers, strict=False))
             self._node.fast[self._dest] = (receipts, quota.push)
 
     def _close_quota(self, lane: SendLane) -> None:

@@ -96,12 +96,12 @@ def encode_batch(  # noqa: PLR0917 - hot path: positions cost less than names
     change until the wire has written them; smaller ones are copied into one. Raises ValueError or
     `struct.error` for what the format cannot express, and then `out` is as before.
     """
-    lengths, payloads = _payloads(bodies)
+    lengths, total, payloads = _payloads(bodies)
     flags, columns = _columns(lengths, correlations, keys)
     head = BATCH_LAYOUT.pack(BATCH, flags, len(lengths), lane, epoch, number, offset, remaining) + columns
     out.append(head)
     out += payloads
-    return len(head) + sum(lengths)
+    return len(head) + total
 
 
 def encode_lossy(  # noqa: PLR0917 - hot path: positions cost less than names
@@ -113,12 +113,12 @@ def encode_lossy(  # noqa: PLR0917 - hot path: positions cost less than names
     keys: Sequence[str | None] | None = None,
 ) -> int:
     """Append one LOSSY record to `out`, as `encode_batch` does. All bodies are whole."""
-    lengths, payloads = _payloads(bodies)
+    lengths, total, payloads = _payloads(bodies)
     flags, columns = _columns(lengths, correlations, keys)
     head = LOSSY_LAYOUT.pack(LOSSY, flags, len(lengths), lane, number) + columns
     out.append(head)
     out += payloads
-    return len(head) + sum(lengths)
+    return len(head) + total
 
 
 def body_size(body: Body) -> int:
@@ -207,18 +207,20 @@ _ENCODERS: Final[dict[type[Record], Callable[..., bytes]]] = {
 }
 
 
-def _payloads(bodies: Sequence[Body]) -> tuple[list[int], list[Buffer]]:
-    """The length of each body, and all of them as few buffers."""
+def _payloads(bodies: Sequence[Body]) -> tuple[list[int], int, list[Buffer]]:
+    """The length of each body, of all together, and all of them as few buffers."""
     try:
         lengths = list(map(len, bodies))
         if lengths and max(lengths) <= JOIN_LIMIT:
             joined = b"".join(cast("Sequence[Buffer]", bodies))
             # Views of items wider than a byte have more bytes than their `len` says: take the slow way.
-            if len(joined) == sum(lengths):
-                return lengths, [joined] if joined else []
+            total = sum(lengths)
+            if len(joined) == total:
+                return lengths, total, [joined] if joined else []
     except TypeError:  # there is a tuple among them: `join` looked at all types before it copied anything
         pass
-    return _payloads_part_by_part(bodies)
+    lengths, payloads = _payloads_part_by_part(bodies)
+    return lengths, sum(lengths), payloads
 
 
 def _payloads_part_by_part(bodies: Sequence[Body]) -> tuple[list[int], list[Buffer]]:

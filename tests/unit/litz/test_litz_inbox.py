@@ -44,7 +44,7 @@ class Feeder:
     def put(self, count: int, size: int = 100_000) -> None:
         numbers = range(self.next, self.next + count)
         self.next += count
-        self.queue.put([Message(f"{self.source.sender}{n}", n, self.source, None) for n in numbers], size)
+        self.queue.put([Message((f"{self.source.sender}{n}", n, self.source, None)) for n in numbers], size)
 
 
 async def take(stream: InboxStream, count: int) -> list[str]:

@@ -32,7 +32,7 @@ class Caller:
     def put(self, *data: Any, request: bool = False, size: int = 100_000) -> None:
         messages = []
         for item in data:
-            messages.append(Message(item, self.next, self, Detail(request_id=self.next) if request else None))
+            messages.append(Message((item, self.next, self, Detail(request_id=self.next) if request else None)))
             self.next += 1
         self.queue.put(messages, size)
 
