@@ -140,6 +140,8 @@ class IncarnationGate:
             self.answered_at = None
             return Entry.BUSY
         if self.answered_at is not None:
+            # If it asks once more, the higher one must answer once more: it may have ended by then.
+            self.claim = None
             return Entry.REPLACED
         if wires == 0:
             # It asked, came back, and the higher one has not been heard of: the clock went back.
