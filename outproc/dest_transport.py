@@ -226,6 +226,7 @@ class DestTransport(Transport):
     def write(self, now: float) -> None:
         """Hand frames to the wires while they take them."""
         session = self.session
+        session.receive_credit.squeezed = self.node.inbox_full
         for link in links_of(self.session):
             wire = link.wire
             while wire.writable:

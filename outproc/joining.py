@@ -132,6 +132,7 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
     if session.pair is None:
         session.complete(join.mine)
         transport.paired()
+    session.receive_credit.squeezed = transport.node.inbox_full
     if not _enter(transport, link, statement_of(join.terms)):
         return
     assert session.pair is not None
@@ -163,6 +164,7 @@ def _join(transport: DestTransport, link: Link, *, again: bool = False) -> None:
     pair = session.pair
     theirs = pair.yours if pair is not None else None
     link.joins += 1
+    session.receive_credit.squeezed = transport.node.inbox_full
     link.write([machine.join(session.mine, theirs, terms_of(session.statement()))])
     if pair is not None and not again:
         # Both sides know this pair: data may follow at once, so that a resume costs one round trip (R1).

@@ -95,6 +95,11 @@ class LocalNode:
         """The loop's clock, seconds."""
         return self.loop.time()
 
+    @property
+    def inbox_full(self) -> bool:
+        """Whether the handler queue holds as much as this process may; then peers are granted little (P5)."""
+        return self.inbox.pending_bytes >= self.options.process_window_size
+
     def new_half(self) -> Half:
         """A half that was never used before (R2)."""
         self.halves += 1

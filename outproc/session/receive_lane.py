@@ -65,6 +65,9 @@ class ReceiveCredit:
     granted: int = 0
     charged: int = 0
     consumed: int = 0
+    squeezed: bool = False
+    """The process holds as much as it may: each lane is granted one message at a time, and only when it is empty.
+    Set by the driver before anything is granted."""
 
     def grant(self) -> int:
         """The absolute limit to announce now: what was consumed plus one window."""
@@ -92,6 +95,7 @@ class ReceiveLane:
         self.consumed_size = 0
         self.granted_messages = limits.window_messages
         self.granted_size = limits.window_size
+        self._announced = False
         self.duplicates = 0
         self.ack_now_below = 0
         """The peer waits for news of every entry below this number."""
@@ -255,10 +259,22 @@ class ReceiveLane:
         )
 
     def grant(self) -> tuple[int, int]:
-        """The absolute limits to announce now: what was consumed plus one window."""
+        """The absolute limits to announce now: what was consumed plus one window.
+
+        While the process is full, room for one message of any allowed size if nothing waits here, and no more:
+        every lane goes on, so nothing can wait in a circle, and a slow reader stops only its own senders.
+        """
         limits = self.limits
-        self.granted_messages = max(self.granted_messages, self.consumed_messages + limits.window_messages)
-        self.granted_size = max(self.granted_size, self.consumed_size + limits.window_size)
+        if self.session_credit is not None and self.session_credit.squeezed:
+            window = limits.max_message if self.charged_size == self.consumed_size else 0
+            messages = limits.window_messages if window else 0
+            if not self._announced:
+                self.granted_messages = self.granted_size = 0
+        else:
+            window, messages = limits.window_size, limits.window_messages
+        self._announced = True
+        self.granted_messages = max(self.granted_messages, self.consumed_messages + messages)
+        self.granted_size = max(self.granted_size, self.consumed_size + window)
         return self.granted_messages, self.granted_size
 
     def ack(self) -> Ack:
