@@ -86,19 +86,28 @@ def tasks_have_owners(sources: Sequence[Source]) -> list[str]:
     """The result of `create_task` and `ensure_future` is kept by somebody, or a TaskGroup owns it."""
     complaints = []
     for source in sources:
-        groups = {
-            ast.unparse(item.optional_vars)
-            for node in ast.walk(source.tree)
-            if isinstance(node, ast.AsyncWith)
-            for item in node.items
-            if item.optional_vars is not None and "TaskGroup" in ast.unparse(item.context_expr)
-        }
+        groups = _task_groups(source)
         complaints += [
             f"{source.path}:{node.lineno}: nobody owns this task: {ast.unparse(node)}"
             for node in ast.walk(source.tree)
             if isinstance(node, ast.Expr) and _starts_a_task(node.value, groups)
         ]
     return complaints
+
+
+def _task_groups(source: Source) -> set[str]:
+    entered = {
+        ast.unparse(item.optional_vars)
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if item.optional_vars is not None and "TaskGroup" in ast.unparse(item.context_expr)
+    }
+    return entered | {
+        ast.unparse(node.targets[0])
+        for node in ast.walk(source.tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).endswith("TaskGroup()")
+    }
 
 
 def _starts_a_task(node: ast.expr, groups: set[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -94,7 +95,10 @@ def tracked_files() -> Sequence[PurePosixPath]:
 def python_files() -> Sequence[Source]:
     """Every Python file of the project."""
     paths = [path for path in tracked_files() if path.suffix == ".py"]
-    return [Source.parse(str(path), (ROOT / path).read_text()) for path in paths]
+    found = [Source.parse(str(path), (ROOT / path).read_text()) for path in paths]
+    gc.collect()
+    gc.freeze()  # a million nodes, kept for good: the collection after every test need not visit them
+    return found
 
 
 @cache

@@ -21,6 +21,13 @@ BAD: list[tuple[Rule, dict[str, str]]] = [
     (shape.public_things_are_documented, {"litz/a.py": "x = 1"}),
     (shape.public_things_are_documented, {"inproc/a.py": '"""Doc."""\nclass Hub:\n    pass'}),
     (shape.public_things_are_documented, {"outproc/a.py": '"""Doc."""\nasync def f(): ...'}),
+    (
+        shape.public_things_are_documented,
+        {
+            "litz/testing/__init__.py": "'''Doc.'''\n__all__ = ['check']",
+            "litz/testing/a.py": "'''Doc.'''\ndef check(): ...\ndef this_is_a_sentence(): ...",
+        },
+    ),
     (shape.exported_names_are_documented, {"inproc/__init__.py": "x = 1", "inproc/manager.py": ""}),
     (shape.exported_names_are_documented, {"litz/__init__.py": "__all__ = ['f']", "litz/manager.py": ""}),
     (
