@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from litz.errors import MessageDroppedError, OutcomeUnknownError, RemoteError, RequestTimeoutError, SessionEndedError
+from litz.errors import ConnectError, MessageDroppedError, OutcomeUnknownError, RemoteError, RequestTimeoutError, SessionEndedError
 from litz.events import Outcome
 from litz.inbox import Inbox
 from litz.manager import WhenDown
@@ -83,7 +84,8 @@ class Requests:
         """Answer a request. Without its session the answer has nowhere to go."""
         if source.session.ended:
             return
-        await self._append(source.sender, REPLY_LANE, data, EntryDetail((kind, request_id)), "queue")
+        with contextlib.suppress(SessionEndedError, ConnectError):
+            await self._append(source.sender, REPLY_LANE, data, EntryDetail((kind, request_id)), "queue")
 
     def dropped(self, receipt: Receipt, error: MessageDroppedError) -> None:
         """A policy dropped a message: if it was a request, no answer can come."""
