@@ -7,7 +7,14 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from litz.errors import ConnectError, MessageDroppedError, OutcomeUnknownError, RemoteError, RequestTimeoutError, SessionEndedError
+from litz.errors import (
+    ConnectError,
+    MessageDroppedError,
+    OutcomeUnknownError,
+    RemoteError,
+    RequestTimeoutError,
+    SessionEndedError,
+)
 from litz.events import Outcome
 from litz.inbox import Inbox
 from litz.manager import WhenDown
