@@ -179,13 +179,18 @@ class DueHeap(Generic[K]):
         entry = (at, self._count, key)
         self._live[key] = entry
         heapq.heappush(self._heap, entry)
-        if len(self._heap) > 2 * len(self._live) + 64:
-            self._heap = list(self._live.values())
-            heapq.heapify(self._heap)
+        self._sweep()
 
     def cancel(self, key: K) -> None:
         """`key` is no longer due at any time. Nothing happens when it was not."""
-        self._live.pop(key, None)
+        if self._live.pop(key, None) is not None:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Let go of what was cancelled, once it is the most of the heap: it may be all that holds a key."""
+        if len(self._heap) > 2 * len(self._live) + 16:
+            self._heap = list(self._live.values())
+            heapq.heapify(self._heap)
 
     def pop_due(self, now: float) -> list[K]:
         """The keys due at or before `now`, earliest first; they are scheduled no more. The caller acts on each, and

@@ -115,6 +115,11 @@ class ReceiveLane:
             self.wire = wire
         return Verdict.TAKEN
 
+    def unbind(self, wire: Hashable) -> None:
+        """A wire is gone. Its epoch stays, so what was bound to it is bound to nothing until a higher one comes."""
+        if self.wire is wire:
+            self.wire = None
+
     def take(self, batch: Batch) -> Delivery | None:
         """Take a batch that `place` accepted. Returns what became whole by it, None if nothing did.
 
