@@ -188,11 +188,10 @@ class SendLog:
                         self.dropped -= number - head.first
                         head.first = number
                     break
-                if isinstance(head, Gap):
-                    self.dropped -= head.end - head.first
-                elif head is self.segments[-1]:
-                    # The end stays as a marker, so that the log knows that it is finished.
+                if isinstance(head, End):
+                    # It stays as a marker, so that the log knows that it is finished.
                     break
+                self.dropped -= head.end - head.first
             del self.segments[0]
         self.base = max(self.base, min(number, self.next_number))
         self.size -= freed

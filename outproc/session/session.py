@@ -38,7 +38,6 @@ from outproc.frames.records import (
     Lossy,
     Ping,
     Pong,
-    Record,
     SessionCredit,
     Skip,
 )
@@ -155,14 +154,17 @@ class Session:
         """Take a proved wire in, with what the peer stated. Returns the lanes with news from it.
 
         On resume the dialler takes it in with its JOIN, before the peer stated anything (None), and again with
-        the OK. An old statement changes nothing (R7). Raises ProtocolError for positions that were never sent.
+        the OK. An old statement changes nothing (R7). Raises ProtocolError for positions that were never sent; then
+        the wire has not joined (or must leave, if it had joined before).
         """
         if self.pair is None or self.ended:
             raise RuntimeError("a wire joins a session that is paired and has not ended")
+        acked = self._take_statement(stated) if stated is not None else []
         if wire not in self.wires:
             self.wires[wire] = JoinedWire(max_frame)
-        if stated is None:
-            return []
+        return acked
+
+    def _take_statement(self, stated: Statement) -> list[int]:
         acked = [ack.lane for ack in stated.positions if self._acknowledge(ack)]
         for credit in stated.credits:
             self._allow(credit)
@@ -178,6 +180,8 @@ class Session:
         for lane in self.send_lanes.values():
             if lane.wire is wire:
                 lane.unbind()
+        for receiving in self.receive_lanes.values():
+            receiving.unbind(wire)
         if self.lossy_out.wire is wire:
             self.lossy_out.wire = None
         if self._heard is wire:
@@ -227,7 +231,9 @@ class Session:
             received.violation = error
         return received
 
-    def _take_other(self, record: Record, received: Received) -> None:
+    def _take_other(
+        self, record: Credit | SessionCredit | Lossy | Pong | Leave | Goodbye | Closed, received: Received
+    ) -> None:
         if isinstance(record, Credit):
             self._allow(record)
         elif isinstance(record, SessionCredit):
@@ -242,7 +248,7 @@ class Session:
             received.pongs.append(record.token)
         elif isinstance(record, Leave):
             received.leave = record.reason
-        elif isinstance(record, Goodbye | Closed):
+        else:
             received.end = record
 
     def _take(

@@ -29,6 +29,7 @@ Invariants
   resume-at-ack             what was acknowledged is not sent again
   duplicates-agree          two ends never close each other's winner, and a winner has carried a frame
   mismatch-once             whoever was told MISMATCH does not ask for that pair again
+  replaced-by-the-living    nobody is told that a newer life took over unless one is alive
   impossible-state          no state that the code itself calls impossible
 """
 

@@ -74,6 +74,7 @@ POLICIES = (
     "session credit exhausted",
     "lost NEVER_ACCEPTED",
     "lost UNKNOWN",
-    "offer refused",
+    "quota opened",
+    "quota refused",
 )
 REQUIRED = (*FAULTS, *TRANSITIONS, *POLICIES)

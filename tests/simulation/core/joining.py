@@ -8,6 +8,7 @@ from outproc.session.exchange import Statement
 from outproc.session.identity import Half, Incarnation, Pair
 from outproc.session.pairing import Entry, JoinAction, decide_join, decide_ok, ends_current, joins_at_once
 from outproc.session.tombstones import Finals
+from tests.simulation.core.checker import InvariantError
 from tests.simulation.core.ends import Link
 
 if TYPE_CHECKING:
@@ -33,8 +34,7 @@ class Joining:
         # Data may follow at once, and need not.
         if early and self.peer.world.rng.random() < self.peer.world.plan.early and joins_at_once(session.pair):
             self.peer.world.hits["early data"] += 1
-            known = Statement(log_messages=session.peer_log_messages, log_size=session.peer_log_size)
-            session.join(link, link.wire.max_frame, known)
+            session.join(link, link.wire.max_frame, None)
             self.peer.bind_lanes()
 
     def on_hello(self, link: Link) -> None:
@@ -47,8 +47,11 @@ class Joining:
     def _admits(self, link: Link, incarnation: Incarnation) -> bool:
         entry = self.peer.gate.decide(incarnation, wires=len(self.peer.session.wires), now=self.peer.world.now)
         self.peer.world.hits[f"gate {entry.name}"] += 1
+        if entry is Entry.REPLACED and self.peer.world.nodes[self.peer.id].incarnation == incarnation:
+            raise InvariantError("replaced-by-the-living", f"{link} is told of a successor, and there is none")
         if entry is Entry.ADMIT_AFTER_END:
-            self.peer.end_session(None, cause=True)
+            # Twice asked and nobody there to contradict: even if it was the late word of a dead life.
+            self.peer.end_session(None, cause=not self.peer.session.wires)
             self.peer.remembered = None
         if entry in (Entry.BUSY, Entry.REPLACED):
             for wire in self.peer.session.wires:
@@ -76,7 +79,7 @@ class Joining:
             link.close()
             return
         if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):
-            self.peer.end_session(None)
+            self.peer.end_session(None, cause=self._other_life(half))
         self.peer.remembered = half if self.peer.remembered is None else max(self.peer.remembered, half)
         if action in (JoinAction.MISMATCH, JoinAction.RENEW_REFUSE):
             assert wanted is not None
@@ -94,6 +97,12 @@ class Joining:
         session = self.peer.session
         theirs = session.pair.yours if session.pair is not None else None
         return decide_join(session.mine, theirs, half, wanted, remembered=self.peer.remembered)
+
+    def _other_life(self, half: Half) -> bool:
+        """Whether `half` is of another incarnation than our session's peer. A higher one wins, even when it is a late
+        word of a life whose clock was ahead: that is the price of ordered incarnations, and it is loud."""
+        pair = self.peer.session.pair
+        return pair is not None and pair.yours.incarnation != half.incarnation
 
     def _refuse_pair(self, link: Link, pair: Pair) -> None:
         finals = self.peer.node.tombstones.look_up(pair, self.peer.world.now)
@@ -114,7 +123,7 @@ class Joining:
         self.peer.world.hits[f"ok {action.name}"] += 1
         if action is JoinAction.RENEW_REFUSE:
             link.close()
-            self.peer.end_session(None)
+            self.peer.end_session(None, cause=self._other_life(half))
             self.peer.remembered = half
         elif action in (JoinAction.PAIR, JoinAction.RESUME):
             self.peer.remembered = half if self.peer.remembered is None else max(self.peer.remembered, half)

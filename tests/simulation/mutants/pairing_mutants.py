@@ -62,7 +62,7 @@ PAIRING_MUTANTS = (
                 "    if theirs is not None and peer > theirs > peer:\n        return JoinAction.RENEW_PAIR if",
             ),
         ),
-        ("complete-pair", "lost-list-exact", "reconnects", "delivered-in-the-end", "signals-overtake"),
+        ("complete-pair", "honest-peers-never-fault", "reconnects", "delivered-in-the-end", "signals-overtake"),
     ),
     Mutant(
         "ok-for-another-half-joins",
@@ -136,13 +136,13 @@ PAIRING_MUTANTS = (
                 "            self.current = incarnation\n            return Entry.ADMIT_AFTER_END\n",
             ),
         ),
-        ("ends-only-when-ended",),
+        ("ends-only-when-ended", "reconnects"),
     ),
     Mutant(
         "pong-from-before-the-claim-counts",
         "R13",
         (Edit(PAIRING, "self.claim is not None and ping_sent_at > self.claim.asked_at", "self.claim is not None"),),
-        ("reconnects",),
+        ("replaced-by-the-living",),
     ),
     Mutant(
         "unknown-outcome-called-never-accepted",

@@ -18,8 +18,8 @@ TRAFFIC_MUTANTS = (
         (
             Edit(
                 SESSION,
-                "        self.wires[wire] = JoinedWire(",
-                "        self._epoch = 0\n        self.wires[wire] = JoinedWire(",
+                "        acked = self._take_statement(stated) if",
+                "        self._epoch = 0\n        acked = self._take_statement(stated) if",
             ),
             Edit(SEND, "        if epoch <= self.epoch:\n", "        if epoch < 0:\n"),
         ),
@@ -57,6 +57,16 @@ TRAFFIC_MUTANTS = (
                 RECEIVE,
                 "        if number == self.expected.number and not",
                 "        if number <= self.expected.number and not",
+            ),
+            Edit(
+                RECEIVE,
+                "        self._charge(len(bodies), size)\n",
+                "        if number == self.expected.number:\n            self._charge(len(bodies), size)\n",
+            ),
+            Edit(
+                RECEIVE,
+                "self.expected = Position(number + len(bodies), 0)",
+                "self.expected = max(self.expected, Position(number + len(bodies), 0))",
             ),
         ),
         ("exactly-once",),
@@ -185,7 +195,13 @@ TRAFFIC_MUTANTS = (
     Mutant(
         "replay-costs-credit",
         "R10",
-        (Edit(SEND, "            fresh = sum(sizes[replayed:]) if replayed else total\n", "            fresh = total\n"),),
+        (
+            Edit(
+                SEND,
+                "            fresh = sum(sizes[replayed:]) if replayed else total\n",
+                "            fresh = total\n",
+            ),
+        ),
         STUCK,
     ),
     Mutant(

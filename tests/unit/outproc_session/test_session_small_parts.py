@@ -1,0 +1,252 @@
+"""Limits, cutting, reassembly, tombstones, unsent control, and the latency-first lane."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from litz.errors import MessageTooLargeError, ProtocolError
+from outproc.frames.decode import decode_frame
+from outproc.frames.encode import frame_header
+from outproc.frames.layout import ACK_LAYOUT, CREDIT_LAYOUT, NUMBER_LAYOUT
+from outproc.frames.records import Ack, Credit, Lossy, Position, SessionCredit
+from outproc.session.control import NOTHING, Control, Unsent
+from outproc.session.cutting import cut, head_of, rest_of
+from outproc.session.identity import Half, Incarnation, Pair
+from outproc.session.limits import SessionLimits
+from outproc.session.log import Parts
+from outproc.session.lossy_lane import LOSSY_OVERHEAD, LossyReceiveLane, LossySendLane
+from outproc.session.reassembly import Reassembly
+from outproc.session.receive_lane import ReceiveCredit
+from outproc.session.tombstones import Tombstones
+from tests.unit.outproc_session.lanes import SMALL, receiver
+
+# -- limits -----------------------------------------------------------------------------------------
+
+COUNTS = (
+    "log_messages",
+    "log_size",
+    "window_messages",
+    "window_size",
+    "session_window_size",
+    "max_message",
+    "max_wires",
+    "batch_messages",
+    "batch_size",
+    "bulk_frame",
+    "max_faults",
+    "lossy_messages",
+    "lossy_size",
+)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_zero_never_means_unlimited(name: str) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        SessionLimits(**{name: 0})
+
+
+def test_limits_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(ValueError, match="could never arrive"):
+        SessionLimits(max_message=11, window_size=10)
+    with pytest.raises(ValueError, match="could never arrive"):
+        SessionLimits(max_message=11, session_window_size=10)
+    with pytest.raises(ValueError, match="batch_messages is at most"):
+        SessionLimits(batch_messages=65_536)
+
+
+# -- cutting ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("sizes", "column", "room", "cut_from", "result"),
+    [
+        ([10, 10], 4, 28, 1_000, (2, 0)),
+        ([10, 10], 4, 27, 1_000, (1, 0)),
+        ([100], 4, 50, 1_000, (1, 54)),
+        ([100], 4, 19, 1_000, (0, 0)),
+        ([100], 4, 20, 1_000, (1, 84)),
+        ([10, 100], 4, 50, 100, (2, 68)),
+        ([10, 100], 4, 50, 101, (1, 0)),
+        ([10, 100], 4, 33, 1, (1, 0)),
+    ],
+)
+def test_cut(sizes: list[int], column: int, room: int, cut_from: int, result: tuple[int, int]) -> None:
+    assert cut(sizes, column, room, cut_from) == result
+
+
+@pytest.mark.parametrize("at", range(8))
+def test_parts_are_cut_without_a_copy(at: int) -> None:
+    parts = Parts((b"ab", b"", memoryview(b"cdefg")))
+    head, rest = head_of(parts, at), rest_of(parts, at)
+    assert isinstance(head, Parts) and isinstance(rest, Parts)
+    assert b"".join(head.buffers) == b"abcdefg"[:at]
+    assert b"".join(rest.buffers) == b"abcdefg"[at:]
+    assert all(isinstance(buffer, memoryview) for buffer in (*head.buffers, *rest.buffers))
+    assert (
+        bytes(memoryview(b"".join((bytes(_flat(head_of(b"abcdefg", at))), _flat(rest_of(b"abcdefg", at))))))
+        == b"abcdefg"
+    )
+
+
+def _flat(body: object) -> bytes:
+    assert isinstance(body, bytes | memoryview)
+    return bytes(body)
+
+
+def test_reassembly() -> None:
+    message = Reassembly(5)
+    message.check(5)
+    assert message.add(b"ab") is None
+    with pytest.raises(ProtocolError, match="makes a message 6 bytes that has 5"):
+        message.check(4)
+    message.check(3)
+    assert message.add(b"cde") == b"abcde"
+
+
+# -- tombstones -------------------------------------------------------------------------------------
+
+
+def pair(number: int) -> Pair:
+    return Pair(Half(Incarnation(1, 1), number), Half(Incarnation(2, 2), number))
+
+
+def finals(number: int) -> dict[int, Ack]:
+    return {0: Ack(0, Position(number, 0), 0, 0)}
+
+
+def test_the_first_final_statement_stands() -> None:
+    stones = Tombstones()
+    stones.bury(pair(1), finals(1), 0.0)
+    stones.bury(pair(1), finals(2), 1.0)
+    assert stones.look_up(pair(1), 2.0) == finals(1)
+    assert stones.look_up(pair(1).flipped(), 2.0) is None
+    assert stones.look_up(pair(2), 2.0) is None
+
+
+def test_tombstones_are_bounded_in_age_and_number() -> None:
+    stones = Tombstones(keep=10.0, limit=2)
+    for number in range(3):
+        stones.bury(pair(number), finals(number), float(number))
+    assert len(stones) == 2
+    assert stones.look_up(pair(0), 3.0) is None
+    assert stones.look_up(pair(1), 10.9) == finals(1)
+    assert stones.look_up(pair(1), 11.0) is None
+    assert stones.look_up(pair(2), 12.0) is None
+    assert len(stones) == 0
+
+
+# -- unsent control ---------------------------------------------------------------------------------
+
+
+def test_the_deadline_is_never_put_off() -> None:
+    unsent = Unsent()
+    unsent.ack(0, 5.0)
+    unsent.ack(0, 9.0)
+    unsent.credit(0, 7.0, session=False)
+    dues = [unsent.due]
+    unsent.ack(2, 1.0)
+    assert [*dues, unsent.due] == [5.0, 1.0]
+
+
+def test_what_goes_out_is_no_longer_unsent() -> None:
+    unsent = Unsent()
+    unsent.everything([0, 1], 3.0)
+    assert unsent.choose(10_000) == Control((0, 1), (0, 1), session_credit=True)
+    unsent.sent(Control((0,), (1,), session_credit=False))
+    states = [(bool(unsent), unsent.due)]
+    unsent.sent(Control((1,), (0,), session_credit=True))
+    assert [*states, (bool(unsent), unsent.due)] == [(True, 3.0), (False, None)]
+    assert unsent.choose(10_000) is NOTHING
+
+
+@pytest.mark.parametrize(
+    ("room", "acks", "grants", "session"),
+    [
+        (0, 0, 0, False),
+        (NUMBER_LAYOUT.size, 0, 0, True),
+        (NUMBER_LAYOUT.size + CREDIT_LAYOUT.size, 0, 1, True),
+        (NUMBER_LAYOUT.size + ACK_LAYOUT.size, 1, 0, True),
+        (NUMBER_LAYOUT.size + 2 * ACK_LAYOUT.size + CREDIT_LAYOUT.size, 2, 1, True),
+    ],
+)
+def test_as_much_as_fits_is_chosen(room: int, acks: int, grants: int, session: bool) -> None:
+    unsent = Unsent()
+    unsent.everything([0, 2], 0.0)
+    control = unsent.choose(room)
+    assert (len(control.acks), len(control.credits), control.session_credit) == (acks, grants, session)
+    assert control.size <= room
+
+
+def test_control_has_the_values_of_the_moment_and_the_size_it_says() -> None:
+    lane = receiver()
+    lane.expected = Position(3, 1)
+    lane.consumed(2, 5, 2)
+    credit = ReceiveCredit(100, consumed=7)
+    control = Control((0,), (0,), session_credit=True)
+    encoded = control.encode({0: lane}, credit)
+    assert len(encoded) == control.size
+    assert decode_frame(frame_header(0) + encoded)[2] == [
+        Ack(0, Position(3, 1), 2, 0),
+        Credit(0, 10, 205),
+        SessionCredit(107),
+    ]
+    assert NOTHING.size == 0
+
+
+# -- the latency-first lane -------------------------------------------------------------------------
+
+LOSSY = replace(SMALL, lossy_messages=3, lossy_size=100)
+
+
+def sent(lane: LossySendLane, budget: int = 10_000) -> list[tuple[int, list[bytes]]]:
+    out: list[bytes | bytearray | memoryview] = [frame_header(0)]
+    used = lane.fill(out, budget)
+    assert used == sum(map(len, out[1:])) <= budget
+    records = decode_frame(b"".join(out))[2] if used else []
+    return [(record.number, record.bodies) for record in records if isinstance(record, Lossy)]
+
+
+def test_the_oldest_unsent_goes_first() -> None:
+    lane = LossySendLane(3, LOSSY)
+    assert [lane.append(b"x" * 10) for _ in range(5)] == [0, 1, 2, 3, 4]
+    assert lane.dropped == 2
+    lane.append(b"y" * 85)
+    assert (lane.dropped, lane.size) == (4, 95)
+    assert sent(lane) == [(4, [b"x" * 10]), (5, [b"y" * 85])]
+    assert (lane.size, sent(lane)) == (0, [])
+
+
+def test_a_message_of_several_buffers() -> None:
+    lane = LossySendLane(3, LOSSY)
+    lane.append(Parts((b"ab", b"c")))
+    assert sent(lane) == [(0, [b"abc"])]
+
+
+def test_what_never_fits_into_one_frame_is_refused_and_what_does_not_fit_this_wire_is_dropped() -> None:
+    lane = LossySendLane(3, LOSSY)
+    with pytest.raises(MessageTooLargeError, match="at most 100 bytes, this one has 101"):
+        lane.append(b"x" * 101)
+    lane.append(b"x" * 50)
+    lane.append(b"y" * 10)
+    assert sent(lane, LOSSY_OVERHEAD + 20) == [(1, [b"y" * 10])]
+    assert lane.dropped == 1
+
+
+def test_what_does_not_fit_after_others_waits() -> None:
+    lane = LossySendLane(3, LOSSY)
+    lane.append(b"x" * 10)
+    lane.append(b"y" * 80)
+    assert sent(lane, 170) == [(0, [b"x" * 10])]
+    assert sent(lane, 170) == [(1, [b"y" * 80])]
+
+
+def test_only_what_is_newer_than_all_before_is_delivered() -> None:
+    lane = LossyReceiveLane(3)
+    first = lane.take(Lossy(3, 2, [b"c", b"d"]))
+    assert first is not None and (first.number, first.bodies, lane.lost) == (2, [b"c", b"d"], 2)
+    assert lane.take(Lossy(3, 0, [b"a"])) is None
+    later = lane.take(Lossy(3, 3, [b"d", b"e"]))
+    assert later is not None and (later.number, later.bodies) == (4, [b"e"])
+    assert (lane.stale, lane.lost, lane.expected) == (2, 2, 5)
