@@ -23,6 +23,7 @@ from outproc.handshake import (
     NeedsVerification,
     Outdated,
     PeerInfo,
+    Refused,
     SendChallenge,
     is_handshake,
 )
@@ -259,9 +260,12 @@ class Link:
             self.fail(error if isinstance(error, LitzError) else HandshakeError(f"no verdict on the proof: {error!r}"))
             return
         self._verifying = None
-        if self.cause is not None or self.failure is not None:
+        if self.failure is not None:
             return
-        self._act(self.machine.verified())
+        proved = self.machine.verified()
+        # Of a wire that has died meanwhile only the reason for that is of interest.
+        if self.cause is None or isinstance(proved, Refused):
+            self._act(proved)
         self._take_held()
 
     def _take_held(self) -> None:
@@ -279,8 +283,15 @@ class Link:
         self.closed.set()
         self.node.health.schedule(self, None)
         self._deadline.at(None)
-        self._stop_verifying()
         self._held.clear()
+        if self._verifying is not None and loss.reason is LossReason.REMOTE:
+            # What the peer said last may be why it closed (busy, replaced): that is looked at first.
+            self._verifying.add_done_callback(lambda _: self._tell_gone(loss))
+            return
+        self._stop_verifying()
+        self._tell_gone(loss)
+
+    def _tell_gone(self, loss: WireLoss) -> None:
         if loss.reason is not LossReason.LOCAL and self.failure is None:
             self.failure = WireClosedError(f"wire closed: {loss}")
         self.owner.gone(self)
