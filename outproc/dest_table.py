@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from litz.errors import ConnectError
+from litz.errors import Attempt, ConnectError
 from litz.events import Connecting as ConnectingEvent
 from litz.snapshot import DestState
 from outproc.dest_transport import DestTransport
@@ -158,7 +158,10 @@ class DestTable:
         if entry is not None and entry.transport is transport:
             del self._dests[transport.dest]
             if isinstance(entry, Connecting):
+                why = transport.outbound.closed
                 entry.error = entry.error or ConnectError(
-                    f"the transport of {transport.dest} was closed while it was dialled", dest=transport.dest
+                    f"the transport of {transport.dest} was closed while it was dialled",
+                    dest=transport.dest,
+                    attempts=[Attempt(transport.dest, why)] if why is not None else (),
                 )
                 entry.event.set()

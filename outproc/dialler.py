@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from litz.errors import Attempt, BusyError, ConnectError, UnknownDestError, WireClosedError
+from litz.errors import Attempt, BusyError, ConnectError, LitzError, UnknownDestError, WireClosedError
 from litz.events import ConnectFailed
 from litz.wire import Endpoint, Wire
 from outproc.frames.records import LeaveReason
@@ -266,12 +266,17 @@ class Dialler:
         if self.wanted:
             self._ask()
 
-    def stop(self) -> None:
-        """Do not dial by itself any more, until the next round. Wires that are up stay."""
+    def stop(self, error: LitzError) -> None:
+        """Do not dial by itself any more, until the next round: `error` says why. Wires that are up stay."""
         self.wanted = False
+        self._release.at(None)
         self._node.health.schedule(self, None)
         for task in self._dials.values():
             task.cancel()
+        if self._round is not None and not self._round.done():
+            failure = ConnectError(f"cannot reach {self._dest}", dest=self._dest, attempts=[Attempt(self._dest, error)])
+            failure.__cause__ = error
+            self._end_round(failure)
 
     def close(self) -> None:
         """Dial no more. Dials under way are cancelled."""

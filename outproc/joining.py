@@ -222,5 +222,6 @@ def _refused(transport: DestTransport, link: Link, step: Refused) -> None:
     transport.leave(link)
     link.abort()
     if step.code == "replaced":
-        transport.dialler.stop()
-        transport.end_session(EndReason.REPLACED, step.reason, None)
+        transport.dialler.stop(error)
+        # Gone for good: nobody redials, so nothing may wait here. Who sends again dials again, and is told again.
+        transport.end_session(EndReason.REPLACED, step.reason, None, then_close=True)
