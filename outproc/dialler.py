@@ -63,7 +63,6 @@ class Dialler:
         self._asking: asyncio.Task[None] | None = None
         self._round: asyncio.Future[None] | None = None
         self._round_kind: str | None = None
-        self._asked = False
         self.wanted = False
         self.closed = False
 
@@ -142,8 +141,7 @@ class Dialler:
             error.__cause__ = cause
         finally:
             self._asking = None
-        self._asked = True
-        if error is not None and not self.pool.slots:
+        if error is not None and not self.pool.slots and self._round is not None and not self._round.done():
             self._end_round(error)
         self.pump()
 
@@ -163,7 +161,7 @@ class Dialler:
         """The health check says that a dial is due."""
         if self.closed or not self.wanted:
             return None
-        if self.pool.all_failed() and self._round is not None and self._round.done():
+        if self.pool.all_failed() and (self._round is None or self._round.done()):
             # Everything failed: the dest may have moved. The answer leads to the next dial.
             self._ask()
         else:
@@ -257,7 +255,9 @@ class Dialler:
         for kind in dict.fromkeys(slot.endpoint.kind for slot in self.pool.slots):
             if kind not in self.pool.held:
                 self.pool.winner_lost(now, kind)
-        if self.wanted and not self._asked:
+        # Whoever dialled before does not, so this side does, where it knows how.
+        self.wanted = True
+        if not self.pool.slots:
             self._ask()
         self.pump()
 
