@@ -120,7 +120,7 @@ PAIRING_MUTANTS = (
         ("duplicates-agree",),
     ),
     Mutant(
-        "older-clock-bricks-a-restart",
+        "lower-incarnation-never-taken",
         "R13",
         (Edit(PAIRING, "        if wires == 0:\n", "        if wires < 0:\n"),),
         ("reconnects",),

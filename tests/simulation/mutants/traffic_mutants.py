@@ -61,12 +61,12 @@ TRAFFIC_MUTANTS = (
             Edit(
                 RECEIVE,
                 "        self._charge(len(bodies), size)\n",
-                "        if number == self.expected.number:\n            self._charge(len(bodies), size)\n",
+                "        if batch.number == self.expected.number:\n            self._charge(len(bodies), size)\n",
             ),
             Edit(
                 RECEIVE,
-                "self.expected = Position(number + len(bodies), 0)",
-                "self.expected = max(self.expected, Position(number + len(bodies), 0))",
+                "self.expected = Position(batch.number + len(bodies), 0)",
+                "self.expected = max(self.expected, Position(batch.number + len(bodies), 0))",
             ),
         ),
         ("exactly-once",),
