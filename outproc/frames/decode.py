@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import lru_cache
 from struct import Struct, unpack_from
 from typing import Final
 
@@ -192,13 +193,22 @@ def _bodies(frame: bytes, at: int, lengths: tuple[int, ...]) -> tuple[list[bytes
     end = at + sum(lengths)
     if end > len(frame):
         raise ProtocolError(f"the lengths add up to {end - at} bytes and {len(frame) - at} are there")
-    if len(lengths) == 1:
+    count, first = len(lengths), lengths[0]
+    if count == 1:
         return [frame[at:end]], end
+    if lengths.count(first) == count and first < len(_CUT):
+        return list(_even_cut(first, count).unpack_from(frame, at)), end
     try:
         cut = "".join(map(_CUT.__getitem__, lengths))
     except IndexError:  # a large one among them: then the copying costs more than the cutting
         return [frame[at : (at := at + length)] for length in lengths], end
     return list(Struct(cut).unpack_from(frame, at)), end
+
+
+@lru_cache(maxsize=64)
+def _even_cut(length: int, count: int) -> Struct:
+    """Cuts `count` pieces of one `length`, as batches of alike messages are."""
+    return Struct(_CUT[length] * count)
 
 
 def _take(frame: bytes, at: int, size: int) -> bytes:

@@ -207,11 +207,17 @@ _ENCODERS: Final[dict[type[Record], Callable[..., bytes]]] = {
 }
 
 
+def _longest(lengths: list[int]) -> int:
+    """The greatest of `lengths`, which are often all alike: counting those is cheaper than comparing them."""
+    first = lengths[0]
+    return first if lengths.count(first) == len(lengths) else max(lengths)
+
+
 def _payloads(bodies: Sequence[Body]) -> tuple[list[int], int, list[Buffer]]:
     """The length of each body, of all together, and all of them as few buffers."""
     try:
         lengths = list(map(len, bodies))
-        if lengths and max(lengths) <= JOIN_LIMIT:
+        if lengths and _longest(lengths) <= JOIN_LIMIT:
             joined = b"".join(cast("Sequence[Buffer]", bodies))
             # Views of items wider than a byte have more bytes than their `len` says: take the slow way.
             total = sum(lengths)
@@ -262,9 +268,13 @@ def _columns(
     count = len(lengths)
     if not 1 <= count <= MAX_ENTRIES:
         raise ValueError(f"a record holds 1 to {MAX_ENTRIES} messages, not {count}")
-    wide = max(lengths) > NARROW_LIMIT
+    wide = _longest(lengths) > NARROW_LIMIT
     flags = WIDE if wide else 0
-    columns = pack(f"<{count}I" if wide else f"<{count}H", *lengths)
+    if lengths.count(lengths[0]) == count:
+        # All alike, as they often are: one of them repeated costs nothing.
+        columns = pack("<I" if wide else "<H", lengths[0]) * count
+    else:
+        columns = pack(f"<{count}I" if wide else f"<{count}H", *lengths)
     if correlations is not None:
         if len(correlations) != count:
             raise ValueError(f"{len(correlations)} correlations for {count} messages")
