@@ -53,6 +53,8 @@ from outproc.session.identity import Half
 
 
 class AcceptorState(Enum):
+    """How far the accepting side has come; the value is what a log says."""
+
     AWAITS_HELLO = "awaits HELLO"
     AWAITS_JOIN = "awaits JOIN"
     VERIFYING = "verifies the dialler"

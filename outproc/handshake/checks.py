@@ -46,12 +46,14 @@ def check_method(node: Node, peer_id: str, method: str) -> None:
 
 
 def require_proof(parsed: Parsed) -> bytes:
+    """The proof of a frame that must have one. Raises `ProtocolError`."""
     if parsed.proof is None:
         raise ProtocolError(f"{parsed.value.type} frame without its proof")
     return parsed.proof
 
 
 def refuse_proof(parsed: Parsed) -> None:
+    """Raises `ProtocolError` for a proof where none belongs: it would be signed by nobody who was asked."""
     if parsed.proof is not None:
         raise ProtocolError(f"{parsed.value.type} frame with a proof it should not have")
 

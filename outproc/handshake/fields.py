@@ -27,6 +27,7 @@ def parse_u64(value: object) -> int:
 
 
 def check_u64(value: object) -> int:
+    """A 64-bit value from Python, bool excluded. Raises ValueError."""
     if type(value) is not int or not 0 <= value <= MAX_U64:
         raise ValueError("a value does not fit 64 bits")
     return value
@@ -48,6 +49,7 @@ def decode_base64(value: object, low: int, high: int) -> bytes:
 
 
 def check_size(value: object, low: int, high: int) -> bytes:
+    """Bytes of `low` to `high` in length. Raises ValueError."""
     if not isinstance(value, bytes) or not low <= len(value) <= high:
         raise ValueError(f"a binary value has {low} to {high} bytes")
     return value

@@ -45,6 +45,8 @@ from outproc.session.identity import Half
 
 
 class DiallerState(Enum):
+    """How far the dialling side has come; the value is what a log says."""
+
     NEW = "new"
     AWAITS_CHALLENGE = "awaits CHALLENGE"
     VERIFYING = "verifies the acceptor"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Awaitable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -338,6 +339,9 @@ async def walk(steps: list[tuple[str, str, bool, int]]) -> None:
             assert len(numbers) == message.number
             numbers.append(message.number)
 
+    def progress(queue: InboxQueue, before: int) -> None:
+        watched.append(queue.processed - before)
+
     async def drain_some(source: InboxStream, count: int, sender: str = "") -> None:
         for _ in range(count):
             if not any(f.queue.pending for (s, _), f in feeders.items() if not sender or s == sender):
@@ -367,7 +371,7 @@ async def walk(steps: list[tuple[str, str, bool, int]]) -> None:
         else:
             queue = feeders[sender, SIGNAL if flag else BULK].queue
             expected_watched += 1
-            queue.watch(lambda q=queue, p=queue.processed: watched.append(q.processed - p))  # type: ignore[misc]
+            queue.watch(partial(progress, queue, queue.processed))
     await drain_some(stream, 1000)
     await stream.aclose()
     for key, feeder in feeders.items():

@@ -116,7 +116,7 @@ def test_leaks_are_named() -> None:
         await asyncio.sleep(5)
 
     async def leaves_task(loop: SimLoop) -> None:
-        loop.create_task(forgotten(), name="the forgotten one")
+        _unwatched = loop.create_task(forgotten(), name="the forgotten one")
 
     async def leaves_timer(loop: SimLoop) -> None:
         loop.call_later(5, print, "never")
@@ -135,7 +135,7 @@ def test_leaks_are_named() -> None:
         raise ValueError("nobody looks")
 
     async def leaves_error(loop: SimLoop) -> None:
-        loop.create_task(fails())
+        _unwatched = loop.create_task(fails())
         await asyncio.sleep(1)
 
     for main, text in (

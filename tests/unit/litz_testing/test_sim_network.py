@@ -17,7 +17,7 @@ class World:
     """Two hosts with one started connection."""
 
     def __init__(self, loop: SimLoop, seed: int = 1, **link: float) -> None:
-        self.network = SimNetwork(loop, seed=seed, link=Link(**{"latency": 0.01, **link}))  # type: ignore[arg-type]  # floats
+        self.network = SimNetwork(loop, seed=seed, link=Link(**{"latency": 0.01, **link}))  # type: ignore[arg-type]  # all are floats
         self.a, self.b = self.network.host("a"), self.network.host("b")
         self.sinks = RecordingSink(), RecordingSink()
         self.connection = self.network.connect(self.a, self.b, WireSpec())

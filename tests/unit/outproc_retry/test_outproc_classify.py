@@ -103,8 +103,9 @@ async def test_a_deadline_that_passed_is_worth_another_attempt() -> None:
     with pytest.raises(TimeoutError) as caught:
         async with asyncio.timeout(0):
             await asyncio.Event().wait()
-    assert isinstance(caught.value.__cause__, asyncio.CancelledError)
     assert classify(caught.value) == RETRY
+    # Pythons differ in what they give it as its cause: nothing before 3.11.4, the cancellation since.
+    assert classify(caused(TimeoutError(), asyncio.CancelledError())) == RETRY
 
 
 def test_an_implicit_context_decides_nothing() -> None:
