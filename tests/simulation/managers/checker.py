@@ -19,6 +19,7 @@ from litz.events import (
 from litz.message import Message, Receipt
 from litz.payload import REPLY_LANE, PayloadType
 from litz.wire import Endpoint
+from outproc.dest_transport import DestTransport
 from outproc.session.session import Session
 from tests.simulation.managers.record import InvariantError, Sent, uid_of
 
@@ -36,9 +37,7 @@ class Incoming:
     """What one life was handed in one session."""
 
     life: Life
-    number: int
-    senders: dict[tuple[Life, int], None] = field(default_factory=dict)
-    """(sender, its number of the session); one in the end"""
+    sender: Life
     next: dict[int, int] = field(default_factory=dict)
     holes: list[tuple[int, int, int]] = field(default_factory=list)
     """(lane, first, last)"""
@@ -53,6 +52,8 @@ class Checker:
         self.incoming: dict[Session, Incoming] = {}
         self.latest: dict[tuple[Life, str, int], int] = {}
         self.delivered = 0
+        self.detached: dict[Session, float] = {}
+        """Since when a session has no wire, as far as seen."""
 
     # -- sending ------------------------------------------------------------------------------------
 
@@ -104,7 +105,9 @@ class Checker:
         session: Session = message.source.session  # type: ignore[attr-defined]  # of a SessionSource
         incoming = self.incoming.get(session)
         if incoming is None:
-            incoming = self.incoming[session] = Incoming(life, session.index)
+            incoming = self.incoming[session] = Incoming(life, sent.life)
+        if incoming.sender is not sent.life:
+            raise InvariantError("in-order", f"{life} got {sent!r} in a session with {incoming.sender}")
         lane, number = sent.lane, message.number
         expected = incoming.next.get(lane, 0)
         if number < expected:
@@ -136,6 +139,8 @@ class Checker:
                 same = link.endpoint == endpoint if link.dialled else link.wire.kind == endpoint.kind
                 if same and link.in_session:
                     raise InvariantError("one-dial", f"{life} dials {endpoint} while {link!r} is up")
+            if transport in life.goodbyes:
+                raise InvariantError("one-dial", f"{life} dials {endpoint} by itself, whose node has said goodbye")
         dials = life.dials[endpoint] = life.dials.get(endpoint, 0) + 1
         if dials > DIALS_FREE + DIALS_PER_FAULT * self.world.faults:
             raise InvariantError("one-dial", f"{life} has dialled {endpoint} {dials} times, without backoff")
@@ -146,6 +151,7 @@ class Checker:
         """Everything within its limit, now."""
         options, node = self.world.plan.options, life.node
         for transport in life.transports():
+            self._check_kept(life, transport)
             for number, lane in transport.session.send_lanes.items():
                 log = lane.log
                 if log.count > options.log_messages or (log.size > options.log_size and log.count > 1):
@@ -165,6 +171,17 @@ class Checker:
             self._over(life, f"{len(node.links)} links, {len(node.tasks)} tasks")
         if node.log_budget.used > options.process_log_size + 4 * 65_536:
             self._over(life, f"{node.log_budget.used} bytes in all logs")
+
+    def _check_kept(self, life: Life, transport: DestTransport) -> None:
+        """A session without wires ends in time."""
+        session, now = transport.session, self.world.loop.time()
+        if transport.links or session.pair is None or transport.closing:
+            self.detached.pop(session, None)
+            return
+        since = self.detached.setdefault(session, now)
+        kept = self.world.plan.options.session_kept
+        if now - since > kept + 0.2 and not self.world.stalled_since(since):
+            raise InvariantError("bounded", f"{life} keeps a session with {transport.dest} for {now - since:.2f} s")
 
     def _over(self, life: Life, what: str) -> None:
         raise InvariantError("bounded", f"{life}: {what}")
@@ -197,22 +214,16 @@ class Checker:
         skipped: dict[tuple[Life, str, int], set[int]],
         dropped: dict[tuple[Life, str, int], set[int]],
     ) -> None:
-        for sent in self.sent:
-            for life, session, _ in sent.handed:
-                for incoming in self.incoming.values():
-                    if incoming.life is life and incoming.number == session and sent.receipt is not None:
-                        incoming.senders[sent.life, sent.receipt.session] = None
         for incoming in self.incoming.values():
-            life = incoming.life
-            senders = {sender: None for sender, _ in incoming.senders}
-            if life.crashed or any(sender.crashed for sender in senders):
+            life, sender = incoming.life, incoming.sender
+            if life.crashed or sender.crashed:
                 continue
-            unasked = sum(s.given_up and not s.handed and s.life in senders and s.dest == life.name for s in self.sent)
+            unasked = sum(s.given_up and not s.handed and (s.life, s.dest) == (sender, life.name) for s in self.sent)
             for lane, first, last in incoming.holes:
-                told = [skipped.get((life, sender.name, lane), set()) for sender in senders]
-                real = [dropped.get((sender, life.name, lane), set()) for sender in senders]
+                told = skipped.get((life, sender.name, lane), set())
+                real = dropped.get((sender, life.name, lane), set())
                 for number in range(first, last + 1) if lane != LOSSY else ():
-                    if any(number in numbers for numbers in told) and any(number in numbers for numbers in real):
+                    if number in told and number in real:
                         continue
                     if lane == PayloadType.RPC_RELIABLE and unasked:
                         unasked -= 1

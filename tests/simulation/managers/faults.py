@@ -26,6 +26,7 @@ class Faults:
             "rebind": self._rebind,
             "cross dial": self._cross_dial,
             "flap": self._flap,
+            "late join": self._late_join,
             "restart higher": lambda: self._restart(lower=False),
             "restart lower": lambda: self._restart(lower=True),
             "takeover": lambda: self._takeover(lower=False),
@@ -56,27 +57,12 @@ class Faults:
         return bool(connections)
 
     def _rebind(self) -> bool:
-        """The sender moves a lane to another wire, as a policy of its own may at any time."""
-        choices = [
-            (life, transport) for life in self._alive() for transport in life.transports() if len(transport.links) > 1
-        ]
+        choices = [(life, transport) for life in self._alive() for transport in life.transports()]
         if not choices:
             return False
         life, transport = self.rng.choice(choices)
-        session = transport.session
-        moved = False
-        for number in self.rng.sample(FIXED_LANES, self.rng.randint(1, len(FIXED_LANES))):
-            lane = session.send_lanes[number]
-            others = [link for link in transport.links if link is not lane.wire]
-            if not others or lane.wire is None:
-                continue
-            if lane.acked < lane.cursor:
-                self.world.overlaps += 1
-            session.bind(number, self.rng.choice(others))
-            moved = True
-        self.world.log(life, "moves lanes to", transport.dest)
-        transport.outbound.arm()
-        return moved
+        lanes = self.rng.sample(FIXED_LANES, self.rng.randint(1, len(FIXED_LANES)))
+        return sum(self.world.mover.move(life, transport, lane) for lane in lanes) > 0
 
     def _cross_dial(self) -> bool:
         """Both sides dial at once, whatever is up."""
@@ -105,6 +91,18 @@ class Faults:
                 await asyncio.sleep(0.01 + 2 * self.world.plan.link.latency)
 
         self.world.later(flap())
+        return True
+
+    def _late_join(self) -> bool:
+        """What a wire in its handshake carries comes late, after its dialler has begun anew."""
+        young = [c for c in self.world.network.connections if c.number in self.world.sniffer.shaking]
+        lives = {life.host: life for life in self._alive()}
+        if not young or young[-1].source not in lives:
+            return False
+        connection = young[-1]
+        connection.delay(0.2 + self.rng.random() * 0.5, "acceptor")
+        life = lives[connection.source]
+        life.spawn(self._close(life, connection.target.name.rstrip("x")), "close transport")
         return True
 
     def _outage(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from litz.events import Event, SessionEnded, SessionStarted
+from litz.events import EndReason, Event, SessionEnded, SessionStarted, WireUp
 from litz.manager import MessageStream
 from litz.message import Message
 from litz.snapshot import DestState
@@ -44,6 +44,26 @@ class WatchedBuilder(SimWireBuilder):
             life.dialling[endpoint] -= 1
 
 
+class EventTap:
+    """Hears of each event in the moment it happens; readers hear of it a turn later."""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+        self._log = life.node.events
+
+    def emit(self, event: Event) -> None:
+        self._log.emit(event)
+        life = self._life
+        if isinstance(event, SessionStarted | SessionEnded):
+            life.sample()
+        if isinstance(event, WireUp):
+            for dest, session in life.sessions():
+                if dest == event.dest:
+                    life.world.checker.detached.pop(session, None)
+        if isinstance(event, SessionEnded) and event.reason is EndReason.CLOSED_BY_PEER:
+            life.goodbyes += [each for each in life.transports() if each.dest == event.dest]
+
+
 class Life:
     """From one start of a node to its end. `crash` ends it without a word."""
 
@@ -60,6 +80,8 @@ class Life:
         self.events: list[tuple[int, Event]] = []
         self.pairs: dict[tuple[str, int], str] = {}
         """(dest, index of the session here) -> the incarnation it is with, as far as seen."""
+        self.goodbyes: list[DestTransport] = []
+        """Transports whose peer said goodbye."""
         self.alive = True
         self.crashed = False
         self.ended = False
@@ -108,6 +130,7 @@ class Life:
 
     async def start(self) -> None:
         await self.manager.__aenter__()
+        self.node.events = EventTap(self)  # type: ignore[assignment]  # all that a node does with it is to emit
         self._reader = self.spawn(self._read_events(), "events")
         self.start_consumers()
         for kind in self.world.plan.kinds:
@@ -130,8 +153,6 @@ class Life:
         async for number, event in self.manager.events(limit=1_000_000):
             self.world.log(self, event)
             self.events.append((number, event))
-            if isinstance(event, SessionStarted | SessionEnded):
-                self.sample()
 
     def sample(self) -> None:
         """Remember which incarnation each session is with."""
@@ -239,7 +260,7 @@ class Life:
             await asyncio.wait([self._reader], timeout=1.0)
         node = self.node
         left = [repr(task) for task in node.tasks]
-        if not self.crashed:
+        if not self.crashed and self.host.alive:
             left += [repr(link) for link in node.links]
         left += [f"state of {t.dest}: {t.state.value}" for t in self.transports() if t.state is not DestState.CLOSED]
         if left:

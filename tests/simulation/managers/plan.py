@@ -47,6 +47,7 @@ WORLD_FAULTS: Final = {
     "rebind": 6.0,
     "cross dial": 1.0,
     "flap": 0.5,
+    "late join": 1.5,
     "restart higher": 0.7,
     "restart lower": 0.5,
     "takeover": 0.5,
@@ -86,7 +87,7 @@ def make_plan(seed: int) -> Plan:
     rng = Random(f"managers plan {seed}")
     names = ("a", "b", "c") if rng.random() < 0.15 else ("a", "b")
     max_message = rng.choice((2_000, 12_000, 40_000))
-    kinds = KINDS[: rng.choice((1, 2, 2, 2, 3))]
+    kinds = KINDS[: rng.choice((1, 2, 2, 2, 2, 2, 3))]
     both = rng.random() < 0.55
     pairs = [(one, other) for one in names for other in names if one != other]
     dials = frozenset(pair for pair in pairs if both or pair[0] < pair[1] or rng.random() < 0.2)
@@ -94,9 +95,11 @@ def make_plan(seed: int) -> Plan:
     for name in rng.sample(sorted(faults), rng.randint(0, 12)):
         if name not in ("reset all", "rebind"):
             del faults[name]
-    if rng.random() < 0.7:
-        for name in ("takeover", "takeover lower"):
-            faults.pop(name, None)
+    takeovers = rng.random() < 0.25
+    for name in ("takeover", "takeover lower"):
+        faults.pop(name, None)
+        if takeovers:
+            faults[name] = 2.0
     return Plan(
         names=names,
         kinds=kinds,
@@ -106,7 +109,7 @@ def make_plan(seed: int) -> Plan:
         link=Link(
             latency=rng.choice((0.001, 0.01, 0.05)),
             jitter=rng.choice((0.0, 0.005, 0.03)),
-            bandwidth=rng.choice((None, None, None, 300_000.0)),
+            bandwidth=rng.choice((None, None, None, 2_000_000.0)),
         ),
         consumers={name: rng.choice(("messages", "apart", "serve", "serve async", "serve wide")) for name in names},
         think=rng.choice((0.0, 0.0, 0.02, 0.1)),
@@ -136,7 +139,7 @@ def _options(rng: Random, max_message: int) -> TransportOptions:
         session_kept=rng.choice((0.4, 1.2, 60.0, 60.0)),
         tombstones_kept=rng.choice((1.0, 120.0)),
         max_tombstones=rng.choice((1, 100)),
-        max_wires=rng.choice((1, 2, 8, 8)),
+        max_wires=rng.choice((1, 2, 2, 8, 8, 8, 8, 8)),
         ping_after=0.4,
         dead_after=0.4,
         handshake_timeout=1.0,

@@ -25,6 +25,8 @@ class Sniffer:
         self._note: Callable[..., None] = world.network.note
         self._joining: dict[int, None] = {}
         """Connections with a JOIN that named a pair and has no answer yet."""
+        self.shaking: dict[int, None] = {}
+        """Connections whose dialler has said HELLO and got no answer to its JOIN."""
         self._seen: dict[Session, dict[str, int]] = {}
         self._counted: dict[Life, int] = {}
         self._wires: dict[tuple[Life, str], tuple[int, bool]] = {}
@@ -44,6 +46,10 @@ class Sniffer:
         connection = pipe // 2
         if self.world.trace is not None:
             self.world.log("frame", connection, frame.partition(b"\n")[0].decode())
+        if kind in ("hello", "challenge", "join"):
+            self.shaking[connection] = None
+        else:
+            self.shaking.pop(connection, None)
         if kind == "refuse":
             kind += " " + frame.partition(b'"code":"')[2].partition(b'"')[0].decode()
         elif kind == "join":

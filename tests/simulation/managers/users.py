@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from litz.errors import BackpressureError, LitzError, RemoteError, RequestTimeoutError
+from litz.errors import BackpressureError, ConnectError, LitzError, RemoteError, RequestTimeoutError
 from litz.message import Receipt
 from litz.payload import PayloadType
 from outproc.session.limits import Overflow
@@ -57,6 +57,8 @@ class User:
             await act(dest)
         except (LitzError, TimeoutError) as error:
             self.world.log(self.life, act.__name__, type(error).__name__, error)
+            if isinstance(error, ConnectError) and "given up" in str(error) and not self.world.closings:
+                raise InvariantError("one-dial", f"{self.life}: nobody closed anything, but: {error}") from error
             self.world.hits[f"error {type(error).__name__}"] += 1
         except InvariantError:
             raise
@@ -111,9 +113,12 @@ class User:
     async def burst(self, dest: str) -> None:
         lane = self.rng.choice(LANES)
         options = {"when_down": self.rng.choice((None, None, "queue", "wait", "fail"))}
+        spread = self.rng.random() < 0.7
         for _ in range(self.rng.randint(1, 12)):
             sent = self.make(dest, lane)
             await self.send(sent, **options)
+            if spread and self.rng.random() < 0.4:
+                self.world.mover.spread(self.life, dest, lane)
 
     async def burst_nowait(self, dest: str) -> None:
         lane = self.rng.choice(LANES)

@@ -1,4 +1,5 @@
 """The world of one seed: real managers on virtual time, a network with faults, users, and the checker."""
+# ruff: noqa: ASYNC110  # on virtual time, looking again costs nothing and needs no hook in what is watched
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from litz.testing import Nemesis, SimLoop, SimNetwork
 from tests.simulation.managers.checker import Checker
 from tests.simulation.managers.faults import Faults
 from tests.simulation.managers.life import Life
+from tests.simulation.managers.mover import Mover
 from tests.simulation.managers.plan import BACKOFF_CAP, make_plan
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.sniffer import Sniffer
@@ -20,6 +22,9 @@ from tests.simulation.managers.users import User
 
 HEALED_WITHIN = 10 * BACKOFF_CAP
 SAMPLE_EVERY = 0.1
+CLOSING = ("late join", "restart higher", "restart lower")
+FIGHT = 2.5
+"""Seconds in which two processes of one id, and nobody's fault, find out which of them goes."""
 
 
 class World:
@@ -35,6 +40,7 @@ class World:
         self.hits: Counter[str] = self.network.hits
         self.sniffer = Sniffer(self)
         self.nemesis = Nemesis(self.network, seed=seed, longest=1.0)
+        self.mover = Mover(self)
         Faults(self)
         self.checker = Checker(self)
         self.lives: list[Life] = []
@@ -42,6 +48,8 @@ class World:
         self.heals = 0
         self.overlaps = 0
         self.faults = 0
+        self.closings = 0
+        """Faults that close something from this side."""
         self._failure: asyncio.Future[None] = loop.create_future()
         self._tasks: dict[asyncio.Task[Any], None] = {}
         self._starting = 0
@@ -93,6 +101,8 @@ class World:
     def start_later(self, name: str, host: str, clock: float, *, after: float, takeover: bool = False) -> None:
         async def start() -> None:
             await asyncio.sleep(after)
+            if self.network.host(host).listeners:
+                return  # somebody else has started there meanwhile
             if takeover and not any(life.alive for life in self.lives if life.name == name):
                 return
             await self.start(name, host, clock)
@@ -162,6 +172,7 @@ class World:
             name = self.nemesis.apply_random(self.plan.faults)
             if name is not None:
                 self.faults += 1
+                self.closings += name.startswith("close") or name in CLOSING
                 self.log("FAULT", name)
                 self.loop.note(name)
             if name == "lag":
@@ -185,6 +196,8 @@ class World:
     async def _heal(self, deadline: float) -> None:
         while self._starting:
             await asyncio.sleep(0.01)
+        if any(sum(life.name == name and life.alive for life in self.lives) > 1 for name in self.plan.names):
+            await asyncio.sleep(FIGHT)
         for name in self.plan.names:
             same = sorted((life for life in self.lives if life.name == name and life.alive), key=_incarnation)
             for loser in same[:-1]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.simulation.mutants.driver_mutants import DRIVER_MUTANTS
 from tests.simulation.mutants.mutant import Mutant
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
 from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
 
-ALL: tuple[Mutant, ...] = (*PAIRING_MUTANTS, *TRAFFIC_MUTANTS)
+ALL: tuple[Mutant, ...] = (*PAIRING_MUTANTS, *TRAFFIC_MUTANTS, *DRIVER_MUTANTS)
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in ALL}

@@ -1,0 +1,143 @@
+"""Stories of dialling: who dials whom, how often, and what those who wait are told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from litz.errors import ConnectError, ReplacedError
+from litz.events import EndReason, LostReceipt, Outcome, SessionEnded
+from litz.wire import Endpoint, Wire, WireBuilder
+from outproc.manager import OutprocTransportManager
+from tests.simulation.managers.stage import Stage, play
+
+
+def test_the_accepting_side_dials_when_the_dialler_is_gone() -> None:
+    """Nobody redials to b, so b dials the endpoint it knows. What it had accepted for the dead process is listed."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b", reach=["a"])
+        await a.manager.send("b", b"hello")
+        await b.until(lambda: b.got == [b"hello"])
+        await stage.crash(a)
+        await asyncio.sleep(0.1)
+        again = await stage.actor("a", reach=[], clock=1.0)
+        receipt = await b.manager.send("a", b"for the dead")
+        await b.until(lambda: b.count(SessionEnded) == 1)
+        (ended,) = [event for event in b.events if isinstance(event, SessionEnded)]
+        assert ended.reason is EndReason.PEER_RESTARTED
+        assert ended.lost == (LostReceipt(receipt, Outcome.NEVER_ACCEPTED),)
+        await b.manager.send("a", b"are you back?")
+        await again.until(lambda: again.got == [b"are you back?"])
+
+    play(story)
+
+
+def test_a_replaced_process_is_told_and_nobody_waits_for_ever() -> None:
+    """The newer process of an id is alive, so the older gets ReplacedError and stops dialling."""
+
+    async def story(stage: Stage) -> None:
+        b = await stage.actor("b")
+        new = await stage.actor("a", host="a2", reach=["b"], clock=100.0)
+        await new.manager.send("b", b"new")
+        old = await stage.actor("a", reach=["b"])
+        seen: list[BaseException] = []
+        for _ in range(3):
+            with pytest.raises(ConnectError) as raised:
+                async with asyncio.timeout(20):
+                    await old.manager.send("b", b"old")
+            seen += [attempt.error for attempt in raised.value.attempts]
+            await asyncio.sleep(1.5)
+        assert any(isinstance(error, ReplacedError) for error in seen), seen
+        dials = old.dials
+        await asyncio.sleep(60)
+        assert old.dials == dials
+        assert b.got == [b"new"]
+
+    play(story)
+
+
+def test_the_older_of_two_processes_loses_its_session_loudly() -> None:
+    async def story(stage: Stage) -> None:
+        b = await stage.actor("b")
+        old = await stage.actor("a", reach=["b"])
+        await old.manager.send("b", b"old")
+        await b.until(lambda: b.got == [b"old"])
+        new = await stage.actor("a", host="a2", reach=["b"], clock=100.0)
+        await new.manager.send("b", b"new")
+        await b.until(lambda: b.got == [b"old", b"new"])
+        await old.until(lambda: old.count(SessionEnded) > 0)
+        reasons = [event.reason for event in old.events if isinstance(event, SessionEnded)]
+        assert reasons == [EndReason.REPLACED]
+        await b.manager.send("a", b"answer")
+        await new.until(lambda: new.got == [b"answer"])
+        assert old.got == []
+
+    play(story)
+
+
+class Broken(WireBuilder):
+    """Raises what no builder should."""
+
+    kind = "sim"
+    schemes: Sequence[str] = ("sim",)
+
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        raise KeyError("a bug in a builder")
+
+
+def test_a_builder_that_raises_anything_is_a_failed_attempt() -> None:
+    async def story(stage: Stage) -> None:
+        manager = OutprocTransportManager("a", directory={"b": ["sim://b:1"]}, builders=[Broken()])
+        async with manager:
+            with pytest.raises(ConnectError, match="a bug in a builder"):
+                async with asyncio.timeout(5):
+                    await manager.send("b", b"x")
+
+    play(story)
+
+
+def test_both_sides_dial_at_once_a_thousand_times() -> None:
+    """N8: one wire stays, the smaller id's; the loser is not redialled while it lives; nothing is lost."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b", reach=["a"])
+        for turn in range(50):
+            data = turn.to_bytes(2, "big")
+            await asyncio.gather(a.manager.send("b", data), b.manager.send("a", data))
+            await asyncio.gather(a.manager.drain(), b.manager.drain())
+            for connection in list(stage.network.connections):
+                connection.reset(within=0.001)
+            await asyncio.sleep(0.002)
+        await asyncio.gather(a.manager.send("b", b"last"), b.manager.send("a", b"last"))
+        await a.until(lambda: a.got[-1:] == [b"last"] and b.got[-1:] == [b"last"])
+        expected = [turn.to_bytes(2, "big") for turn in range(50)] + [b"last"]
+        assert a.got == expected
+        assert b.got == expected
+        await asyncio.sleep(12)
+        (mine,), (theirs,) = (actor.manager.snapshot().dests[0].wires for actor in (a, b))
+        assert {mine.dialled, theirs.dialled} == {True, False}
+        dials = a.dials + b.dials
+        await asyncio.sleep(60)
+        assert a.dials + b.dials == dials
+
+    for seed in range(20):
+        play(story, seed=seed)
+
+
+def test_idle_for_an_hour_costs_no_reconnect() -> None:
+    """N18: pings keep an idle wire alive; nothing is redialled."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b", reach=["a"])
+        await a.manager.send("b", b"x", confirm="processed")
+        await asyncio.sleep(3500)
+        assert (a.dials, b.dials) == (1, 0)
+        assert a.manager.is_connected("b")
+
+    play(story)

@@ -1,0 +1,230 @@
+"""Mutants of the drivers: dialling, joining, closing, and what the users of a manager rely on."""
+
+from __future__ import annotations
+
+from tests.simulation.mutants.mutant import Edit, Mutant
+
+MANAGERS = "tests.simulation.managers.run:run_seed"
+
+CLOSING = "outproc.closing"
+DIALLER = "outproc.dialler"
+INBOUND = "outproc.inbound"
+JOINING = "outproc.joining"
+OUTBOUND = "outproc.outbound"
+PAIRING = "outproc.session.pairing"
+POOL = "outproc.pool"
+REQUESTING = "outproc.requesting"
+SESSION = "outproc.session.session"
+TABLE = "outproc.dest_table"
+TRANSPORT = "outproc.dest_transport"
+
+DRIVER_MUTANTS = (
+    Mutant(
+        "dial-dies-with-its-first-caller",
+        "P3",
+        (
+            Edit(
+                TABLE,
+                "            await entry.event.wait()\n            if entry.error",
+                "            try:\n                await entry.event.wait()\n            except asyncio.CancelledError:\n"
+                "                entry.task.cancel()\n                raise\n            if entry.error",
+            ),
+        ),
+        ("one-dial",),
+        MANAGERS,
+    ),
+    Mutant(
+        "stale-event-kills-the-fresh-wire",
+        "P4",
+        (
+            Edit(
+                POOL,
+                "isinstance(slot.state, Ready) and slot.state.wire is wire:",
+                "isinstance(slot.state, Ready) and slot.state.wire.wire.kind == wire.wire.kind:",
+            ),
+        ),
+        ("one-dial",),
+        MANAGERS,
+    ),
+    Mutant(
+        "late-wire-survives-aclose",
+        "P7",
+        (
+            Edit(
+                DIALLER,
+                "([self._asking] if self._asking is not None else [])]:\n            task.cancel()\n",
+                "([self._asking] if self._asking is not None else [])]:\n            pass\n",
+            ),
+            Edit(
+                CLOSING,
+                "    for task in tasks:\n        task.cancel()\n    if tasks:\n        await asyncio.wait(tasks)\n",
+                "",
+            ),
+        ),
+        ("closed",),
+        MANAGERS,
+    ),
+    Mutant(
+        "ack-before-deliver",
+        "P1",
+        (Edit(INBOUND, "put_payloads(bodies, first, source, ", "put_payloads(bodies[:1], first, source, "),),
+        ("in-order", "loud"),
+        MANAGERS,
+    ),
+    Mutant(
+        "last-ack-lost-with-its-wire",
+        "P6",
+        (Edit(SESSION, "        self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)\n", ""),),
+        ("heals", "no-starving"),
+        MANAGERS,
+    ),
+    Mutant(
+        "loser-of-a-tie-redialled",
+        "P4",
+        (
+            Edit(DIALLER, "            self.pool.yielded(link)\n", "            self.pool.lost(link, now, error)\n"),
+            Edit(POOL, "        if slot.endpoint.kind in self.held:\n            return None\n", ""),
+        ),
+        ("one-dial",),
+        MANAGERS,
+    ),
+    Mutant(
+        "older-clock-bricks-a-restart",
+        "P6",
+        (Edit(PAIRING, "        if wires == 0:\n", "        if wires < 0:\n"),),
+        ("heals", "no-starving"),
+        MANAGERS,
+    ),
+    Mutant(
+        "replaced-is-for-ever",
+        "P6",
+        (
+            Edit(
+                PAIRING,
+                "            self.claim = None\n            return Entry.REPLACED\n",
+                "            return Entry.REPLACED\n",
+            ),
+        ),
+        ("heals", "no-starving"),
+        MANAGERS,
+    ),
+    Mutant(
+        "expiry-never-fires",
+        "P5",
+        (Edit(TRANSPORT, "            self._expiry.at(self.node.now() + self.node.options.session_kept)\n", ""),),
+        ("bounded",),
+        MANAGERS,
+    ),
+    Mutant(
+        "waiting-senders-overtaken",
+        "P1",
+        (Edit(OUTBOUND, "            line[0].go()\n", "            line[-1].go()\n"),),
+        ("no-starving",),
+        MANAGERS,
+    ),
+    Mutant(
+        "healthy-wire-redialled-when-a-sibling-died",
+        "P4",
+        (
+            Edit(
+                POOL,
+                "        self._cool(slot, cause, now, was_well=well)\n",
+                "        self._cool(slot, cause, now, was_well=well)\n"
+                "        for other in self._slots.values():\n"
+                "            if isinstance(other.state, Ready):\n"
+                "                self._cool(other, cause, now, was_well=True)\n",
+            ),
+        ),
+        ("one-dial",),
+        MANAGERS,
+    ),
+    Mutant(
+        "backoff-reset-before-the-wire-proved",
+        "P4",
+        (Edit(POOL, "        well = slot.state.proved or now >= up_until\n", "        well = True\n"),),
+        ("one-dial",),
+        MANAGERS,
+    ),
+    Mutant(
+        "cancelled-send-half-accepted",
+        "P1",
+        (
+            Edit(
+                OUTBOUND,
+                "                await place.turn\n",
+                "                try:\n                    await place.turn\n                except asyncio.CancelledError:\n"
+                "                    self.accept(lane, bytes(4), detail, first=True)\n                    raise\n",
+            ),
+        ),
+        ("intact", "exactly-once", "in-order"),
+        MANAGERS,
+    ),
+    Mutant(
+        "cancelled-send-keeps-its-place",
+        "P1",
+        (
+            Edit(
+                OUTBOUND,
+                "            line.remove(place)\n",
+                "            if not place.turn.cancelled():\n                line.remove(place)\n",
+            ),
+        ),
+        ("no-starving",),
+        MANAGERS,
+    ),
+    Mutant(
+        "answer-completes-a-newer-request",
+        "P1",
+        (
+            Edit(
+                REQUESTING,
+                "        pending = self._table.answered(dest, request_id)\n",
+                "        pending = self._table.answered(dest, request_id)\n"
+                "        if pending is None and self._sent:\n"
+                "            pending = next(reversed(self._sent.values()))\n",
+            ),
+        ),
+        ("answers",),
+        MANAGERS,
+    ),
+    Mutant(
+        "goodbye-ignored",
+        "R14",
+        (
+            Edit(
+                TRANSPORT,
+                "detail, finals, then_close=True)\n\n    def end_session",
+                "detail, finals)\n\n    def end_session",
+            ),
+        ),
+        ("one-dial",),
+        MANAGERS,
+    ),
+    Mutant(
+        "answer-after-goodbye-joins",
+        "P7",
+        (Edit(JOINING, "    if transport.closing and not isinstance(", "    if False and not isinstance("),),
+        ("typed-errors",),
+        MANAGERS,
+    ),
+    Mutant(
+        "drain-forgets-its-futures",
+        "P2",
+        (Edit(OUTBOUND, "        for future in futures:\n            future.cancel()\n", "        pass\n"),),
+        ("typed-errors",),
+        MANAGERS,
+    ),
+    Mutant(
+        "request-dropped-by-a-policy-waits-for-ever",
+        "P2",
+        (
+            Edit(
+                REQUESTING,
+                "        if pending is not None and not pending.answer.done():\n            pending.answer.set_exception(error)\n",
+                "",
+            ),
+        ),
+        ("no-starving",),
+        MANAGERS,
+    ),
+)
