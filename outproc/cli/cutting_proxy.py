@@ -64,6 +64,7 @@ class _End(asyncio.Protocol):
         self._link = link
         self.transport: asyncio.Transport | None = None
         self.allowance: int | None = None
+        self.early: list[bytes] = []
         self.gone = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,15 +72,20 @@ class _End(asyncio.Protocol):
         if self._link.closed:
             self.reset()
             return
-        other = self._link.other(self).transport
-        if other is None:
-            self.transport.pause_reading()  # until there is somebody to pass it on to
-        else:
-            other.resume_reading()
+        other = self._link.other(self)
+        early, other.early = other.early, []
+        for data in early:
+            other.data_received(data)
 
     def data_received(self, data: bytes) -> None:
         other = self._link.other(self).transport
-        if self._link.closed or other is None:
+        if self._link.closed:
+            return
+        if other is None:
+            # Nobody to pass it on to yet. Pausing does not help: uvloop starts to read after `connection_made`.
+            self.early.append(data)
+            if sum(map(len, self.early)) > LARGEST_OFFSET:
+                self._link.drop()
             return
         if self.allowance is not None:
             if len(data) >= self.allowance:

@@ -87,7 +87,8 @@ class Demo:
         if self._json:
             print(json.dumps(verdict.plain()))
         else:
-            self._console.print(str(verdict), style="bold green" if verdict.good else "bold red", highlight=False)
+            style = "bold green" if verdict.good else "bold red"
+            self._console.print(str(verdict), style=style, highlight=False, markup=False, soft_wrap=True)
         return DONE if verdict.good else FAILED
 
     async def _play(self, proxy: CuttingProxy, children: list[DemoChild]) -> Verdict:

@@ -174,6 +174,7 @@ async def _live(local_id: str) -> None:
 
 async def _obey(commands: asyncio.StreamReader, manager: OutprocTransportManager, node: DemoNode) -> None:
     senders: list[asyncio.Task[None]] = []
+    probes: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
     try:
         while line := await commands.readline():
@@ -183,9 +184,11 @@ async def _obey(commands: asyncio.StreamReader, manager: OutprocTransportManager
                     for dest, url in command["directory"].items():
                         manager.add_endpoints(dest, [url])
                         senders += [loop.create_task(node.send_all(dest, lane)) for lane in LANES]
-                        senders.append(loop.create_task(node.probe(dest)))
+                        probes.append(loop.create_task(node.probe(dest)))
                 case "stop":
                     node.stop()
+                    for task in probes:
+                        task.cancel()
                     await asyncio.gather(*senders)
                     problem = await _drained(manager)
                     say("sent", counts=node.sent(), problem=problem)
@@ -198,10 +201,10 @@ async def _obey(commands: asyncio.StreamReader, manager: OutprocTransportManager
                 case "end":
                     return
     finally:
-        for task in senders:
+        for task in (*senders, *probes):
             task.cancel()
         if senders:
-            await asyncio.wait(senders)
+            await asyncio.wait([*senders, *probes])
 
 
 async def _drained(manager: OutprocTransportManager) -> str:

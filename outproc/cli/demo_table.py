@@ -75,8 +75,8 @@ class Verdict:
     def __str__(self) -> str:
         t = self.totals
         told = (
-            f"{t.messages:,} messages in {self.seconds:.0f} s over connections that were cut {self.cuts} times and "
-            f"healed {t.heals} times: {t.lost} lost, {t.doubled} doubled, {t.reordered} reordered"
+            f"{t.messages:,} messages in {self.seconds:.0f} s; {self.cuts} connections cut, {t.heals} heals; "
+            f"{t.lost} lost, {t.doubled} doubled, {t.reordered} reordered"
         )
         return f"OK: {told}" if self.good else f"FAILED: {told}\n" + "\n".join(f"  - {why}" for why in self.reasons)
 

@@ -45,9 +45,12 @@ class Source(Protocol):
     def chunks(self) -> AsyncIterator[bytes]:
         """The content in pieces of `CHUNK_SIZE`; only the last is shorter, and none is empty."""
 
+    def close(self) -> None:
+        """Free it, read or not."""
+
 
 class FileSource:
-    """An open regular file, from where it stands; closed at its end. Raises OSError, `UsageError` for what is none."""
+    """An open regular file, from where it stands. Raises OSError, `UsageError` for what is none."""
 
     def __init__(self, file: BinaryIO, name: str) -> None:
         status = os.fstat(file.fileno())
@@ -60,9 +63,12 @@ class FileSource:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """See `Source`."""
-        with self._file:
-            while data := await asyncio.to_thread(self._file.read, CHUNK_SIZE):
-                yield data
+        while data := await asyncio.to_thread(self._file.read, CHUNK_SIZE):
+            yield data
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._file.close()
 
 
 class StreamSource:
@@ -89,6 +95,10 @@ class StreamSource:
                     return
         finally:
             transport.close()
+
+    def close(self) -> None:
+        """See `Source`."""
+        self._file.close()
 
 
 class OutgoingFile:

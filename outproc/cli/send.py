@@ -9,14 +9,14 @@ import stat
 import sys
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 from litz.dest import validate_dest
 from outproc.cli.file_records import Verdict
 from outproc.cli.node_options import add_identity_options, authenticator_of, host_id, local_id_of
-from outproc.cli.outcome import DONE, EXIT_CODES
+from outproc.cli.outcome import DONE, EXIT_CODES, UsageError
 from outproc.cli.outgoing_file import FileSource, OutgoingFile, Source, StreamSource
 from outproc.cli.running import Stop, run
 from outproc.cli.status_tables import size_text
@@ -59,16 +59,17 @@ async def send_file(arguments: argparse.Namespace, stop: Stop) -> int:
     local_id = local_id_of(arguments, authenticator, f"send-{host_id()}-{os.getpid()}-{os.urandom(3).hex()}")
     source = source_of(arguments.file, arguments.name)
     began = time.monotonic()
-    async with OutprocTransportManager(
-        local_id, directory={dest: arguments.to}, authenticator=authenticator
-    ) as manager:
-        outgoing = OutgoingFile(manager, dest, source)
+    with closing(source):
+        async with OutprocTransportManager(
+            local_id, directory={dest: arguments.to}, authenticator=authenticator
+        ) as manager:
+            outgoing = OutgoingFile(manager, dest, source)
 
-        def look() -> Standing:
-            return Standing(source.name, outgoing.acknowledged(), source.size, outgoing.state)
+            def look() -> Standing:
+                return Standing(source.name, outgoing.acknowledged(), source.size, outgoing.state)
 
-        async with _beside(manager.serve(outgoing.handle)), _beside(show_progress(look)):
-            verdict: Verdict = await stop.unless(outgoing.send())
+            async with _beside(manager.serve(outgoing.handle)), _beside(show_progress(look)):
+                verdict: Verdict = await stop.unless(outgoing.send())
     seconds = time.monotonic() - began
     print(
         f"{source.name}: {size_text(outgoing.sent)} in {seconds:.1f} s; {dest} has verified it as {verdict.name!r}, "
@@ -82,6 +83,8 @@ def source_of(file: str, name: str | None) -> Source:
     source: Source
     if file != "-":
         path = Path(file)
+        if path.is_dir():
+            raise UsageError(f"{path} is a directory; send what packs it: tar c {path} | litz send - ...")
         source = FileSource(path.open("rb"), path.name)
     elif _is_waited_for(sys.stdin.fileno()):
         source = StreamSource(sys.stdin.buffer, "stdin")

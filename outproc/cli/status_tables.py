@@ -11,6 +11,7 @@ from rich.table import Table
 
 from litz.payload import REPLY_LANE, PayloadType
 
+LINE_WIDTH = 200
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -42,6 +43,8 @@ def lane_text(lane: int) -> str:
 def show(nodes: Sequence[dict[str, Any]], console: Console | None = None) -> None:
     """Print every node with its tables. Ids and errors come from peers, so nothing in them is markup."""
     console = console or Console()
+    if not console.is_terminal:
+        console.width = LINE_WIDTH  # in a file or a pipe nothing has to fit a screen
     for node in nodes:
         console.print(
             f"node [bold]{escape(node['local_id'])}[/bold], listening at "

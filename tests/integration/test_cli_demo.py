@@ -1,0 +1,90 @@
+"""`litz demo` as a user runs it: it proves what it says, and its verdict can be bad.
+
+The parts are `outproc.cli.demo`, `outproc.cli.demo_node` and `outproc.cli.demo_children`.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli_process import Litz, litz
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def runs(pid: str) -> bool:
+    """Whether the process is there and not just waiting to be reaped by whoever has adopted it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_nothing_is_lost_while_connections_are_cut(tmp_path: Path) -> None:
+    result = litz(tmp_path, "demo", "--seconds", "6", "--json")
+    verdict = json.loads(result.stdout)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert verdict["ok"]
+    assert (verdict["lost"], verdict["doubled"], verdict["reordered"], verdict["damaged"]) == (0, 0, 0, 0)
+    assert verdict["messages"] >= 3000
+    assert verdict["heals"] >= 6
+    assert verdict["cuts"] >= verdict["heals"]
+
+
+@pytest.mark.parametrize(("fault", "counted"), [("drop", "lost"), ("double", "doubled"), ("swap", "reordered")])
+def test_the_verdict_can_fail(fault: str, counted: str, tmp_path: Path) -> None:
+    result = litz(tmp_path, "demo", "--seconds", "1", "--min-heals", "0", LITZ_DEMO_SABOTAGE=fault)
+    assert result.returncode == 1, result.stdout
+    assert "FAILED: " in result.stdout
+    assert f"messages were {counted}" in result.stdout
+
+
+def test_too_little_happened(tmp_path: Path) -> None:
+    options = ("--seconds", "1", "--min-messages", "1000000000", "--min-heals", "1000", "--json")
+    result = litz(tmp_path, "demo", *options)
+    assert result.returncode == 1
+    verdict = json.loads(result.stdout)
+    assert not verdict["ok"]
+    assert len(verdict["reasons"]) == 2
+    assert "at least 1000000000 had to" in verdict["reasons"][0]
+
+
+def test_a_line_a_second_without_a_terminal_and_ctrl_c_ends_it_cleanly(tmp_path: Path) -> None:
+    with Litz(tmp_path, "demo", "--seconds", "60") as demo:
+        demo.hear(r"1\.\d s +[\d,]+ messages .* cuts .* heals .* lost .* doubled .* reordered .* round trip")
+        nodes = children_of(demo.process.pid)
+        assert len(nodes) == 3
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.wait() == 130
+        assert "interrupted: no verdict" in demo.text
+        assert "Traceback" not in demo.text
+        assert not [pid for pid in nodes if runs(pid)]
+
+
+def test_the_nodes_end_with_a_killed_parent(tmp_path: Path) -> None:
+    with Litz(tmp_path, "demo", "--seconds", "60") as demo:
+        demo.hear("messages")
+        nodes = children_of(demo.process.pid)
+        demo.process.kill()
+        # The pipe closes when the last of them has ended: they share our end of it.
+        demo.wait()
+        assert not [pid for pid in nodes if runs(pid)]
+
+
+@pytest.mark.parametrize("options", [("--seconds", "0"), ("--seconds", "x"), ("--what",)])
+def test_bad_usage(options: tuple[str, ...], tmp_path: Path) -> None:
+    assert litz(tmp_path, "demo", *options).returncode == 2
+
+
+def test_the_installed_command_is_the_same() -> None:
+    installed = Path(sys.executable).with_name("litz")
+    done = subprocess.run([installed, "--version"], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout[:5]) == (0, "litz ")

@@ -1,0 +1,117 @@
+"""`litz up`, `status` and `key` in real processes.
+
+The parts are `outproc.cli.up`, `outproc.cli.status`, `outproc.cli.key`, `outproc.cli.main` and `outproc.cli.running`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import time
+from pathlib import Path
+
+from litz import PayloadType
+from outproc import OutprocTransportManager, TransportOptions
+from outproc.security import SharedKeyAuthenticator
+from tests.integration.cli_process import Litz, litz
+
+UP = r"is up at (ws://\S+)"
+
+
+def test_a_node_is_up_is_shown_and_ends(tmp_path: Path) -> None:
+    with Litz(tmp_path, "up", "--id", "bob", "--listen", "ws://127.0.0.1:0") as bob:
+        url = bob.hear(UP)[1]
+        with Litz(tmp_path, "up", "--id", "alice", "--listen", "ws://127.0.0.1:0", "--dest", f"bob={url}") as alice:
+            alice.hear(UP)
+            deadline = time.monotonic() + 20
+            nodes: dict[str, dict[str, object]] = {}
+            while time.monotonic() < deadline:
+                answer = json.loads(litz(tmp_path, "status", "--json").stdout)
+                nodes = {node["local_id"]: node for node in answer["nodes"]}
+                if all(node["dests"] for node in answer["nodes"]) and len(nodes) == 2:
+                    break
+            assert nodes["bob"]["endpoints"] == [url]
+            only = json.loads(litz(tmp_path, "status", "--json", "--node", "alice").stdout)["nodes"]
+            (dest,) = only[0]["dests"]
+            assert (dest["dest"], dest["state"], dest["verified"]) == ("bob", "connected", False)
+            assert dest["wires"][0]["kind"] == "websocket"
+            assert dest["slots"][0]["endpoint"] == url
+            assert {lane["lane"] for lane in dest["lanes"]} == {0, 1, 2, 3, 8}
+            tables = litz(tmp_path, "status").stdout
+            assert all(word in tables for word in ("node alice", "node bob", "dests", "wires", "slots", "websocket"))
+            assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
+            assert {path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()} == {0o600}
+            again = litz(tmp_path, "up", "--id", "alice", "--listen", "ws://127.0.0.1:0")
+            assert again.returncode == 1
+            assert "choose another --id" in again.stderr
+            alice.process.send_signal(signal.SIGTERM)
+            assert alice.wait(TransportOptions().close_timeout) == 0
+            assert "says goodbye" in alice.text
+        bob.process.send_signal(signal.SIGINT)
+        assert bob.wait(TransportOptions().close_timeout) == 0
+    assert "Traceback" not in alice.text + bob.text
+    assert list((tmp_path / "run").iterdir()) == []
+
+
+async def test_echo_answers_requests(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.touch(0o600)
+    secret.write_text("0123456789abcdef0123456789abcdef\n")
+    with Litz(tmp_path, "up", "--id", "bob", "--listen", "ws://127.0.0.1:0", "--shared-key-file", secret) as bob:
+        url = (await asyncio.to_thread(bob.hear, UP))[1]
+        member = SharedKeyAuthenticator("0123456789abcdef0123456789abcdef")
+        async with OutprocTransportManager("alice", directory={"bob": [url]}, authenticator=member) as alice:
+            assert await alice.request("bob", b"hello", timeout=10) == b"hello"
+            await alice.send("bob", b"dropped", payload_type=PayloadType.RPC_SIGNAL, confirm="processed")
+
+
+def test_a_dead_nodes_socket_is_no_node_and_is_replaced(tmp_path: Path) -> None:
+    with Litz(tmp_path, "up", "--id", "bob", "--listen", "ws://127.0.0.1:0") as bob:
+        bob.hear(UP)
+        bob.process.kill()
+        bob.wait()
+    assert len(list((tmp_path / "run").iterdir())) == 1
+    shown = litz(tmp_path, "status")
+    assert shown.returncode == 1
+    assert "start one with: litz up" in shown.stderr
+    with Litz(tmp_path, "up", "--id", "bob", "--listen", "ws://127.0.0.1:0") as bob:
+        bob.hear(UP)
+        assert litz(tmp_path, "status", "--node", "bob").returncode == 0
+
+
+def test_keys_are_made_shown_trusted_and_used(tmp_path: Path) -> None:
+    def show(name: str) -> list[str]:
+        return litz(tmp_path, "key", "show", name).stdout.splitlines()
+
+    for name in ("alice.key", "bob.key"):
+        made = litz(tmp_path, "key", "new", name)
+        assert made.returncode == 0
+        assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        assert show(name)[0] in made.stdout
+        assert show(name)[1].startswith("ed25519:")
+    again = litz(tmp_path, "key", "new", "alice.key")
+    assert (again.returncode, "never overwritten" in again.stderr) == (2, True)
+    trusted = litz(tmp_path, "key", "trust", "alice", show("alice.key")[0], "--trust", "bob.trust")
+    assert (trusted.returncode, (tmp_path / "bob.trust").read_text()) == (0, f"alice {show('alice.key')[0]}\n")
+    assert litz(tmp_path, "key", "trust", "alice", "nonsense", "--trust", "bob.trust").returncode == 2
+
+    (tmp_path / "file").write_bytes(b"content")
+    key, trust = ("--key", "bob.key"), ("--trust", "bob.trust")
+    with Litz(tmp_path, "recv", *key, *trust, "--listen", "ws://0.0.0.0:0", "--dir", tmp_path) as bob:
+        port = bob.hear(r"--to ws://0\.0\.0\.0:(\d+)")[1]
+        target = (show("bob.key")[1], "--to", f"ws://127.0.0.1:{port}")
+        stranger = litz(tmp_path, "send", "file", *target, "--key", "bob.key", "--id", "mallory", *trust)
+        assert stranger.returncode == 1, stranger.stderr
+        sent = litz(tmp_path, "send", "file", *target, "--key", "alice.key", "--id", "alice", "--trust", "none")
+        assert sent.returncode == 0, sent.stderr
+        assert bob.wait() == 0
+    assert (tmp_path / "file (1)").read_bytes() == b"content"
+
+
+def test_a_taken_address_names_the_cure(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = litz(tmp_path, "up", "--id", "bob", "--listen", f"ws://127.0.0.1:{taken.getsockname()[1]}")
+    assert result.returncode == 1
+    assert "port 0 picks a free one" in result.stderr

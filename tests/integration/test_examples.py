@@ -1,0 +1,90 @@
+"""Every example runs as a user would run it, and prints what it should."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples"
+
+OUTPUTS = {
+    "inproc_hello": ["bob got {'hello': 'bob'} from alice", "1 + 2 + 3 = 6"],
+    "request_reply": [
+        "alice got: you said hello",
+        "alice got: LookupError: nothing here",
+        "alice gave up",
+        "bob: the caller gave up, so I stop too",
+        "alice got: you said bye",
+    ],
+    "custom_wire": ["bob got b'hello, bob'", "alice: closed here", "bob: closed by the peer"],
+    "actor_loop": [
+        "ping at east got 0",
+        "pong at west got 1",
+        "ping at east got 2",
+        "pong at west got 3",
+        "ping at east got 4",
+    ],
+    "identity": ["alice, verified True: it is really me", "mallory: UnauthenticatedError"],
+    "several_wires": [
+        "ws wire: dialled 2 times",
+        "memory wire: dialled 1 times",
+        "1,000 messages, in order, none twice: True",
+    ],
+}
+LONGER = {"custom_wire"}
+"""A whole kind of wire, with its builder and listener, takes more than a screen."""
+
+
+def command(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments]
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_example(name: str, tmp_path: Path) -> None:
+    result = subprocess.run(command(name), cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    # Two ends may print in either order.
+    assert sorted(result.stdout.splitlines()) == sorted(OUTPUTS[name])
+
+
+def test_server_and_client(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command("server", "ws://127.0.0.1:0"), cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            found = re.fullmatch(r"bob listens at (ws://127\.0\.0\.1:\d+)\n", server.stdout.readline())
+            assert found is not None
+            client = subprocess.run(
+                command("client", found[1]), cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+            )
+            assert (client.returncode, client.stderr) == (0, "")
+            assert client.stdout.splitlines() == [
+                "accepted as <receipt 0 of lane 0, session 0 with bob>",
+                "bob has processed the signal",
+                "bob has everything",
+            ]
+            heard = [server.stdout.readline() for _ in range(5)]
+            # The signal overtakes; the others keep their order.
+            assert "alice says now!\n" in heard
+            rest = [line for line in heard if "now!" not in line]
+            assert rest == [f"alice says {word}\n" for word in ("hello", "one", "two", "three")]
+            server.send_signal(signal.SIGINT)
+            assert server.wait(10) == 0
+        finally:
+            server.kill()
+
+
+def test_every_example_is_tested_and_short() -> None:
+    names = {path.stem for path in EXAMPLES.glob("*.py")}
+    assert names == {*OUTPUTS, "server", "client"}
+    for name in names - LONGER:
+        assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= 60, name

@@ -1,0 +1,105 @@
+"""The command line: wrong usage names its cure, and every help text has an example.
+
+Also of `outproc.cli.node_options` and `outproc.cli.key`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from outproc.cli.main import main
+
+WRONG = [
+    (("up", "--listen", "ws://0.0.0.0:0"), "--shared-key-file FILE, or listen on 127.0.0.1"),
+    (("up", "--listen", "pigeon://loft"), "schemes there are: unix, ws, wss"),
+    (("up", "--id", "a b"), "space"),
+    (("up", "--key", "missing"), "litz key new"),
+    (("up", "--trust", "missing"), "--trust needs --key"),
+    (("up", "--key", "k", "--shared-key-file", "s"), "either --key and --trust, or --shared-key-file"),
+    (("up", "--shared-key-file", "missing"), "openssl rand -hex 32"),
+    (("up", "--shared-key-file", "open"), "chmod 600 open"),
+    (("up", "--shared-key-file", "short"), "openssl rand -hex 32"),
+    (("up", "--dest", "bob"), "--dest bob=ws://"),
+    (("up", "--serve", "recv", "--dir", "missing", "--listen", "ws://127.0.0.1:0"), "choose another with --dir"),
+    (("recv", "--count", "0"), "--forever"),
+    (("demo", "--seconds", "0"), "--seconds is between"),
+    (("send", ".", "bob", "--to", "ws://127.0.0.1:1"), "litz send -"),
+    (("send", "short", "b b", "--to", "ws://127.0.0.1:1"), "space"),
+    (("send", "short", "bob"), "--to"),
+    (("key", "show", "missing"), "litz key new"),
+    (("key", "trust", "bob", "nonsense"), "looks like ed25519-public:"),
+    (("nonsense",), "invalid choice"),
+    ((), "COMMAND"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LITZ_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    for name, mode, text in (("open", 0o644, "x" * 32), ("short", 0o600, "word")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(mode)
+
+
+def run(*arguments: str) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as end:  # argparse
+        assert isinstance(end.code, int)
+        return end.code
+
+
+@pytest.mark.parametrize(("arguments", "cure"), WRONG, ids=[" ".join(words) or "nothing" for words, _ in WRONG])
+def test_wrong_usage_names_the_cure(arguments: tuple[str, ...], cure: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 2
+    assert cure in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("send", "missing", "bob", "--to", "ws://127.0.0.1:1"), "No such file or directory: missing"),
+        (("send", "short", "bob", "--to", "ws://127.0.0.1:1"), "cannot reach bob; ws://127.0.0.1:1: Connection"),
+        (("status",), "start one with: litz up"),
+        (("status", "--node", "bob", "--json"), "no node 'bob' of yours runs here"),
+    ],
+)
+def test_failures_exit_with_1(arguments: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*arguments) == 1
+    assert text in capsys.readouterr().err
+
+
+def test_default_key_and_trust_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("key", "new") == 0
+    assert run("key", "show") == 0
+    public = capsys.readouterr().out.splitlines()[-2]
+    assert run("key", "trust", "bob", public) == 0
+    assert run("key", "trust", "bob", public) == 0
+    assert "says so already" in capsys.readouterr().out
+    assert (tmp_path / "config" / "litz" / "trust").read_text() == f"bob {public}\n"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("demo",), ("up",), ("send",), ("recv",), ("status",), ("key",)]
+    + [("key", verb) for verb in ("new", "show", "trust")],
+    ids=" ".join,
+)
+def test_help_has_an_example(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*words, "--help") == 0
+    shown = capsys.readouterr().out
+    assert "example" in shown
+    assert "demo-node" not in shown
+    assert len(words) == 2 or "exit codes: 0 done" in shown
+
+
+def test_a_runtime_directory_that_others_can_enter_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir(mode=0o755)
+    assert run("status") == 1
+    assert "chmod 700" in capsys.readouterr().err
