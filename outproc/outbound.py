@@ -234,7 +234,7 @@ class Outbound:
         limits = self.session.limits
         # As many as make about one batch of the size that messages had lately.
         average = max(1, lane.unflushed_size // max(1, lane.unflushed_messages))
-        messages = min(limits.batch_messages, max(16, limits.batch_size // average))
+        messages = min(limits.batch_messages, max(16, limits.batch_size // average)) - lane.unflushed_messages
         quota = lane.open_quota(messages, budget.left, SMALL)
         if quota is not None:
             receipts = map(Receipt, zip(repeat(self.channels[RPC_LANE]), quota.numbers, strict=False))
