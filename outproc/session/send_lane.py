@@ -5,16 +5,15 @@ Keeps R5 (bind), R7 (resume), R9 (acks), R10 (credit) and R11 (drops) for one di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
-from enum import Enum, auto
+from collections.abc import Hashable
 from itertools import accumulate
-from typing import NamedTuple, cast
+from typing import cast
 
 from litz.errors import ProtocolError
 from litz.events import DropReason, Outcome
 from outproc.frames.encode import encode_batch, encode_fin, encode_skip
 from outproc.frames.records import Ack, Position
+from outproc.session.admission import WHEN_FULL, Admission, Quota, SendCredit
 from outproc.session.cutting import CHUNKED_FROM, SMALLEST_CHUNK, FrameParts, cut, head_of, rest_of
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.log import Body, End, EntryDetail, Gap, Parts, Run, SendLog
@@ -24,33 +23,7 @@ ENTRY_RECORD = 28
 """The largest size of a SKIP or FIN record."""
 
 
-class Admission(Enum):
-    """What to do with one more message."""
-
-    ACCEPT = auto()
-    WAIT = auto()
-    REFUSE = auto()
-    DROP = auto()
-    FAIL = auto()
-
-
-class Quota(NamedTuple):
-    """Leave to append messages without asking: call `push` with one body for each of `numbers`, in order."""
-
-    numbers: range
-    push: Callable[[bytes], None]
-
-
-@dataclass(slots=True)
-class SendCredit:
-    """What the session as a whole may still start to send: absolute limit and use, in bytes."""
-
-    limit: int = 0
-    used: int = 0
-
-    @property
-    def left(self) -> int:
-        return self.limit - self.used
+__all__ = ["Admission", "Quota", "SendCredit", "SendLane"]
 
 
 class SendLane:
@@ -157,7 +130,7 @@ class SendLane:
             return Admission.ACCEPT, []
         if self.overflow is Overflow.DROP_OLDEST:
             return self._drop_oldest(size)
-        return _WHEN_FULL[self.overflow], []
+        return WHEN_FULL[self.overflow], []
 
     def _fits_without(self, messages: int, freed: int, size: int) -> bool:
         """Whether a message of `size` fits once `messages` of `freed` bytes in all are gone."""
@@ -413,12 +386,3 @@ class SendLane:
             unknown = final is None and number < self.high_water
             lost.append((number, Outcome.UNKNOWN if unknown else Outcome.NEVER_ACCEPTED))
         return lost
-
-
-_WHEN_FULL = {
-    Overflow.BLOCK: Admission.WAIT,
-    Overflow.REJECT: Admission.REFUSE,
-    Overflow.DROP_NEWEST: Admission.DROP,
-    Overflow.KEEP_LATEST: Admission.REFUSE,
-    Overflow.FAIL: Admission.FAIL,
-}

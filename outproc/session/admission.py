@@ -1,0 +1,49 @@
+"""Leave to send: what a lane answers about one more message, about many, and what the session may still start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import NamedTuple
+
+from outproc.session.limits import Overflow
+
+
+class Admission(Enum):
+    """What to do with one more message."""
+
+    ACCEPT = auto()
+    WAIT = auto()
+    REFUSE = auto()
+    DROP = auto()
+    FAIL = auto()
+
+
+class Quota(NamedTuple):
+    """Leave to append messages without asking: call `push` with one body for each of `numbers`, in order."""
+
+    numbers: range
+    push: Callable[[bytes], None]
+
+
+@dataclass(slots=True)
+class SendCredit:
+    """What the session as a whole may still start to send: absolute limit and use, in bytes."""
+
+    limit: int = 0
+    used: int = 0
+
+    @property
+    def left(self) -> int:
+        return self.limit - self.used
+
+
+WHEN_FULL = {
+    Overflow.BLOCK: Admission.WAIT,
+    Overflow.REJECT: Admission.REFUSE,
+    Overflow.DROP_NEWEST: Admission.DROP,
+    Overflow.KEEP_LATEST: Admission.REFUSE,
+    Overflow.FAIL: Admission.FAIL,
+}
+"""What a full lane answers where no message can be dropped to make room."""
