@@ -88,15 +88,17 @@ def encode_batch(  # noqa: PLR0917 - hot path: positions cost less than names
     bodies: Sequence[Body],
     correlations: Sequence[Correlation] | None = None,
     keys: Sequence[str | None] | None = None,
+    lengths: list[int] | None = None,
 ) -> int:
     """Append one BATCH record to `out` as buffers, and return its size in bytes.
 
     `bodies` are the bytes to send now: the caller has cut `offset` bytes off the front of the first and
     `remaining` off the end of the last. Buffers over `JOIN_LIMIT` are appended as they are and must not
-    change until the wire has written them; smaller ones are copied into one. Raises ValueError or
+    change until the wire has written them; smaller ones are copied into one. `lengths` are their sizes in
+    bytes, for a caller that knows them; only where none is a tuple. Raises ValueError or
     `struct.error` for what the format cannot express, and then `out` is as before.
     """
-    lengths, total, payloads = _payloads(bodies)
+    lengths, total, payloads = _payloads(bodies, lengths)
     flags, columns = _columns(lengths, correlations, keys)
     head = BATCH_LAYOUT.pack(BATCH, flags, len(lengths), lane, epoch, number, offset, remaining) + columns
     out.append(head)
@@ -207,21 +209,21 @@ _ENCODERS: Final[dict[type[Record], Callable[..., bytes]]] = {
 }
 
 
-def _longest(lengths: list[int]) -> int:
-    """The greatest of `lengths`, which are often all alike: counting those is cheaper than comparing them."""
-    first = lengths[0]
-    return first if lengths.count(first) == len(lengths) else max(lengths)
+def _even(lengths: list[int]) -> bool:
+    """Whether all are alike, as they often are; to count them costs less than to compare them."""
+    return lengths.count(lengths[0]) == len(lengths)
 
 
-def _payloads(bodies: Sequence[Body]) -> tuple[list[int], int, list[Buffer]]:
-    """The length of each body, of all together, and all of them as few buffers."""
+def _payloads(bodies: Sequence[Body], known: list[int] | None = None) -> tuple[list[int], int, list[Buffer]]:
+    """The length of each body, of all together, and all of them as few buffers. `known`: the lengths, if they
+    are known to be those in bytes."""
     try:
-        lengths = list(map(len, bodies))
-        if lengths and _longest(lengths) <= JOIN_LIMIT:
+        lengths = list(map(len, bodies)) if known is None else known
+        if lengths and (lengths[0] if _even(lengths) else max(lengths)) <= JOIN_LIMIT:
             joined = b"".join(cast("Sequence[Buffer]", bodies))
+            total = len(joined)
             # Views of items wider than a byte have more bytes than their `len` says: take the slow way.
-            total = sum(lengths)
-            if len(joined) == total:
+            if known is not None or total == sum(lengths):
                 return lengths, total, [joined] if joined else []
     except TypeError:  # there is a tuple among them: `join` looked at all types before it copied anything
         pass
@@ -268,13 +270,14 @@ def _columns(
     count = len(lengths)
     if not 1 <= count <= MAX_ENTRIES:
         raise ValueError(f"a record holds 1 to {MAX_ENTRIES} messages, not {count}")
-    wide = _longest(lengths) > NARROW_LIMIT
-    flags = WIDE if wide else 0
-    if lengths.count(lengths[0]) == count:
-        # All alike, as they often are: one of them repeated costs nothing.
+    if _even(lengths):
+        # One of them, repeated.
+        wide = lengths[0] > NARROW_LIMIT
         columns = pack("<I" if wide else "<H", lengths[0]) * count
     else:
+        wide = max(lengths) > NARROW_LIMIT
         columns = pack(f"<{count}I" if wide else f"<{count}H", *lengths)
+    flags = WIDE if wide else 0
     if correlations is not None:
         if len(correlations) != count:
             raise ValueError(f"{len(correlations)} correlations for {count} messages")

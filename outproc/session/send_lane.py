@@ -297,7 +297,8 @@ class SendLane:
         if offset:
             bodies[0] = rest_of(bodies[0], offset)
         if remaining:
-            bodies[-1] = head_of(bodies[-1], sizes[-1] - remaining)
+            sizes[-1] -= remaining
+            bodies[-1] = head_of(bodies[-1], sizes[-1])
         return encode_batch(
             out,
             self.lane,
@@ -308,6 +309,7 @@ class SendLane:
             self._buffers(bodies),
             correlations,
             keys,
+            None if self.log.has_parts else sizes,
         )
 
     def _buffers(self, bodies: list[Body]) -> list[bytes | memoryview | tuple[bytes | memoryview, ...]]:
