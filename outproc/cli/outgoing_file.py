@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, BinaryIO, Protocol
 
 from litz.errors import LitzError, SessionEndedError
+from litz.events import SessionEnded
 from litz.message import Message, Receipt
 from litz.payload import PayloadType
 from outproc.cli.file_records import (
@@ -142,11 +143,12 @@ class OutgoingFile:
     async def send(self) -> Verdict:
         """Send all and return the verdict. Raises `CommandError` when it cannot be had, `LitzError`, OSError;
         the receiver is then told, if it can be."""
-        upload = asyncio.get_running_loop().create_task(self._upload())
+        loop = asyncio.get_running_loop()
+        upload, watching = loop.create_task(self._upload()), loop.create_task(self._watch())
         try:
             ends: list[asyncio.Future[Any]] = [upload, self._refused]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if self._refused.done():
+            if self._refused.done() and not upload.done():
                 self._refused.result()
             return upload.result()
         except SessionEndedError as error:
@@ -154,8 +156,10 @@ class OutgoingFile:
         finally:
             complete = upload.done() and not upload.cancelled() and upload.exception() is None
             upload.cancel()
-            await asyncio.wait([upload])
-            self._refused.cancel()
+            watching.cancel()
+            await asyncio.wait([upload, watching])
+            if not self._refused.cancel():
+                self._refused.exception()  # heard, whether or not it was what ended the transfer
             if not complete:
                 await self._abort()
 
@@ -180,6 +184,15 @@ class OutgoingFile:
         )
         self._check_session(receipt)
         return await self._ask(trailer)
+
+    async def _watch(self) -> None:
+        """Hear of the end of the session also while the source has nothing to send."""
+        with self._manager.events() as events:
+            async for _, event in events:
+                if isinstance(event, SessionEnded) and event.dest == self._dest and not self._refused.done():
+                    self._refused.set_exception(
+                        CommandError(f"the session with {self._dest} ended ({event.reason.value}); send the file again")
+                    )
 
     async def _ask(self, trailer: Trailer) -> Verdict:
         answer = await self._manager.request(self._dest, record(Kind.VERDICT, self._transfer), timeout=VERDICT_TIMEOUT)

@@ -46,10 +46,10 @@ def litz(
 class Litz:
     """The command running beside the test; killed at the end if need be. `lines` is what it said, both streams."""
 
-    def __init__(self, folder: Path, *arguments: str | Path, **variables: str) -> None:
+    def __init__(self, folder: Path, *arguments: str | Path, stdin: int = subprocess.DEVNULL, **variables: str) -> None:
         self.process = subprocess.Popen(
             command(*arguments),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,0 +1,183 @@
+"""`litz send` and `litz recv` in real processes, through cuts and failures: a file is verified, or nothing is left.
+
+The parts are `outproc.cli.send`, `outproc.cli.recv`, `outproc.cli.outgoing_file`, `outproc.cli.incoming_files` and
+`outproc.cli.transfer_progress`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from litz import PayloadType
+from outproc import OutprocTransportManager
+from outproc.cli.file_records import Header, Kind, Trailer, Verdict, chunk_record, record
+from tests.integration.cli_process import Litz, litz
+from tests.prove.fault_link import Way
+from tests.prove.fault_proxy import FaultProxy
+
+WAITING = r"litz send FILE recv --to ws://127\.0\.0\.1:(\d+)"
+
+
+@pytest.fixture
+def incoming(tmp_path: Path) -> Path:
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def receiver(tmp_path: Path, incoming: Path) -> Iterator[Litz]:
+    with Litz(tmp_path, "recv", "--listen", "ws://127.0.0.1:0", "--dir", incoming) as recv:
+        yield recv
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+@asynccontextmanager
+async def cut_after_every(proxy: FaultProxy, size: int) -> AsyncIterator[None]:
+    """Reset every connection once so many bytes have gone up."""
+
+    async def cut() -> None:
+        while True:
+            for link in proxy.links.values():
+                if link.flows[Way.UP].cut_after is None:
+                    proxy.cut_after(link, Way.UP, size)
+            await asyncio.sleep(0.002)
+
+    task = asyncio.create_task(cut())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_32_mib_while_the_connection_is_cut_again_and_again(
+    tmp_path: Path, incoming: Path, receiver: Litz
+) -> None:
+    content = Random(1).randbytes(32 << 20)
+    (tmp_path / "file.bin").write_bytes(content)
+    port = int((await asyncio.to_thread(receiver.hear, WAITING))[1])
+    async with FaultProxy("127.0.0.1", port) as proxy, cut_after_every(proxy, 3 << 20):
+        url = f"ws://127.0.0.1:{proxy.port}"
+        sent = await asyncio.to_thread(litz, tmp_path, "send", "file.bin", "recv", "--to", url)
+        assert sent.returncode == 0, sent.stderr
+        assert sha256(content).hexdigest() in sent.stdout
+        assert await asyncio.to_thread(receiver.wait) == 0
+        assert proxy.counts["cut"] >= 8
+    assert names_in(incoming) == ["file.bin"]
+    assert (incoming / "file.bin").read_bytes() == content
+
+
+def test_names_from_peers_are_tamed_and_nothing_is_overwritten(tmp_path: Path, incoming: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    (incoming / "file").write_bytes(b"old")
+    with Litz(tmp_path, "recv", "--count", "2", "--listen", "ws://127.0.0.1:0", "--dir", incoming) as recv:
+        to = ("recv", "--to", f"ws://127.0.0.1:{recv.hear(WAITING)[1]}")
+        for content in (b"", b"x" * 300_000):
+            sent = litz(tmp_path, "send", "-", *to, "--name", "../file", stdin=content)
+            assert (sent.returncode, sent.stderr) == (0, "")
+        assert recv.wait() == 0
+    found = {path.name: path.read_bytes() for path in incoming.iterdir()}
+    assert found == {"file": b"old", "file (1)": b"", "file (2)": b"x" * 300_000}
+    assert (tmp_path / "file").read_bytes() == b"mine"
+
+
+def test_redirected_standard_input(tmp_path: Path, incoming: Path, receiver: Litz) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    to = f"ws://127.0.0.1:{receiver.hear(WAITING)[1]}"
+    with (
+        (tmp_path / "file").open("rb") as file,
+        Litz(tmp_path, "send", "-", "recv", "--to", to, stdin=file.fileno()) as send,
+    ):
+        assert send.wait() == 0
+    assert receiver.wait() == 0
+    assert (incoming / "stdin").read_bytes() == b"content"
+
+
+@pytest.fixture
+def endless(tmp_path: Path, receiver: Litz) -> Iterator[Litz]:
+    """A sender that has begun and waits for more of its standard input."""
+    reading, writing = os.pipe()
+    try:
+        to = f"ws://127.0.0.1:{receiver.hear(WAITING)[1]}"
+        with Litz(tmp_path, "send", "-", "recv", "--to", to, stdin=reading) as send:
+            os.write(writing, b"x" * 1000)
+            receiver.hear("sends 'stdin'")
+            yield send
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_an_interrupted_sender_leaves_nothing_behind(incoming: Path, receiver: Litz, endless: Litz) -> None:
+    endless.hear("stdin: .* acknowledged")
+    endless.process.send_signal(signal.SIGINT)
+    assert endless.wait() == 130
+    assert receiver.wait() == 1
+    assert "the sender gave up" in receiver.text
+    assert list(incoming.iterdir()) == []
+    assert "Traceback" not in endless.text + receiver.text
+
+
+def test_an_interrupted_receiver_fails_the_sender_and_leaves_nothing_behind(
+    incoming: Path, receiver: Litz, endless: Litz
+) -> None:
+    receiver.process.send_signal(signal.SIGTERM)
+    assert receiver.wait() == 130
+    assert list(incoming.iterdir()) == []
+    assert endless.wait() == 1
+    assert "the session with recv ended (closed by peer)" in endless.text
+    assert "Traceback" not in endless.text + receiver.text
+
+
+@pytest.mark.parametrize("lie", ["hash", "size", "gap", "nonsense"])
+async def test_a_lying_sender_gets_no_file(lie: str, incoming: Path, receiver: Litz) -> None:
+    port = (await asyncio.to_thread(receiver.hear, WAITING))[1]
+    transfer = bytes(16)
+    digest = sha256(b"other" if lie == "hash" else b"content").hexdigest()
+    records = [
+        [record(Kind.HEADER, transfer, Header(name="a", size=7))],
+        chunk_record(transfer, 1 if lie == "gap" else 0, b"content"),
+        [record(Kind.TRAILER, transfer, Trailer(size=8 if lie == "size" else 7, sha256=digest))],
+    ]
+    if lie == "nonsense":
+        records[1:] = [[b"LZF1 what?"], [record(Kind.TRAILER, transfer)]]
+    async with OutprocTransportManager("liar", directory={"recv": [f"ws://127.0.0.1:{port}"]}) as liar:
+        for each in records:
+            await liar.send("recv", each, payload_type=PayloadType.STREAM_RELIABLE, confirm="processed", timeout=10)
+        answer = await liar.request("recv", record(Kind.VERDICT, transfer), timeout=10)
+        assert not Verdict.model_validate_json(answer).ok
+        assert await asyncio.to_thread(receiver.wait) == 1
+    assert names_in(incoming) == []
+
+
+def test_a_file_goes_to_a_node_that_is_up(tmp_path: Path, incoming: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    options = ("--id", "bob", "--listen", "ws://127.0.0.1:0", "--serve", "recv", "--dir", incoming)
+    with Litz(tmp_path, "up", *options) as bob:
+        to = bob.hear(r"is up at (\S+)")[1]
+        assert litz(tmp_path, "send", "file", "bob", "--to", to).returncode == 0
+        bob.hear("'file' from send-.* is complete: 7 bytes")
+        bob.process.send_signal(signal.SIGTERM)
+        assert bob.wait() == 0
+    assert (incoming / "file").read_bytes() == b"content"
+
+
+def test_a_node_that_takes_no_files_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    with Litz(tmp_path, "up", "--id", "bob", "--listen", "ws://127.0.0.1:0") as bob:
+        sent = litz(tmp_path, "send", "file", "bob", "--to", bob.hear(r"is up at (\S+)")[1])
+    assert sent.returncode == 1
+    assert "run there: litz recv" in sent.stderr
