@@ -83,27 +83,19 @@ async def test_32_mib_while_the_connection_is_cut_again_and_again(
 def test_names_from_peers_are_tamed_and_nothing_is_overwritten(tmp_path: Path, incoming: Path) -> None:
     (tmp_path / "file").write_bytes(b"mine")
     (incoming / "file").write_bytes(b"old")
-    with Litz(tmp_path, "recv", "--count", "2", "--listen", "ws://127.0.0.1:0", "--dir", incoming) as recv:
+    with Litz(tmp_path, "recv", "--count", "3", "--listen", "ws://127.0.0.1:0", "--dir", incoming) as recv:
         to = ("recv", "--to", f"ws://127.0.0.1:{recv.hear(WAITING)[1]}")
         for content in (b"", b"x" * 300_000):
             sent = litz(tmp_path, "send", "-", *to, "--name", "../file", stdin=content)
             assert (sent.returncode, sent.stderr) == (0, "")
+        with (tmp_path / "file").open("rb") as file:
+            redirected = Litz(tmp_path, "send", "-", *to, stdin=file.fileno())
+        with redirected:
+            assert redirected.wait() == 0
         assert recv.wait() == 0
     found = {path.name: path.read_bytes() for path in incoming.iterdir()}
-    assert found == {"file": b"old", "file (1)": b"", "file (2)": b"x" * 300_000}
+    assert found == {"file": b"old", "file (1)": b"", "file (2)": b"x" * 300_000, "stdin": b"mine"}
     assert (tmp_path / "file").read_bytes() == b"mine"
-
-
-def test_redirected_standard_input(tmp_path: Path, incoming: Path, receiver: Litz) -> None:
-    (tmp_path / "file").write_bytes(b"content")
-    to = f"ws://127.0.0.1:{receiver.hear(WAITING)[1]}"
-    with (
-        (tmp_path / "file").open("rb") as file,
-        Litz(tmp_path, "send", "-", "recv", "--to", to, stdin=file.fileno()) as send,
-    ):
-        assert send.wait() == 0
-    assert receiver.wait() == 0
-    assert (incoming / "stdin").read_bytes() == b"content"
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Also of `outproc.cli.node_options` and `outproc.cli.key`.
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -73,10 +74,23 @@ def test_failures_exit_with_1(arguments: tuple[str, ...], text: str, capsys: pyt
     assert text in capsys.readouterr().err
 
 
+def test_a_taken_address_names_the_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run("up", "--id", "bob", "--listen", f"ws://127.0.0.1:{taken.getsockname()[1]}") == 1
+    assert "port 0 picks a free one" in capsys.readouterr().err
+
+
 def test_default_key_and_trust_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("key", "new") == 0
+    made = capsys.readouterr().out
+    assert run("key", "new") == 2
+    assert "never overwritten" in capsys.readouterr().err
     assert run("key", "show") == 0
-    public = capsys.readouterr().out.splitlines()[-2]
+    public, own_id = capsys.readouterr().out.splitlines()
+    assert public in made
+    assert own_id in made
+    assert own_id.startswith("ed25519:")
+    assert (tmp_path / "config" / "litz" / "key").stat().st_mode & 0o777 == 0o600
     assert run("key", "trust", "bob", public) == 0
     assert run("key", "trust", "bob", public) == 0
     assert "says so already" in capsys.readouterr().out
