@@ -111,6 +111,9 @@ class Wire(ABC):
     secure: bool = False
     """Whether the channel itself protects frames end to end (TLS, DTLS, or it never leaves this host)."""
     path: WirePath = WirePath()
+    received_bytes: int = 0
+    """Bytes that have come so far, of whole frames or not: any of them is a sign of life. A wire that leaves it 0 shows
+    life by whole frames only, so that a large frame on a slow link looks like silence."""
     channel_binding: bytes | None = None
     """Bytes that both ends of a protected channel know and nobody else can choose (RFC 5929, RFC 9266);
     part of the signed transcript, so that a proof cannot be replayed on another channel."""

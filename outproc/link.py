@@ -83,6 +83,7 @@ class Link:
         self.outcome: asyncio.Future[None] | None = None
         """For whoever dialled: set when the wire has joined, or cannot."""
         self.liveness = Liveness(self.started_at, node.ping_after, node.options.dead_after)
+        self._seen_bytes = 0
         self.handshaken = False
         """Whether the handshake deadline no longer applies."""
         need = seal_need(wire, node.authenticator, node.options.seal)
@@ -128,6 +129,11 @@ class Link:
         """The health check's look at a joined wire."""
         if not self.in_session:
             return None
+        came = self.wire.received_bytes
+        if came != self._seen_bytes:
+            # A frame that is still coming is life too.
+            self._seen_bytes = came
+            self.liveness.received(now)
         match self.liveness.verdict(now, lag):
             case Verdict.PING:
                 token = self.node.environment.rng.getrandbits(63)

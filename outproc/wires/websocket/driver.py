@@ -147,6 +147,7 @@ class WebSocketWire(asyncio.Protocol, Wire):
     # What the transport calls.
 
     def data_received(self, data: bytes) -> None:
+        self.received_bytes += len(data)
         if self._inward is _Inward.DELIVER:
             self._deliver(data)
         elif self._inward is _Inward.KEEP:
