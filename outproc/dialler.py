@@ -169,6 +169,11 @@ class Dialler:
         return None
 
     async def _dial(self, endpoint: Endpoint) -> None:
+        if endpoint.kind in self.pool.held:
+            # The peer's wire came in the turn in which this dial was decided.
+            self._dials.pop(endpoint, None)
+            self.pool.cancelled(endpoint, self._node.now())
+            return
         error: Exception | None = None
         link: Link | None = None
         try:
