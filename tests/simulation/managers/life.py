@@ -36,7 +36,10 @@ class WatchedBuilder(SimWireBuilder):
 
     async def build(self, dest: str, endpoint: Endpoint) -> Wire:
         life = self.life
-        life.world.checker.dialling(life, dest, endpoint)
+        try:
+            life.world.checker.dialling(life, dest, endpoint)
+        except InvariantError as error:
+            life.world.failed(error)  # the dialler would take it for a failed dial
         life.dialling[endpoint] = life.dialling.get(endpoint, 0) + 1
         try:
             return await super().build(dest, endpoint)

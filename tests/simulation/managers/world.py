@@ -216,6 +216,8 @@ class World:
                 await asyncio.gather(*(self._connect(life) for life in alive))
                 what = "end every verb"
                 await self._users_end()
+                # Somebody may have closed a transport in the meantime.
+                await asyncio.gather(*(self._connect(life) for life in alive))
                 what = "drain"
                 await asyncio.gather(*(self._drain(life) for life in alive))
                 what = "read all"
