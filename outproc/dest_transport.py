@@ -202,9 +202,9 @@ class DestTransport(Transport):
             round_trip = link.liveness.pong(now, token)
             if round_trip is not None:
                 self.gate.answered(now - round_trip, now)
-                self.dialler.pool.proved(link)
+                self.dialler.proved(link)
         if received.acked:
-            self.dialler.pool.proved(link)
+            self.dialler.proved(link)
             self.outbound.acked(received.acked)
         if received.end is not None:
             self._ended_by_peer(link, received.end)

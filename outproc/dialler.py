@@ -60,6 +60,7 @@ class Dialler:
         )
         self._release = node.timers.timer(self._released)
         self._dials: dict[Endpoint, asyncio.Task[None]] = {}
+        self._proved_early: dict[Link, bool] = {}
         self._asking: asyncio.Task[None] | None = None
         self._round: asyncio.Future[None] | None = None
         self._round_kind: str | None = None
@@ -185,6 +186,7 @@ class Dialler:
             self._dials.pop(endpoint, None)
             self.pool.cancelled(endpoint, self._node.now())
             if link is not None:
+                self._proved_early.pop(link, None)
                 link.abort()
             raise
         except Exception as cause:
@@ -207,13 +209,18 @@ class Dialler:
     def _dialled(self, endpoint: Endpoint, link: Link | None, error: Exception | None) -> None:
         now = self._node.now()
         if error is None and link is not None:
+            early = self._proved_early.pop(link, False)
             if not self.pool.built(endpoint, link, now):
                 link.close()
-            elif not link.in_session:
-                self.lost(link)
+            else:
+                if early:
+                    self.pool.proved(link)
+                if not link.in_session:
+                    self.lost(link)
             self._end_round(None)
         else:
             if link is not None:
+                self._proved_early.pop(link, None)
                 link.abort()
             if isinstance(error, TimeoutError) and not str(error):
                 error = TimeoutError(f"no answer within {self._node.options.dial_timeout:g} s")
@@ -237,6 +244,14 @@ class Dialler:
             self.pool.held = self._provided()
         self._end_round(None)
         self.pump()
+
+    def proved(self, link: Link) -> None:
+        """The peer has answered to something sent on it: when it breaks it is redialled at once."""
+        if link.dialled and link.endpoint in self._dials:
+            # The answer came with the OK, before the dial's task has seen that it is done.
+            self._proved_early[link] = True
+        else:
+            self.pool.proved(link)
 
     def lost(self, link: Link) -> None:
         """A wire left the session, or a dialled one died before."""

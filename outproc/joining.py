@@ -101,6 +101,9 @@ def _enter(transport: DestTransport, link: Link, stated: Statement) -> bool:
         transport.session.leave(link, transport.node.now())
         link.fail(error)
         return False
+    if acked:
+        # Early data got through, or what an earlier wire had brought: either way there is progress.
+        transport.dialler.proved(link)
     transport.outbound.acked(acked)
     return True
 
