@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -31,8 +32,8 @@ TERMS = Terms(
 class RawPeer:
     """One WebSocket to a manager. `machine` speaks the dialler's side of the handshake."""
 
-    def __init__(self, socket: ClientConnection, dest: str, node: Node, halves: int) -> None:
-        self.socket = socket
+    def __init__(self, connection: ClientConnection, dest: str, node: Node, halves: int) -> None:
+        self.socket = connection
         self.node = node
         self.machine = Initiator(node, dest, Link("websocket"), os.urandom)
         self.session = Session(Half(node.incarnation, halves), SessionLimits())
@@ -99,8 +100,9 @@ async def raw_peer(
     node: Node | None = None,
     halves: int = 1,
     subprotocols: Sequence[str] = ("litz.1",),
+    sock: socket.socket | None = None,
 ) -> AsyncIterator[RawPeer]:
-    """A raw peer connected to `url`, which has said nothing yet."""
+    """A raw peer connected to `url`, over `sock` if that is given. It has said nothing yet."""
     async with connect(
         f"{url}/litz",
         subprotocols=[Subprotocol(name) for name in subprotocols],
@@ -109,5 +111,6 @@ async def raw_peer(
         ping_interval=None,
         close_timeout=1,
         proxy=None,
-    ) as socket:
-        yield RawPeer(socket, dest, node or raw_node(name), halves)
+        sock=sock,
+    ) as connection:
+        yield RawPeer(connection, dest, node or raw_node(name), halves)

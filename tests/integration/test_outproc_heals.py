@@ -246,3 +246,21 @@ async def test_events_tell_the_life_of_wires() -> None:
         assert (down.dest, down.wires_left) == ("b", 0)
         assert "connection lost" in down.cause
         assert (await next_of(events, WireUp)).dialled
+
+
+async def test_a_wire_that_carried_an_answer_is_redialled_at_once() -> None:
+    """The answer may come together with the OK, before the dial has ended: it counts all the same. A wire that counted
+    as failed would wait for its backoff, which is longer here than this test may take."""
+    slow = {"backoff_base": 100.0, "backoff_cap": 100.0}
+    async with (
+        node("b", listen=LOOPBACK) as b,
+        proxy_to(b) as proxy,
+        node("a", knows={"b": [url_of(proxy)]}, options=slow) as a,
+    ):
+        proxy.latency = 0.005
+        await a.send("b", b"0", confirm="received")
+        for number in range(1, 16):
+            proxy.reset(proxy.links[max(proxy.links)])
+            await a.send("b", b"%d" % number, confirm="received", timeout=20)
+        assert dials(a, "b") == [16]
+        assert len(await take(b, 16)) == 16

@@ -35,6 +35,8 @@ class FaultProxy:
         """New connections get a RST at once."""
         self.stalling = False
         """New connections are accepted and then nothing passes, either way."""
+        self.latency = 0.0
+        """Seconds by which each way of a new connection is late, from its first byte on."""
         self.host = "127.0.0.1"
         self.port = listen
         self._server: asyncio.Server | None = None
@@ -109,6 +111,9 @@ class FaultProxy:
             link.closed = True  # `End.connection_made` then aborts
             return self._end(link, Way.UP)
         self.links[link.number] = link
+        if self.latency:
+            for way in Way:
+                link.flows[way].delay = lambda: self.latency
         if self.stalling:
             self.counts["stalled"] += 1
             for way in Way:
