@@ -76,16 +76,18 @@ class _End(asyncio.Protocol):
         early, other.early = other.early, []
         for data in early:
             other.data_received(data)
+        if early and other.transport is not None and not other.transport.is_closing():
+            other.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         other = self._link.other(self).transport
         if self._link.closed:
             return
         if other is None:
-            # Nobody to pass it on to yet. Pausing does not help: uvloop starts to read after `connection_made`.
+            # Nobody to pass it on to yet. Not paused before: uvloop begins to read after `connection_made` anyway.
             self.early.append(data)
-            if sum(map(len, self.early)) > LARGEST_OFFSET:
-                self._link.drop()
+            if self.transport is not None:
+                self.transport.pause_reading()
             return
         if self.allowance is not None:
             if len(data) >= self.allowance:
@@ -144,9 +146,10 @@ class CuttingProxy:
         """Cut every connection about every so many seconds, at random points. Until cancelled."""
         while True:
             await asyncio.sleep(self._rng.uniform(0.5, 1.5) * seconds / max(1, len(self.links)))
-            candidates = [link for link in self.links if not link.marked]
-            if candidates:
-                self._rng.choice(candidates).cut_after(self._rng.randrange(2), self._rng.randint(1, LARGEST_OFFSET))
+            # The oldest: so every connection has its turn, however many there are.
+            oldest = next((link for link in self.links if not link.marked), None)
+            if oldest is not None:
+                oldest.cut_after(self._rng.randrange(2), self._rng.randint(1, LARGEST_OFFSET))
 
     async def __aenter__(self) -> Self:
         return self

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -102,7 +103,7 @@ def judge(
 
 def table_of(rows: Rows, rates: Mapping[tuple[str, str], float], title: str) -> Table:
     """The live table."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in COLUMNS:
         table.add_column(column, justify="left" if column in ("node", "dest") else "right")
     for node, dests in rows.items():
