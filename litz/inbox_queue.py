@@ -80,6 +80,8 @@ class InboxQueue:
                 and last.size + size <= JOIN_BYTES
                 and not last.finished
                 and not last.hidden
+                # Who consumes several batches at once looks no more at one that it has handed out to the end.
+                and (last.left or not last.concurrent)
                 and last.continues(first, source)
             ):
                 last.items += items
@@ -148,8 +150,21 @@ class InboxQueue:
                 self._put -= 1
                 self._put_bytes -= size
                 self._inbox.add_bytes(-size)
+                if not batch.items:
+                    self._forget_empty(batch)
                 return True
         return False
+
+    def _forget_empty(self, batch: Batch) -> None:
+        """All of `batch` was dropped. Where others wait nobody need look at it any more: empty ones would pile up for
+        as long as nobody consumes."""
+        waiting = self.lane.batches
+        if len(waiting) > 1 and batch in waiting:
+            waiting.remove(batch)
+            self._open.remove(batch)
+            batch.finished = True
+            self._put_bytes -= batch.size
+            self._inbox.add_bytes(-batch.size)
 
     def close(self) -> None:
         """The session ended: no more puts. What is in the queue is consumed all the same (it was confirmed as

@@ -98,8 +98,18 @@ class Inbound:
             details = self._details(delivery)
             rows = zip(bodies, range(first, first + len(bodies)), repeat(source), details, strict=False)
             queue.put(list(map(Message, rows)), delivery.size)
-        if lane not in self._stale and lane != LOSSY_LANE:
+        if lane == LOSSY_LANE:
+            self._bound(queue)
+        elif lane not in self._stale:
             self._watch(lane, queue)
+
+    def _bound(self, queue: InboxQueue) -> None:
+        """Latency first has no credit: over one window the oldest that nobody has taken goes, and is counted (P5)."""
+        limits = self._session.limits
+        while queue.pending > limits.window_messages or queue.pending_bytes > limits.window_size:
+            if not queue.drop_oldest():
+                return
+            self._session.lossy_in.lost += 1
 
     def _details(self, delivery: Delivery) -> list[Detail | None]:
         count = len(delivery.bodies)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from litz import ConsumerConflictError, ManagerStateError, Message, PayloadType
 from litz.inbox import Inbox, InboxQueue
 from litz.message_stream import InboxStream
+from litz.turns import Batch
 
 BULK = PayloadType.RPC_RELIABLE
 SIGNAL = PayloadType.RPC_SIGNAL
@@ -291,6 +292,22 @@ async def test_dropping_a_whole_batch_leaves_nothing_behind() -> None:
     assert (a.queue.pending, inbox.pending_bytes) == (0, 0)
     a.put(1)
     assert await waiting == ["a2"]
+
+
+async def test_drops_that_nobody_consumes_pile_up_nothing() -> None:
+    inbox = Inbox()
+    a = Feeder(inbox, "a", PayloadType.STREAM_LATENCY_FIRST)
+    for _ in range(500):
+        a.put(1)  # too large to be joined: each is a batch of its own
+        while a.queue.pending > 2:
+            assert a.queue.drop_oldest()
+    assert sum(type(thing) is Batch for thing in gc.get_objects()) < 10
+    stream = inbox.messages()
+    assert await take(stream, 2) == ["a498", "a499"]
+    a.put(1)
+    assert await take(stream, 1) == ["a500"]
+    await stream.aclose()
+    assert (a.queue.pending, inbox.pending_bytes) == (0, 0)
 
 
 async def test_idle_senders_are_forgotten() -> None:
