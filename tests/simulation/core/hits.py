@@ -46,6 +46,7 @@ TRANSITIONS = (
     "join again on the same wire",
     "gate ADMIT_AFTER_END",
     "gate BUSY",
+    "higher incarnation ends session",
     "closed with finals",
     "left as duplicate",
     "dismissed duplicate",

@@ -49,6 +49,11 @@ class Joining:
         self.peer.world.hits[f"gate {entry.name}"] += 1
         if entry is Entry.REPLACED and self.peer.world.nodes[self.peer.id].incarnation == incarnation:
             raise InvariantError("replaced-by-the-living", f"{link} is told of a successor, and there is none")
+        pair = self.peer.session.pair
+        if entry is Entry.ADMIT and pair is not None and incarnation > pair.yours.incarnation:
+            # The session is with a life that is over. Kept, its wires would answer for the new one.
+            self.peer.world.hits["higher incarnation ends session"] += 1
+            self.peer.end_session(None, cause=True)
         if entry is Entry.ADMIT_AFTER_END:
             # Twice asked and nobody there to contradict: even if it was the late word of a dead life.
             self.peer.end_session(None, cause=not self.peer.session.wires)
