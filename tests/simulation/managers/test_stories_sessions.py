@@ -361,3 +361,29 @@ def test_refusing_lanes_say_so_and_nobody_else_waits() -> None:
         await b.until(lambda: b.got == [b"1", b"2"])
 
     play(story)
+
+
+def test_a_wide_service_takes_what_joins_an_earlier_lane() -> None:
+    """Seed 20668 once: messages that came while another lane was begun waited, and later ones overtook them."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b")
+        await b.stop_listening()
+        begun: list[bytes] = []
+
+        async def handle(message: Message) -> None:
+            begun.append(message.data)
+            await asyncio.sleep(60)
+
+        serving = asyncio.ensure_future(b.manager.serve(handle, concurrency=4))
+        await a.manager.send("b", b"r0")
+        await b.until(lambda: begun == [b"r0"])
+        await a.manager.send("b", b"s0", payload_type=PayloadType.STREAM_RELIABLE)
+        await b.until(lambda: begun == [b"r0", b"s0"])
+        await a.manager.send("b", b"r1")
+        await b.until(lambda: begun == [b"r0", b"s0", b"r1"], seconds=1)
+        serving.cancel()
+        await asyncio.wait([serving])
+
+    play(story)
