@@ -122,7 +122,9 @@ def test_chunks_that_do_not_fit_are_refused(chunks: list[tuple[int, bytes]], siz
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("wrong", [trailer(b"other"), trailer(b"onetwo!"), trailer(b"")])
+@pytest.mark.parametrize(
+    "wrong", [trailer(b"twoone"), Trailer(size=7, sha256=sha256(b"onetwo").hexdigest()), trailer(b"")]
+)
 def test_a_file_that_differs_never_gets_its_name(wrong: Trailer, tmp_path: Path) -> None:
     file = receive(tmp_path, [(0, b"onetwo")])
     with pytest.raises(TransferError):
