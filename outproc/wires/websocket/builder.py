@@ -91,7 +91,7 @@ class WebSocketWireBuilder(WireBuilder):
 
     async def listen(self, endpoint: Endpoint, accept: AcceptWire, **options: Any) -> WireListener:
         """Listen at `endpoint`. `options` are those of `outproc.wires.websocket.listener.listen`: `ssl`,
-        `origins`, `admit`, `app`, `handshake_timeout`, and the limits on connections."""
+        `origins`, `admit`, `app` and `limits`."""
         options.setdefault("max_frame", self._max_frame)
         options.setdefault("dead_after", self._dead_after)
         return await listen(parse(endpoint.address), accept, **options)
