@@ -162,11 +162,3 @@ class RequestTimeoutError(RequestError, TimeoutError):
 
 class OutcomeUnknownError(RequestError, ConnectionError):
     """The peer restarted or its session ended after the request was sent: it may have run."""
-
-
-class EventGapError(LitzError):
-    """An event reader was too slow and `missed` events were dropped for it."""
-
-    def __init__(self, missed: int) -> None:
-        super().__init__(f"{missed} events were dropped because this reader was too slow")
-        self.missed = missed
