@@ -15,7 +15,18 @@ from websockets.typing import Subprotocol
 from litz.message import Buffer
 from outproc.frames.encode import encode_record, frame_header
 from outproc.frames.records import Record
-from outproc.handshake import Initiator, Joined, LaneCredit, Limits, Link, LogSize, NeedsVerification, Node, Terms
+from outproc.handshake import (
+    DiallerStep,
+    Initiator,
+    Joined,
+    LaneCredit,
+    Limits,
+    Link,
+    LogSize,
+    NeedsVerification,
+    Node,
+    Terms,
+)
 from outproc.security import Authenticator, NoAuthenticator
 from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import SessionLimits
@@ -48,12 +59,12 @@ class RawPeer:
     async def prove(self) -> None:
         """HELLO, CHALLENGE, and the check of the acceptor's proof: `join` may follow."""
         await self.send(self.machine.hello())
-        await self._take()
+        await self.take()
 
-    async def join(self, terms: Terms = TERMS) -> None:
-        """JOIN without a half of theirs (a new session), and OK."""
-        await self.send(self.machine.join(self.session.mine, None, terms))
-        step = await self._take()
+    async def join(self, terms: Terms = TERMS, *, yours: Half | None = None) -> None:
+        """JOIN, and OK. Without a half of theirs it is a new session."""
+        await self.send(self.machine.join(self.session.mine, yours, terms))
+        step = await self.take()
         assert isinstance(step, Joined), step
         self.session.complete(step.ok.mine)
 
@@ -72,7 +83,8 @@ class RawPeer:
         except ConnectionClosed:
             return
 
-    async def _take(self) -> object:
+    async def take(self) -> DiallerStep:
+        """The next frame, judged; a proof in it is verified."""
         step = self.machine.receive(await self.receive())
         if isinstance(step, NeedsVerification):
             verify = self.node.authenticator.verify

@@ -126,9 +126,7 @@ async def test_three_jumps_end_the_session_loudly() -> None:
         for attempt in range(3):
             async with raw_peer(b.endpoints[0], "b", node=who) as peer, asyncio.timeout(10):
                 await peer.prove()
-                await peer.send(peer.machine.join(peer.session.mine, theirs, TERMS))
-                step = await peer._take()
-                peer.session.complete(step.ok.mine)  # type: ignore[attr-defined]  # `Joined`, or this test fails here
+                await peer.join(yours=theirs)
                 theirs = peer.session.pair.yours if peer.session.pair else None
                 if attempt == 0:
                     await b.send("mallory", b"which will not be confirmed")

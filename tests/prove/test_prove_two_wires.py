@@ -17,7 +17,6 @@ from collections.abc import Callable
 import pytest
 
 from litz.events import WireDown
-from outproc.options import TransportOptions
 from tests.integration.outproc_nodes import LOOPBACK, Manager, dest_of, dials, node, until, url_of
 from tests.prove.fault_proxy import FaultProxy
 from tests.prove.percentiles import median, percentile, summary
@@ -85,7 +84,6 @@ async def run(
     choose: Callable[[Manager, list[FaultProxy]], int],
 ) -> tuple[Stream, list[int], list[int], float]:
     """Abort the wire that `choose` names, wait until it is back, 500 times, while messages flow."""
-    assert TransportOptions(**OPTIONS)
     async with node("b", listen=LOOPBACK, options=OPTIONS) as b:
         port = int(b.endpoints[0].rpartition(":")[2])
         async with FaultProxy("127.0.0.1", port) as first, FaultProxy("127.0.0.1", port) as second:
