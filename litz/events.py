@@ -46,6 +46,8 @@ class DropReason(Enum):
     NEWEST = 2
     SUPERSEDED = 3
     STALE = 4
+    TOO_LARGE = 5
+    """The peer, once it was there, said that it takes no messages of that size."""
 
 
 @dataclass(frozen=True, slots=True)

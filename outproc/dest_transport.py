@@ -34,12 +34,14 @@ from outproc.dest_counters import Counters
 from outproc.dialler import Dialler, Resolver
 from outproc.ended_error import ended_error
 from outproc.frames.records import Closed, Goodbye, LeaveReason
+from outproc.handshake import PeerInfo
 from outproc.inbound import Inbound
 from outproc.joining import decide
 from outproc.link import Link, Step
 from outproc.local_node import LocalNode
 from outproc.outbound import Outbound
 from outproc.requesting import Requests
+from outproc.session.identity import Half
 from outproc.session.pairing import IncarnationGate
 from outproc.session.receive_lane import Skipped
 from outproc.session.session import Received, Session
@@ -66,10 +68,10 @@ class DestTransport(Transport):
         self.requests = requests
         self._dest = dest
         self._state = DestState.CONNECTING
-        self.sessions = 0
         first = node.session_numbers.first(dest)
         self.session = Session(node.new_half(), node.limits, index=first, overflow=node.overflow)
         self.gate = IncarnationGate()
+        self.highest_half: Half | None = None  # the peer's, over all sessions: a late JOIN pairs with nothing (R2)
         self.links: list[Link] = []
         self.outbound = Outbound(
             node, dest, self.session, write=self.write, overflowed=self._overflowed, dropped=requests.dropped
@@ -104,9 +106,9 @@ class DestTransport(Transport):
 
     # -- wires --------------------------------------------------------------------------------------
 
-    def paired(self) -> None:
+    def paired(self, peer: PeerInfo) -> None:
         """The session's pair of halves has become complete."""
-        self.sessions += 1
+        self.outbound.peer_takes(peer.limits.max_message)
         self.inbound = Inbound(
             self.node,
             self._dest,
@@ -330,8 +332,7 @@ class DestTransport(Transport):
         self.end_session(EndReason.CLOSED_HERE, str(error), None, then_close=True)
 
     def _expired(self, now: float) -> None:
-        kept = self.node.options.session_kept
-        self.end_session(EndReason.EXPIRED, f"no wire for {kept:g} s", None)
+        self.end_session(EndReason.EXPIRED, f"no wire for {self.node.options.session_kept:g} s", None)
 
     async def close(self, reason: str) -> tuple[LostReceipt, ...]:
         """Say goodbye, learn what the peer has, and close for good. At most half the close deadline. While somebody

@@ -13,10 +13,10 @@ from litz.message import Receipt
 from litz.payload import PayloadType
 from litz.snapshot import DestState
 from outproc.addressing import Addressing
+from outproc.body import body_of
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
-from outproc.outbound import body_of
 from outproc.reception import Reception
 from outproc.requesting import Requests
 from outproc.session.log import EntryDetail

@@ -85,6 +85,7 @@ def _admit(transport: DestTransport, link: Link, peer: PeerInfo) -> bool:
             return False
         case Entry.ADMIT_AFTER_END:
             transport.end_session(EndReason.PEER_RESTARTED, "its clock went back", None)
+            transport.highest_half = None
         case Entry.ADMIT:
             pair = transport.session.pair
             if pair is not None and peer.incarnation > pair.yours.incarnation:
@@ -121,11 +122,12 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
     join = step.join
     session = transport.session
     theirs = session.pair.yours if session.pair is not None else None
-    action = decide_join(session.mine, theirs, join.mine, join.yours)
+    action = decide_join(session.mine, theirs, join.mine, join.yours, remembered=transport.highest_half)
     if action is JoinAction.STALE:
         link.write([machine.refuse("stale", reason="a newer half is known")])
         link.close()
         return
+    transport.highest_half = join.mine
     if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):
         transport.end_session(EndReason.UNKNOWN_TO_PEER, "the peer discarded it", None)
     if action in (JoinAction.MISMATCH, JoinAction.RENEW_REFUSE):
@@ -134,7 +136,7 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
     session = transport.session
     if session.pair is None:
         session.complete(join.mine)
-        transport.paired()
+        transport.paired(link.peer)
     session.receive_credit.squeezed = transport.node.inbox_full
     if not _enter(transport, link, statement_of(join.terms)):
         return
@@ -180,7 +182,9 @@ def _joined(transport: DestTransport, link: Link, step: Joined) -> None:
     ok = step.ok
     session = transport.session
     theirs = session.pair.yours if session.pair is not None else None
-    action = decide_ok(session.mine, theirs, ok.mine, ok.yours)
+    action = decide_ok(session.mine, theirs, ok.mine, ok.yours, remembered=transport.highest_half)
+    if action is not JoinAction.STALE:
+        transport.highest_half = ok.mine
     if action is JoinAction.RENEW_REFUSE:
         transport.leave(link)
         transport.end_session(EndReason.UNKNOWN_TO_PEER, "the peer discarded it", None)
@@ -190,7 +194,7 @@ def _joined(transport: DestTransport, link: Link, step: Joined) -> None:
         return
     if action is JoinAction.PAIR:
         session.complete(ok.mine)
-        transport.paired()
+        transport.paired(link.peer)
     if _enter(transport, link, statement_of(ok.terms)):
         transport.enter(link)
 

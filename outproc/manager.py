@@ -32,12 +32,14 @@ from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import Wire, WireBuilder, WireListener
 from outproc.addressing import Addressing, Directory, installed_builders
+from outproc.body import body_of
 from outproc.closing import close_node
+from outproc.confirmations import all_of
 from outproc.dest_transport import DestTransport
 from outproc.dispatch import Dispatch
 from outproc.local_node import Environment, FastPath, LocalNode
 from outproc.options import TransportOptions
-from outproc.outbound import SMALL, all_of, body_of
+from outproc.outbound import SMALL
 from outproc.peer import OutprocPeer
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of

@@ -8,123 +8,31 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from heapq import heapify, heappop, heappush
+from collections.abc import Callable, Iterable
 from itertools import repeat
-from typing import Any, Literal
 
 from litz.errors import (
     BackpressureError,
     LitzError,
     MessageDroppedError,
     MessageTooLargeError,
-    PayloadError,
     SessionEndedError,
 )
 from litz.events import DropReason, MessagesDropped
 from litz.message import Channel, Receipt
 from litz.payload import PayloadType
+from outproc.confirmations import Confirmations, Level
 from outproc.local_node import LocalNode
 from outproc.session.limits import Overflow
-from outproc.session.log import Body, EntryDetail, Gap, Parts
+from outproc.session.log import Body, EntryDetail, Gap
 from outproc.session.send_lane import Admission, SendLane
 from outproc.session.session import LOSSY_LANE, Session
 from outproc.session.tombstones import Finals
-
-COPY_LIMIT = 16 << 10
-"""Mutable payloads up to this size are copied, so that they may be changed at once."""
-
-Level = Literal["received", "processed", "durable", "drained"]
-"""How far a message has come. "drained" is "received", but a dropped message counts as done: its gap is acked."""
 
 SMALL = 1024
 """Messages up to this size may be accepted without a closer look."""
 
 RPC_LANE = int(PayloadType.RPC_RELIABLE)
-
-
-def body_of(data: Any, max_message: int) -> Body:
-    """The payload as the log keeps it. Raises `PayloadError`, `MessageTooLargeError`."""
-    body: Body
-    if type(data) is bytes:
-        body = data
-    elif isinstance(data, list | tuple):
-        buffers = tuple(part for part in (_buffer(part) for part in data) if len(part))
-        body = Parts(buffers) if len(buffers) != 1 else buffers[0]
-    else:
-        body = _buffer(data)
-    if len(body) > max_message:
-        raise MessageTooLargeError(
-            f"a message of {len(body)} bytes is over max_message ({max_message}); "
-            "cut it into several, raise max_message on both sides, or use a stream"
-        )
-    return body
-
-
-def _buffer(data: Any) -> bytes | memoryview:
-    if isinstance(data, bytes):
-        return data
-    try:
-        view = memoryview(data)
-    except TypeError:
-        hint = "; encode it first" if isinstance(data, str) else "; encode it, or use a RoutingTransportManager"
-        raise PayloadError(f"a payload is bytes-like or a list of such, not {type(data).__name__}{hint}") from None
-    if not view.c_contiguous:
-        return view.tobytes()
-    return view.tobytes() if view.nbytes <= COPY_LIMIT else view.cast("B")
-
-
-async def all_of(futures: Sequence[asyncio.Future[None]]) -> None:
-    """Wait until all are done. Raises what the first of them raises; nobody waits for the others any more then."""
-    try:
-        for future in futures:
-            await future
-    finally:
-        for future in futures:
-            future.cancel()
-
-
-class Confirmations:
-    """Who waits for which number of one lane to be confirmed, per level."""
-
-    __slots__ = ("_count", "_prune_at", "_waiting")
-
-    def __init__(self) -> None:
-        self._count = 0
-        self._prune_at = 64
-        self._waiting: dict[Level, list[tuple[int, int, asyncio.Future[None]]]] = {}
-
-    def add(self, number: int, level: Level, future: asyncio.Future[None]) -> None:
-        self._count += 1
-        heap = self._waiting.setdefault(level, [])
-        heappush(heap, (number, self._count, future))
-        if len(heap) >= self._prune_at:
-            # Those who gave up would pile up for as long as nothing is confirmed.
-            heap[:] = [waiter for waiter in heap if not waiter[2].done()]
-            heapify(heap)
-            self._prune_at = 64 + 2 * len(heap)
-
-    def confirmed(self, level: Level, below: int) -> None:
-        """Everything below a number has reached `level`."""
-        heap = self._waiting.get(level)
-        while heap and heap[0][0] < below:
-            future = heappop(heap)[2]
-            if not future.done():
-                future.set_result(None)
-
-    def fail(self, number: int, error: LitzError) -> None:
-        """One message will not be confirmed."""
-        for level, heap in self._waiting.items():
-            for waiting, _, future in heap if level != "drained" else ():
-                if waiting == number and not future.done():
-                    future.set_exception(error)
-
-    def fail_all(self, error: LitzError) -> None:
-        for heap in self._waiting.values():
-            for _, _, future in heap:
-                if not future.done():
-                    future.set_exception(error)
-        self._waiting.clear()
 
 
 class Place:
@@ -185,6 +93,11 @@ class Outbound:
 
         Raises `BackpressureError`, and `SessionEndedError` for a lane whose policy is to end the session.
         """
+        if len(body) > self.session.peer_max_message:
+            raise MessageTooLargeError(
+                f"{self._dest} takes messages of at most {self.session.peer_max_message} bytes and this one has "
+                f"{len(body)}; cut it into several, or raise max_message there"
+            )
         if lane_number == LOSSY_LANE:
             number = self.session.lossy_out.append(body)
             self.arm()
@@ -227,7 +140,7 @@ class Outbound:
         would overtake. Not on lanes whose policy has to look at every message."""
         if lane.overflow is not Overflow.BLOCK or self._spaces.get(lane.lane):
             return
-        if lane.lane != RPC_LANE:
+        if lane.lane != RPC_LANE or self.session.peer_max_message < SMALL:
             return
         budget = self._node.log_budget
         budget.settle(lane)
@@ -259,6 +172,20 @@ class Outbound:
             f"message {number} of lane {lane} to {self._dest} was dropped by the lane's policy "
             f"({reason.name.lower()}) before it was transmitted; choose another policy, or send it again"
         )
+
+    def peer_takes(self, max_message: int) -> None:
+        """The peer of the new session has said what it takes. What was accepted before, and is larger, is dropped: it
+        could only ever cost the peer's wires."""
+        session = self.session
+        session.peer_max_message = min(max_message, session.limits.max_message)
+        if max_message >= session.limits.max_message:
+            return
+        for lane in session.send_lanes.values():
+            self._close_quota(lane)
+            large = [number for number in lane.log.messages() if lane.log.body_size(number) > max_message]
+            for number in large:
+                lane.discard(number, DropReason.TOO_LARGE)
+            self._tell_dropped(lane, [(number, DropReason.TOO_LARGE) for number in large])
 
     # -- waiting for space --------------------------------------------------------------------------
 

@@ -89,6 +89,8 @@ class Session:
         self.ended = False
         self.final = False
         """Final positions were stated: no more data is taken on any wire (R4), and none is sent."""
+        self.peer_max_message = limits.max_message
+        """The largest message the peer takes, once it is known."""
         self.wires: dict[Hashable, JoinedWire] = {}
         self.send_credit = SendCredit()
         self.receive_credit = ReceiveCredit(limits.session_window_size)
