@@ -79,6 +79,30 @@ def test_the_older_of_two_processes_loses_its_session_loudly() -> None:
     play(story)
 
 
+def test_a_replaced_process_is_admitted_once_its_successor_is_gone() -> None:
+    """Seed 4 once: what had been answered `replaced` was so for ever."""
+
+    async def story(stage: Stage) -> None:
+        b = await stage.actor("b")
+        old = await stage.actor("a", reach=["b"])
+        await old.manager.send("b", b"old", confirm="processed")
+        new = await stage.actor("a", host="a2", reach=["b"], clock=100.0)
+        await new.manager.send("b", b"new", confirm="processed")
+        await old.until(lambda: old.count(SessionEnded) > 0)
+        await stage.crash(new)
+        await asyncio.sleep(1)
+        async with asyncio.timeout(30):
+            while True:
+                try:
+                    await old.manager.send("b", b"old again", confirm="processed")
+                    break
+                except ConnectError:
+                    await asyncio.sleep(0.5)
+        assert b.got == [b"old", b"new", b"old again"]
+
+    play(story)
+
+
 class Broken(WireBuilder):
     """Raises what no builder should."""
 

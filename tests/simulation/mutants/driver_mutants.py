@@ -7,7 +7,9 @@ from tests.simulation.mutants.mutant import Edit, Mutant
 MANAGERS = "tests.simulation.managers.run:run_seed"
 
 CLOSING = "outproc.closing"
+CONFIRMATIONS = "outproc.confirmations"
 DIALLER = "outproc.dialler"
+DISPATCH = "outproc.dispatch"
 INBOUND = "outproc.inbound"
 JOINING = "outproc.joining"
 OUTBOUND = "outproc.outbound"
@@ -26,8 +28,9 @@ DRIVER_MUTANTS = (
             Edit(
                 TABLE,
                 "            await entry.event.wait()\n            if entry.error",
-                "            try:\n                await entry.event.wait()\n            except asyncio.CancelledError:\n"
-                "                entry.task.cancel()\n                raise\n            if entry.error",
+                "            try:\n                await entry.event.wait()\n"
+                "            except asyncio.CancelledError:\n                entry.task.cancel()\n"
+                "                raise\n            if entry.error",
             ),
         ),
         ("one-dial",),
@@ -84,6 +87,7 @@ DRIVER_MUTANTS = (
         (
             Edit(DIALLER, "            self.pool.yielded(link)\n", "            self.pool.lost(link, now, error)\n"),
             Edit(POOL, "        if slot.endpoint.kind in self.held:\n            return None\n", ""),
+            Edit(DIALLER, "        if endpoint.kind in self.pool.held:\n", "        if not endpoint.kind:\n"),
         ),
         ("one-dial",),
         MANAGERS,
@@ -92,19 +96,6 @@ DRIVER_MUTANTS = (
         "older-clock-bricks-a-restart",
         "P6",
         (Edit(PAIRING, "        if wires == 0:\n", "        if wires < 0:\n"),),
-        ("heals", "no-starving"),
-        MANAGERS,
-    ),
-    Mutant(
-        "replaced-is-for-ever",
-        "P6",
-        (
-            Edit(
-                PAIRING,
-                "            self.claim = None\n            return Entry.REPLACED\n",
-                "            return Entry.REPLACED\n",
-            ),
-        ),
         ("heals", "no-starving"),
         MANAGERS,
     ),
@@ -152,7 +143,8 @@ DRIVER_MUTANTS = (
             Edit(
                 OUTBOUND,
                 "                await place.turn\n",
-                "                try:\n                    await place.turn\n                except asyncio.CancelledError:\n"
+                "                try:\n                    await place.turn\n"
+                "                except asyncio.CancelledError:\n"
                 "                    self.accept(lane, bytes(4), detail, first=True)\n                    raise\n",
             ),
         ),
@@ -210,7 +202,7 @@ DRIVER_MUTANTS = (
     Mutant(
         "drain-forgets-its-futures",
         "P2",
-        (Edit(OUTBOUND, "        for future in futures:\n            future.cancel()\n", "        pass\n"),),
+        (Edit(CONFIRMATIONS, "        for future in futures:\n            future.cancel()\n", "        pass\n"),),
         ("typed-errors",),
         MANAGERS,
     ),
@@ -218,10 +210,11 @@ DRIVER_MUTANTS = (
         "request-dropped-by-a-policy-waits-for-ever",
         "P2",
         (
+            Edit(DISPATCH, "        transport.outbound.check_kept(receipt)\n", ""),
             Edit(
                 REQUESTING,
-                "        if pending is not None and not pending.answer.done():\n            pending.answer.set_exception(error)\n",
-                "",
+                "pending.answer.done():\n            pending.answer.set_exception(error)\n",
+                "pending.answer.done():\n            pass\n",
             ),
         ),
         ("no-starving",),
