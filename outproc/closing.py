@@ -35,7 +35,12 @@ async def close_node(
     for task in tasks:
         task.cancel()
     if tasks:
-        await asyncio.wait(tasks)
+        _, deaf = await asyncio.wait(tasks, timeout=max(0.5, deadline - node.now()))
+        for task in deaf:
+            # A builder, directory or authenticator of the user that swallows its cancellation: say so, and go on.
+            node.loop.call_exception_handler(
+                {"message": f"litz: {task.get_name()!r} did not end when it was cancelled", "task": task}
+            )
     await _until_closed(node, max(deadline, node.now() + 0.5))
     await _within(deadline, [_quietly(builder.aclose()) for builder in builders])
     node.timers.close()

@@ -201,9 +201,8 @@ class DestTransport(Transport):
                 self.node.emit(MessagesSkipped(self._dest, note.lane, note.first, note.last, note.reason))
         for token in received.pongs:
             now = self.node.now()
-            round_trip = link.liveness.pong(now, token)
-            if round_trip is not None:
-                self.gate.answered(now - round_trip, now)
+            if link.liveness.pong(now, token) is not None:
+                self.gate.answered(link.liveness.pinged, now)
                 self.dialler.proved(link)
         if received.acked:
             self.dialler.proved(link)

@@ -41,10 +41,10 @@ class Liveness:
         "_dead_after",
         "_excused_until",
         "_heard",
-        "_pinged",
         "_probe",
         "_token",
         "_waiting",
+        "pinged",
         "round_trip",
         "silent_after",
     )
@@ -55,7 +55,8 @@ class Liveness:
         self.silent_after = silent_after
         self._dead_after = dead_after
         self._heard = now
-        self._pinged = 0.0  # when the latest ping went out
+        self.pinged = 0.0
+        """When the latest ping went out."""
         self._token: int | None = None  # of the latest ping, until its pong
         self._waiting = False  # a ping is out, and not a byte has come since
         self._probe = False
@@ -81,7 +82,7 @@ class Liveness:
 
     def ping_sent(self, now: float, token: int) -> None:
         """A ping with `token` went out. The caller looks again at `next_check`."""
-        self._pinged = now
+        self.pinged = now
         self._token = token
         self._waiting = True
         self._probe = False
@@ -92,7 +93,7 @@ class Liveness:
         self.received(now)
         if token != self._token:
             return None
-        measured = max(0.0, now - self._pinged)
+        measured = max(0.0, now - self.pinged)
         self._token = None
         previous = self.round_trip
         self.round_trip = measured if previous is None else previous + GAIN * (measured - previous)
@@ -112,7 +113,7 @@ class Liveness:
     def next_check(self) -> float:
         """When the caller must ask for a verdict again. It may have moved to a later time by then."""
         if self._waiting:
-            return max(self._pinged + self._dead_after, self._excused_until)
+            return max(self.pinged + self._dead_after, self._excused_until)
         return self._heard if self._probe else self._heard + self.silent_after
 
 

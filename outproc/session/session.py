@@ -4,13 +4,12 @@ The driver calls a method for everything that happens and acts on what it return
 
 - a wire proved itself: `complete` (a new pair), `join`, then `bind` lanes to wires by its own policy;
 - a frame came: `receive`; then `next_frame` for every wire while it is writable, because news may be due;
-- a message is to be sent: `send_lanes[n].offer` or `admit` and `append`; `next_frame` before the loop's turn ends;
+- a message is to be sent: `send_lanes[n].admit` and `append`; `next_frame` before the loop's turn ends;
 - a wire died: `leave`, then `bind` the lanes it carried to another one;
 - the time `due` has come: `next_frame`;
 - the consumer made progress: `consumed`.
 
-Keeps R5, R6, R7, R8, R9 and R10 across lanes; R1 to R3 and R13 are in `pairing`, R4 and R14 also in `tombstones`.
-"""
+Keeps R5 to R10 across lanes; R1 to R3 and R13 are in `pairing`, R4 and R14 also in `tombstones`."""
 
 from __future__ import annotations
 
@@ -89,8 +88,7 @@ class Session:
         self.ended = False
         self.final = False
         """Final positions were stated: no more data is taken on any wire (R4), and none is sent."""
-        self.peer_max_message = limits.max_message
-        """The largest message the peer takes, once it is known."""
+        self.peer_max_message = limits.max_message  # lower once the peer has said so
         self.wires: dict[Hashable, JoinedWire] = {}
         self.send_credit = SendCredit()
         self.receive_credit = ReceiveCredit(limits.session_window_size)

@@ -1,0 +1,46 @@
+"""Closing in bounded time, also around what its user wrote badly (P7)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from litz.testing import SimLoop, run_simulation
+from litz.wire import Endpoint, Wire, WireBuilder
+from outproc import OutprocTransportManager, TransportOptions
+
+
+class DeafBuilder(WireBuilder):
+    """Swallows every cancellation for half a minute, as code around `except BaseException` does."""
+
+    kind = "deaf"
+    schemes = ("deaf",)
+
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 30.0
+        while loop.time() < end:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(end - loop.time())
+        raise OSError("never mind")
+
+
+def test_a_builder_that_swallows_its_cancellation_does_not_hold_the_close() -> None:
+    reports: list[dict[str, Any]] = []
+
+    async def scenario(loop: SimLoop) -> float:
+        loop.set_exception_handler(lambda _, context: reports.append(context))
+        options = TransportOptions(close_timeout=2.0, dial_timeout=500.0)
+        manager = OutprocTransportManager("a", builders=[DeafBuilder()], directory={"b": ["deaf:b"]}, options=options)
+        await manager.__aenter__()
+        manager.send_nowait("b", b"x")
+        await asyncio.sleep(1.0)
+        before = loop.time()
+        await manager.aclose()
+        took = loop.time() - before
+        await asyncio.sleep(60.0)
+        return took
+
+    assert run_simulation(scenario, seed=1, shuffle=False).value <= 3.0
+    assert [report["message"] for report in reports] == ["litz: 'litz dial b deaf:b' did not end when it was cancelled"]
