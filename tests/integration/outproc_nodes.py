@@ -11,7 +11,7 @@ from litz.events import Event
 from litz.manager import EventStream
 from litz.message import Message
 from litz.snapshot import DestSnapshot, LaneSnapshot
-from outproc import OutprocTransportManager, TransportOptions
+from outproc import Directory, OutprocTransportManager, TransportOptions
 from outproc.security import Ed25519Authenticator
 from tests.prove.fault_proxy import FaultProxy
 
@@ -28,7 +28,7 @@ LOOPBACK = "ws://127.0.0.1:0"
 async def node(
     name: str,
     *,
-    knows: Mapping[str, Sequence[str]] | None = None,
+    knows: Mapping[str, Sequence[str]] | Directory | None = None,
     listen: str | None = None,
     options: Mapping[str, Any] = QUICK,
     **more: Any,
