@@ -134,7 +134,8 @@ class DestTransport(Transport):
         if self._state is not DestState.CONNECTED:
             self._move(DestState.CONNECTED)
         self.dialler.joined(link)
-        self.node.health.schedule(link, link.liveness.next_check())
+        link.liveness.probe()  # the first ping at once: it measures the round trip, and its answer settles ties (R12)
+        self.node.health.schedule(link, self.node.now())
         if len(self.links) > self.node.options.max_wires:
             self._dismiss(longest_silent(self.links, link), LeaveReason.DISPLACED)
         self.bind_lanes()
