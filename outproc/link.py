@@ -7,7 +7,6 @@ wire cannot touch its successor: whoever hears of a `Link` compares it by identi
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -96,7 +95,7 @@ class Link:
             self.machine = Acceptor(node.handshake_node, channel, entropy)
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
-        self._held: deque[bytes] = deque()
+        self._held: list[bytes] = []
         self._held_size = 0
         self._verifying: asyncio.Task[None] | None = None
         self._deadline = node.timers.timer(self._too_late)
@@ -276,7 +275,7 @@ class Link:
 
     def _take_held(self) -> None:
         while self._held and self._verifying is None and self.failure is None:
-            frame = self._held.popleft()
+            frame = self._held.pop(0)
             self._held_size -= len(frame)
             self._take(frame)
 
