@@ -128,8 +128,9 @@ class Outbound:
         if admission is Admission.DROP:
             lane.discard(number, DropReason.NEWEST)
             self._tell_dropped(lane, [(number, DropReason.NEWEST)])
-        self._open_quota(lane)
         self.arm()
+        if not lane.batch_is_full:
+            self._open_quota(lane)
         return self.receipt(lane_number, number)
 
     def receipt(self, lane: int, number: int) -> Receipt:
@@ -147,11 +148,19 @@ class Outbound:
         limits = self.session.limits
         # As many as make about one batch of the size that messages had lately.
         average = max(1, lane.unflushed_size // max(1, lane.unflushed_messages))
-        messages = min(limits.batch_messages, max(16, limits.batch_size // average)) - lane.unflushed_messages
+        messages = min(limits.batch_messages, max(16, limits.batch_size // average)) - lane.unflushed_messages - 1
         quota = lane.open_quota(messages, budget.left, SMALL)
         if quota is not None:
             receipts = map(Receipt, zip(repeat(self.channels[RPC_LANE]), quota.numbers, strict=False))
             self._node.fast[self._dest] = (receipts, quota.push)
+
+    def begin_batch(self, lane: int) -> None:
+        """After a flush made for a full batch: what a tight loop sends next may go the fast way at once."""
+        if lane == RPC_LANE and self.closed is None:
+            send_lane = self.session.send_lanes[lane]
+            self._close_quota(send_lane)
+            self._open_quota(send_lane)
+            self.arm()
 
     def _close_quota(self, lane: SendLane) -> None:
         if lane.lane == RPC_LANE:
@@ -252,6 +261,12 @@ class Outbound:
                 lane.flushed()
                 budget.settle(lane)
         self._write(self._node.now())
+
+    def take_stock(self) -> None:
+        """Count what was accepted since the last flush without a closer look."""
+        for lane in self.session.send_lanes.values():
+            self._close_quota(lane)
+            self._node.log_budget.settle(lane)
 
     # -- acks ---------------------------------------------------------------------------------------
 

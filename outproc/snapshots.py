@@ -15,8 +15,7 @@ from outproc.session.session import LOSSY_LANE
 def snapshot_of(node: LocalNode, dests: DestTable, endpoints: tuple[str, ...], *, running: bool) -> ManagerSnapshot:
     """Everything at this moment. Costs what there is to tell; nothing is counted for it in between."""
     for transport in dests.transports():
-        for lane in transport.session.send_lanes.values():
-            node.log_budget.settle(lane)
+        transport.outbound.take_stock()
     return ManagerSnapshot(
         local_id=node.local_id,
         running=running,

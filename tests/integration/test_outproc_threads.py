@@ -76,7 +76,7 @@ def test_an_unclosed_manager_warns_when_it_is_dropped() -> None:
         manager = Manager("forgetful")
         await manager.__aenter__()
         # What its loop still holds of it ends with the loop.
-        manager._running().node.health._task.cancel()  # type: ignore[union-attr]  # it runs
+        manager._running().node.health._task.cancel()  # type: ignore[union-attr]  # it runs while the manager is open
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
