@@ -68,6 +68,7 @@ class Dispatch:
             # A tight loop of sends lets the loop breathe once per flush.
             outbound.flush()
             await asyncio.sleep(0)
+            outbound.begin_batch(lane)
         return receipt
 
     async def _transport(self, dest: str, when_down: WhenDown | None) -> DestTransport:

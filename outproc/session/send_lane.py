@@ -96,9 +96,9 @@ class SendLane:
 
     @property
     def batch_is_full(self) -> bool:
-        """Whether as much was accepted since the last flush as one flush should hold. Close the quota before."""
+        """Whether one more message makes as much as one flush should hold. Close the quota before."""
         limits = self.limits
-        return self.unflushed_messages >= limits.batch_messages or self.unflushed_size >= limits.batch_size
+        return self.unflushed_messages + 1 >= limits.batch_messages or self.unflushed_size >= limits.batch_size
 
     def append(self, body: Body, detail: EntryDetail | None = None) -> int:
         """Append after `admit` said ACCEPT. Returns the number."""

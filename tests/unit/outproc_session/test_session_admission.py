@@ -72,8 +72,8 @@ def test_a_finished_lane_opens_no_quota() -> None:
 
 
 @pytest.mark.parametrize("by", ["messages", "size"])
-def test_a_batch_is_full_after_so_many_messages_or_bytes_and_a_flush_starts_anew(by: str) -> None:
-    limits = replace(SMALL, batch_messages=3) if by == "messages" else replace(SMALL, batch_size=30)
+def test_a_batch_is_full_when_one_more_message_or_its_bytes_make_it_and_a_flush_starts_anew(by: str) -> None:
+    limits = replace(SMALL, batch_messages=4) if by == "messages" else replace(SMALL, batch_size=30)
     lane = sender(limits)
     lane.append(b"x" * 10)
     quota = lane.open_quota(2, 100, 10)
