@@ -112,7 +112,8 @@ class Stage:
         """The process of `actor` is gone without a word."""
         actor.builders[0].host.crash(tell_peers=tell_peers)
         await actor.stop_listening()
-        asyncio.ensure_future(actor.manager.aclose())
+        closing = asyncio.ensure_future(actor.manager.aclose())
+        self._stack.push_async_callback(asyncio.wait, [closing])
 
     def cut(self) -> None:
         """Reset every connection."""

@@ -134,6 +134,8 @@ class World:
             await story
         finally:
             self._failure.cancel()
+            for life in self.lives:
+                life.manager._home.open = False  # a run that failed must not also warn of unclosed managers
             if not story.done():
                 story.cancel()
                 await asyncio.wait([story])
@@ -215,9 +217,10 @@ class World:
             async with asyncio.timeout_at(deadline):
                 await asyncio.gather(*(self._connect(life) for life in alive))
                 what = "end every verb"
-                await self._users_end()
-                # Somebody may have closed a transport in the meantime.
-                await asyncio.gather(*(self._connect(life) for life in alive))
+                while any(_acting(life) for life in self.lives):
+                    await asyncio.sleep(0.02)
+                    # Somebody may have closed a transport in the meantime, and others wait to be dialled.
+                    await asyncio.gather(*(self._connect(life) for life in alive))
                 what = "drain"
                 await asyncio.gather(*(self._drain(life) for life in alive))
                 what = "read all"
