@@ -228,7 +228,7 @@ def _refused(transport: DestTransport, link: Link, step: Refused) -> None:
     link.failure = error
     transport.leave(link)
     link.abort()
-    if step.code == "replaced":
+    if step.code == "replaced" and not transport.closing:
         transport.dialler.stop(error)
         # Gone for good: nobody redials, so nothing may wait here. Who sends again dials again, and is told again.
         transport.end_session(EndReason.REPLACED, step.reason, None, then_close=True)
