@@ -1,4 +1,7 @@
-"""The manager across processes keeps the manager contract: over every kind of wire, with and without proof of ids."""
+"""The manager across processes keeps the manager contract: over every kind of wire, with and without proof of ids.
+
+Covers `outproc.manager` and `outproc.requesting`.
+"""
 
 from __future__ import annotations
 

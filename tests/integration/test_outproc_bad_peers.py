@@ -1,4 +1,7 @@
-"""Peers that lie, shout or babble cost themselves the wire: nobody else is harmed, nothing is logged, nothing grows."""
+"""Peers that lie, shout or babble cost themselves the wire: nobody else is harmed, nothing is logged, nothing grows.
+
+Covers `outproc.reception`.
+"""
 
 from __future__ import annotations
 

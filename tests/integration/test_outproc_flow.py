@@ -1,4 +1,7 @@
-"""What a manager on real sockets does with payloads of every shape, full logs, keys and lossy traffic."""
+"""What a manager on real sockets does with payloads of every shape, full logs, keys and lossy traffic.
+
+Covers `outproc.outbound`, `outproc.dispatch` and `outproc.snapshots`.
+"""
 
 from __future__ import annotations
 

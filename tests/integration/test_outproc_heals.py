@@ -1,4 +1,7 @@
-"""The manager on real sockets: wires are cut, peers restart and leave, and what was sent arrives once and in order."""
+"""The manager on real sockets: wires are cut, peers restart and leave, and what was sent arrives once and in order.
+
+Covers `outproc.dest_transport`, `outproc.link` and `outproc.joining`; more of them is in the simulation.
+"""
 
 from __future__ import annotations
 
