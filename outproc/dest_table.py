@@ -65,6 +65,7 @@ class DestTable:
             if self.closed or len(self._dests) >= self._node.options.max_dests:
                 return None
             transport = self._make(dest)
+            transport.await_wires()
             self._dests[dest] = Connected(transport)
         return transport
 

@@ -33,6 +33,7 @@ from litz.wire import LossReason
 from outproc.dest_counters import Counters
 from outproc.dialler import Dialler, Resolver
 from outproc.ended_error import ended_error
+from outproc.farewell import Farewell
 from outproc.frames.records import Closed, Goodbye, LeaveReason
 from outproc.handshake import PeerInfo
 from outproc.inbound import Inbound
@@ -86,7 +87,7 @@ class DestTransport(Transport):
         self._expiry = node.timers.timer(self._expired)
         self.gone_event = asyncio.Event()
         """Set when the transport is closed for good."""
-        self._closed_answer: asyncio.Future[Finals | None] | None = None
+        self.farewell = Farewell()
 
     @property
     def dest(self) -> str:
@@ -158,7 +159,7 @@ class DestTransport(Transport):
             self.bind_lanes()
             self.outbound.arm()
         elif self._state is DestState.CONNECTED:
-            self._expiry.at(self.node.now() + self.node.options.session_kept)
+            self.await_wires()
             self._move(DestState.DETACHED)
         self.dialler.lost(link)
 
@@ -262,9 +263,8 @@ class DestTransport(Transport):
 
     def _ended_by_peer(self, link: Link, end: Goodbye | Closed) -> None:
         finals = {ack.lane: ack for ack in end.positions}
-        if self._closed_answer is not None:
-            if not self._closed_answer.done():
-                self._closed_answer.set_result(finals)
+        if self.farewell.said:
+            self.farewell.answered(finals)
             return
         if isinstance(end, Closed):
             return
@@ -289,7 +289,13 @@ class DestTransport(Transport):
         for link in links:
             self.leave(link)
             link.close()
+        if not then_close and not self.links:
+            self.await_wires()
         return error
+
+    def await_wires(self) -> None:
+        """There is no wire: what is here is kept for a while only."""
+        self._expiry.at(self.node.now() + self.node.options.session_kept)
 
     def _overflowed(self, detail: str) -> SessionEndedError:
         return self.end_session(EndReason.OVERFLOW, detail, None)
@@ -332,7 +338,11 @@ class DestTransport(Transport):
         self.end_session(EndReason.CLOSED_HERE, str(error), None, then_close=True)
 
     def _expired(self, now: float) -> None:
-        self.end_session(EndReason.EXPIRED, f"no wire for {self.node.options.session_kept:g} s", None)
+        # A peer that came by itself and vanished is forgotten; what this side asked for is dialled for ever.
+        wanted = self.dialler.asked_for or self.outbound.is_wanted
+        if self.session.pair is not None or not wanted:
+            kept = f"no wire for {self.node.options.session_kept:g} s"
+            self.end_session(EndReason.EXPIRED, kept, None, then_close=not wanted)
 
     async def close(self, reason: str) -> tuple[LostReceipt, ...]:
         """Say goodbye, learn what the peer has, and close for good. At most half the close deadline. While somebody
@@ -346,20 +356,8 @@ class DestTransport(Transport):
             self.outbound.close(error)
             return ended.lost
         self._move(DestState.CLOSING)
-        finals = await self._say_goodbye(reason)
+        finals = await self.farewell.say(self.session, self.links, reason, self.node.options.close_timeout / 2)
         return self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True).lost
-
-    async def _say_goodbye(self, reason: str) -> Finals | None:
-        if not self.links:
-            return None
-        self._closed_answer = self.node.loop.create_future()
-        for link in self.links:
-            link.write(self.session.farewell(0, reason))
-        try:
-            async with asyncio.timeout(self.node.options.close_timeout / 2):
-                return await self._closed_answer
-        except TimeoutError:
-            return None
 
     # -- links --------------------------------------------------------------------------------------
 
@@ -392,9 +390,8 @@ class DestTransport(Transport):
         if link.dialled and not was_up:
             # Also one that had resumed ahead of the peer's answer: whoever waits for its dial must hear of its end.
             self.dialler.lost(link)
-        if self.closing and not self.links and self._closed_answer is not None and not self._closed_answer.done():
-            # Nobody is left to answer; what the peer has stays unknown.
-            self._closed_answer.set_result(None)
+        if not self.links:
+            self.farewell.answered(None)
 
     def __repr__(self) -> str:
         return f"<transport to {self._dest}: {self._state.value}, {len(self.links)} wires>"

@@ -65,6 +65,8 @@ class Dialler:
         self._round: asyncio.Future[None] | None = None
         self._round_kind: str | None = None
         self.wanted = False
+        self.asked_for = False
+        """Whether anybody here ever asked for the dest, and not only the peer for us."""
         self.closed = False
 
     # -- rounds -------------------------------------------------------------------------------------
@@ -72,7 +74,7 @@ class Dialler:
     def start_round(self, kind: str | None = None) -> asyncio.Future[None]:
         """Dial all that is not up, whatever the backoff says, and return the future of the outcome: set when a
         wire is up, ConnectError when every endpoint has failed. Shared; wait for it behind `shield`."""
-        self.wanted = True
+        self.wanted = self.asked_for = True
         if self._round is None or self._round.done():
             self._round_kind = kind
             self._round = self._node.loop.create_future()

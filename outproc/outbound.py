@@ -288,6 +288,11 @@ class Outbound:
         """Whether anything that was accepted is not confirmed yet."""
         return any(lane.log.count for lane in self.session.send_lanes.values())
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for space: the dest is wanted even if it is never dialled from here."""
+        return any(self._spaces.values())
+
     def batch_is_full(self, lane: int) -> bool:
         """Whether as much was accepted since the last flush as one flush should hold."""
         if lane == LOSSY_LANE:

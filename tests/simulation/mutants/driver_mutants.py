@@ -60,8 +60,8 @@ DRIVER_MUTANTS = (
             ),
             Edit(
                 CLOSING,
-                "    for task in tasks:\n        task.cancel()\n    if tasks:\n        await asyncio.wait(tasks)\n",
-                "",
+                "    for task in tasks:\n        task.cancel()\n    if tasks:\n",
+                "    if False:\n",
             ),
         ),
         ("closed",),
@@ -102,7 +102,7 @@ DRIVER_MUTANTS = (
     Mutant(
         "expiry-never-fires",
         "P5",
-        (Edit(TRANSPORT, "            self._expiry.at(self.node.now() + self.node.options.session_kept)\n", ""),),
+        (Edit(TRANSPORT, "        self._expiry.at(self.node.now() + self.node.options.session_kept)\n", "        pass\n"),),
         ("bounded",),
         MANAGERS,
     ),
