@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from outproc.cli.outcome import CommandError
-from outproc.cli.runtime_dir import runtime_dir, socket_path
+from outproc.cli.runtime_dir import VARIABLE, runtime_dir, socket_path
 from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
 
 MAX_QUESTION: Final = 4096
@@ -48,8 +48,8 @@ class ControlSocket:
             bound = bind_unix(self._path)
         except OSError as error:
             raise CommandError(
-                f"cannot make the control socket {self._path}: {error.strerror}; if a node {self._id!r} runs here "
-                "already, stop it or choose another --id"
+                f"cannot make the control socket {self._path}: {error.strerror or error}; if a node {self._id!r} "
+                f"runs here already, stop it or choose another --id; if the path is too long, set {VARIABLE}"
             ) from error
         self._identity = identity(self._path)
         self._server = await asyncio.start_unix_server(self._serve, sock=bound, limit=MAX_QUESTION)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import queue
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,10 +20,17 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 30.0
 
 
+def short_folder(folder: Path) -> str:
+    """A folder for sockets that belongs to `folder`: the names of sockets have 107 bytes at most."""
+    path = Path(tempfile.gettempdir()) / f"lz{sha256(str(folder).encode()).hexdigest()[:12]}"
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return str(path)
+
+
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """An environment in which nothing of this user's own configuration is seen or touched."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("LITZ_", "XDG_"))}
-    own = {"LITZ_RUNTIME_DIR": str(folder / "run"), "XDG_CONFIG_HOME": str(folder / "config")}
+    own = {"LITZ_RUNTIME_DIR": short_folder(folder), "XDG_CONFIG_HOME": str(folder / "config")}
     return {**kept, **own, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONWARNINGS": "error", **more}
 
 

@@ -17,7 +17,7 @@ from litz import PayloadType
 from outproc import OutprocTransportManager, TransportOptions
 from outproc.cli.main import main
 from outproc.security import SharedKeyAuthenticator
-from tests.integration.cli_process import Litz, litz
+from tests.integration.cli_process import Litz, litz, short_folder
 
 UP = r"is up at (ws://\S+)"
 
@@ -43,8 +43,8 @@ def test_a_node_is_up_is_shown_and_ends(tmp_path: Path) -> None:
             assert {lane["lane"] for lane in dest["lanes"]} == {0, 1, 2, 3, 8}
             tables = litz(tmp_path, "status").stdout
             assert all(word in tables for word in ("node alice", "node bob", "dests", "wires", "slots", "websocket"))
-            assert (tmp_path / "run").stat().st_mode & 0o777 == 0o700
-            assert {path.stat().st_mode & 0o777 for path in (tmp_path / "run").iterdir()} == {0o600}
+            assert Path(short_folder(tmp_path)).stat().st_mode & 0o777 == 0o700
+            assert {path.stat().st_mode & 0o777 for path in Path(short_folder(tmp_path)).iterdir()} == {0o600}
             again = litz(tmp_path, "up", "--id", "alice", "--listen", "ws://127.0.0.1:0")
             assert again.returncode == 1
             assert "choose another --id" in again.stderr
@@ -54,7 +54,7 @@ def test_a_node_is_up_is_shown_and_ends(tmp_path: Path) -> None:
         bob.process.send_signal(signal.SIGINT)
         assert bob.wait(TransportOptions().close_timeout) == 0
     assert "Traceback" not in alice.text + bob.text
-    assert list((tmp_path / "run").iterdir()) == []
+    assert list(Path(short_folder(tmp_path)).iterdir()) == []
 
 
 async def test_echo_answers_requests(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_dead_nodes_socket_is_no_node_and_is_replaced(tmp_path: Path) -> None:
         bob.hear(UP)
         bob.process.kill()
         bob.wait()
-    assert len(list((tmp_path / "run").iterdir())) == 1
+    assert len(list(Path(short_folder(tmp_path)).iterdir())) == 1
     shown = litz(tmp_path, "status")
     assert shown.returncode == 1
     assert "start one with: litz up" in shown.stderr
