@@ -102,7 +102,13 @@ DRIVER_MUTANTS = (
     Mutant(
         "expiry-never-fires",
         "P5",
-        (Edit(TRANSPORT, "        self._expiry.at(self.node.now() + self.node.options.session_kept)\n", "        pass\n"),),
+        (
+            Edit(
+                TRANSPORT,
+                "        self._expiry.at(self.node.now() + self.node.options.session_kept)\n",
+                "        pass\n",
+            ),
+        ),
         ("bounded",),
         MANAGERS,
     ),
