@@ -55,8 +55,8 @@ class Dispatch:
         """`TransportManager.send` without its fast path and its timeout."""
         lane = _lane_of(payload_type, confirm)
         body = body_of(data, self.node.options.max_message)
-        transport = await self._transport(dest, when_down)
         detail = EntryDetail(key=_checked_key(key)) if key is not None else None
+        transport = await self._transport(dest, when_down)
         outbound = transport.outbound
         full = outbound.batch_is_full(lane)
         receipt = await outbound.accept_in_turn(lane, body, detail)
@@ -90,8 +90,8 @@ class Dispatch:
         """`TransportManager.send_nowait` without its fast path."""
         lane = _lane_of(payload_type, None)
         body = body_of(data, self.node.options.max_message)
-        transport = self.dests.existing_or_new(validate_dest(dest))
         detail = EntryDetail(key=_checked_key(key)) if key is not None else None
+        transport = self.dests.existing_or_new(validate_dest(dest))
         if transport.outbound.batch_is_full(lane):
             transport.outbound.flush()
         receipt = transport.outbound.accept(lane, body, detail, first=False)
