@@ -1,0 +1,111 @@
+"""Wires that came in: bounded while unproved, answered as little as possible, and gone without a trace (P8)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from litz.events import PeerViolation
+from litz.testing.recording import RecordingSink
+from outproc import OutprocTransportManager
+from outproc.wires.memory import MemoryWire, memory_pair
+from tests.unit.outproc.town import Town, event_of, turns, virtual
+
+
+def knock(manager: OutprocTransportManager, address: str = "192.0.2.1:999") -> tuple[MemoryWire, RecordingSink]:
+    """A stranger's wire to `manager`, which has said nothing yet."""
+    stranger, accepted = memory_pair(address, "the manager")
+    sink = RecordingSink()
+    stranger.start(sink)
+    manager.accept(accepted)
+    return stranger, sink
+
+
+def links(manager: OutprocTransportManager) -> int:
+    return len(manager._running().node.links)
+
+
+def test_a_silent_stranger_costs_a_link_until_the_deadline() -> None:
+    async def scenario() -> None:
+        async with Town().manager("bob", handshake_timeout=3) as bob:
+            events = bob.events()
+            _, sink = knock(bob)
+            began = asyncio.get_running_loop().time()
+            await turns()
+            assert links(bob) == 1
+            violation = await event_of(events, PeerViolation)
+            assert asyncio.get_running_loop().time() - began < 3.1
+            assert (violation.dest, "within 3 s" in violation.detail) == ("", True)
+            await sink.until(lambda: sink.loss is not None, "the end")
+            assert (links(bob), bob.list_dests()) == (0, [])
+
+    virtual(scenario)
+
+
+def test_strangers_are_limited_per_address_and_told_when_to_come_back() -> None:
+    async def scenario() -> None:
+        async with Town().manager("bob", unauthenticated_per_ip=2, handshake_timeout=3) as bob:
+            sinks = [knock(bob, f"192.0.2.7:{port}")[1] for port in range(4)]
+            other = knock(bob, "192.0.2.8:1")[1]
+            await turns()
+            assert [len(sink.frames) for sink in [*sinks, other]] == [0, 0, 1, 1, 0]
+            busy = json.loads(sinks[2].frames[0])
+            assert (busy["type"], busy["code"]) == ("refuse", "busy")
+            assert 0 < int(busy["retry_after_ms"]) <= 10_000
+            assert sinks[2].loss is not None
+            await asyncio.sleep(10)
+            late = knock(bob, "192.0.2.7:5")[1]
+            await turns()
+            assert late.frames == [], "its turn has come"
+
+    virtual(scenario)
+
+
+def test_a_frame_that_is_no_handshake_ends_it_at_once() -> None:
+    async def scenario() -> None:
+        async with Town().manager("bob") as bob:
+            events = bob.events()
+            stranger, sink = knock(bob)
+            stranger.write([b"\x01 binary before any proof"])
+            assert "before the handshake" in (await event_of(events, PeerViolation)).detail
+            await sink.until(lambda: sink.loss is not None, "the end")
+            assert links(bob) == 0
+
+    virtual(scenario)
+
+
+def test_a_slot_is_free_again_however_the_handshake_ends() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob", unauthenticated=1) as bob, town.manager("alice") as alice:
+            await bob.listen("memory:bob")
+            for end in ("abort", "close"):
+                stranger, _ = knock(bob)
+                await turns()
+                getattr(stranger, end)()
+                await turns()
+            stranger, _ = knock(bob)
+            stranger.write([b"{garbage"])
+            await turns()
+            await alice.send("bob", b"in", timeout=1)
+            knock(bob)
+            await turns()
+            assert links(bob) == 2, "a proved peer takes no slot"
+
+    virtual(scenario)
+
+
+def test_nobody_is_let_in_while_the_manager_closes() -> None:
+    async def scenario() -> None:
+        bob = Town().manager("bob")
+        async with bob:
+            reception = bob._running().reception
+        stranger, accepted = memory_pair()
+        sink = RecordingSink()
+        stranger.start(sink)
+        reception.accept(accepted)
+        await turns()
+        assert sink.loss is not None
+        assert sink.frames == []
+
+    virtual(scenario)
