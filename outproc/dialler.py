@@ -16,7 +16,7 @@ from outproc.frames.records import LeaveReason
 from outproc.link import Link, LinkOwner
 from outproc.local_node import LocalNode
 from outproc.pool import Pool, Ready, Yielded
-from outproc.retry.backoff import Backoff
+from outproc.retry.backoff import Backoff, RetryState
 
 
 class Resolver(Protocol):
@@ -46,6 +46,7 @@ class Dialler:
         provided: Callable[[], frozenset[str]],
     ) -> None:
         options = node.options
+        backoff = Backoff(options.backoff_base, options.backoff_cap)
         self._node = node
         self._dest = dest
         self._resolver = resolver
@@ -54,7 +55,7 @@ class Dialler:
         self._provided = provided
         self.pool: Pool[Link] = Pool(
             node.environment.rng,
-            backoff=Backoff(options.backoff_base, options.backoff_cap),
+            backoff=backoff,
             stagger=options.stagger,
             stable_after=options.stable_after,
         )
@@ -62,6 +63,8 @@ class Dialler:
         self._dials: dict[Endpoint, asyncio.Task[None]] = {}
         self._proved_early: dict[Link, bool] = {}
         self._asking: asyncio.Task[None] | None = None
+        self._ask_again = RetryState(backoff)
+        self._ask_at: float | None = None
         self._round: asyncio.Future[None] | None = None
         self._round_kind: str | None = None
         self.wanted = False
@@ -92,7 +95,7 @@ class Dialler:
             else:
                 self._round.set_exception(error)
         if error is not None:
-            due = self.pool.next_due()
+            due = self._next_due()
             self._node.emit(ConnectFailed(self._dest, error, None if due is None else max(0.0, due - self._node.now())))
 
     def _settle_round(self) -> None:
@@ -119,6 +122,7 @@ class Dialler:
 
     def _ask(self) -> None:
         if self._asking is None and not self.closed:
+            self._ask_at = None
             self._asking = self._node.spawn(self._resolve(), f"litz look up {self._dest}")
 
     async def _resolve(self) -> None:
@@ -128,6 +132,7 @@ class Dialler:
                 endpoints = await self._resolver.resolve(self._dest)
             if endpoints:
                 self.pool.set_endpoints(endpoints, self._node.now())
+                self._ask_again.proved()
             else:
                 error = UnknownDestError(
                     f"no endpoint of {self._dest} is known; name one with add_endpoints() or in the directory, "
@@ -144,9 +149,18 @@ class Dialler:
             error.__cause__ = cause
         finally:
             self._asking = None
-        if error is not None and not self.pool.slots and self._round is not None and not self._round.done():
-            self._end_round(error)
+        if error is not None and not self.pool.slots:
+            if self.asked_for:
+                self._ask_at = self._node.now() + self._ask_again.failed(self._node.environment.rng)
+            if self._round is not None and not self._round.done():
+                self._end_round(error)
         self.pump()
+
+    def _next_due(self) -> float | None:
+        """When `check` has something to do: dial, or ask again where the dest is as long as nothing is known of it."""
+        if self.pool.slots:
+            return self.pool.next_due()
+        return None if self._provided() else self._ask_at
 
     # -- dialling -----------------------------------------------------------------------------------
 
@@ -157,14 +171,15 @@ class Dialler:
         now = self._node.now()
         for endpoint in self.pool.begin(now):
             self._dials[endpoint] = self._node.spawn(self._dial(endpoint), f"litz dial {self._dest} {endpoint}")
-        self._node.health.schedule(self, self.pool.next_due())
+        self._node.health.schedule(self, self._next_due())
         self._settle_round()
 
     def check(self, now: float, lag: float) -> float | None:
         """The health check says that a dial is due."""
         if self.closed or not self.wanted:
             return None
-        if self.pool.all_failed() and (self._round is None or self._round.done()):
+        nowhere = not self.pool.slots
+        if nowhere or (self.pool.all_failed() and (self._round is None or self._round.done())):
             # Everything failed: the dest may have moved. The answer leads to the next dial.
             self._ask()
         else:

@@ -105,6 +105,23 @@ def test_when_every_endpoint_failed_the_directory_is_asked_again() -> None:
     virtual(scenario)
 
 
+@pytest.mark.parametrize("at_first", [OSError("down"), []], ids=["down", "unknown"])
+def test_what_is_queued_goes_out_once_the_directory_knows_the_way(at_first: BaseException | Sequence[str]) -> None:
+    """It was down, or did not know the dest, when it was asked first: it is asked again, after the backoff."""
+
+    async def scenario() -> None:
+        town = Town()
+        learns = Broken(at_first, at_first, at_first, ["memory:bob"])
+        async with town.manager("bob") as bob, town.manager("alice", knows=learns) as alice:
+            await bob.listen("memory:bob")
+            events = alice.events()
+            await alice.send("bob", b"waits", when_down="queue")
+            assert (await event_of(events, ConnectFailed)).retry_in is not None
+            assert await take(bob, 1) == [b"waits"]
+
+    virtual(scenario)
+
+
 def test_a_lost_wire_is_dialled_again_by_whoever_dialled_it() -> None:
     async def scenario() -> None:
         town = Town()
