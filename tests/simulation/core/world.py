@@ -50,7 +50,7 @@ class World:
     # -- nodes and wires ----------------------------------------------------------------------------
 
     def _start(self, name: str, started: int) -> Node:
-        node = Node(self, name, Incarnation(started, self.rng.getrandbits(16)))
+        node = Node(self, name, Incarnation(started, self.rng.getrandbits(32)))
         for other in self.plan.names:
             if other != name:
                 node.peer(other)
