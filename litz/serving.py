@@ -7,7 +7,7 @@ import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from litz.errors import LitzError, PayloadError
+from litz.errors import LitzError, MessageTooLargeError, PayloadError
 from litz.manager import Handler
 from litz.message import Message
 from litz.turns import Batch, Sender, Turns
@@ -169,7 +169,8 @@ async def _reply(message: Message, result: Any, failure: BaseException | None) -
             try:
                 await source.reply(message, result)
                 return
-            except PayloadError as error:
+            except (PayloadError, MessageTooLargeError) as error:
+                # The answer cannot be sent, and without any its sender would wait for ever.
                 failure = error
         await source.fail(message, failure)
     except LitzError as error:

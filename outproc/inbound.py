@@ -49,7 +49,11 @@ class SessionSource:
         """Answer a request with an exception."""
         detail = message.detail
         if detail is not None and detail.request_id is not None:
-            text = f"{type(error).__name__}\0{error}".encode("utf-8", "replace")[:8192]
+            try:
+                said = str(error)
+            except Exception:
+                said = ""  # what it says is not ours, and its sender waits for an answer all the same
+            text = f"{type(error).__name__}\0{said}".encode("utf-8", "replace")[:8192]
             await self._reply(self, Correlation.ERROR, detail.request_id, text)
 
 

@@ -17,7 +17,7 @@ from litz.errors import (
 from litz.events import LostReceipt, Outcome
 from litz.inbox import Inbox
 from litz.manager import WhenDown
-from litz.message import Channel, Receipt
+from litz.message import Channel, Message, Receipt
 from litz.payload import REPLY_LANE
 from litz.requests import Correlation
 from outproc.requesting import Requests
@@ -136,6 +136,39 @@ async def test_a_request_that_was_dropped_fails_at_once() -> None:
     assert not other.done()
     other.cancel()
     await asyncio.wait([other])
+
+
+class UnspeakableError(Exception):
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("result", "kind"),
+    [("text", "PayloadError"), (bytes(2_000), "MessageTooLargeError"), (UnspeakableError(), "UnspeakableError")],
+    ids=["no bytes", "too large", "an error without a text"],
+)
+def test_what_cannot_be_sent_as_an_answer_is_an_error_of_the_request(result: object, kind: str) -> None:
+    """Never silence: who asked would wait for ever."""
+
+    def handler(message: Message) -> object:
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob", max_message=1_000) as bob, town.manager("alice") as alice:
+            await bob.listen("memory:bob")
+            serving = asyncio.ensure_future(bob.serve(handler))
+            with pytest.raises(RemoteError) as caught:
+                await alice.request("bob", b"?")
+            assert caught.value.kind == kind
+            serving.cancel()
+
+    virtual(scenario)
 
 
 def test_an_answer_to_a_session_that_is_over_goes_nowhere() -> None:
