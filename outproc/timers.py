@@ -70,7 +70,8 @@ class Timers:
                 timer.due = None
                 timer.callback(now)
         following = self._heap.next_due()
-        if following is not None and not self._closed and self._handle is None:
+        # A callback may have armed for a later time than what else is due.
+        if following is not None and not self._closed and (self._handle is None or following < self._armed_at):
             self._arm(following)
 
     def close(self) -> None:

@@ -130,3 +130,15 @@ async def test_on_uvloop_a_time_in_the_past_comes_too() -> None:
     async with asyncio.timeout(10):
         await came.wait()
     timers.close()
+
+
+def test_a_callback_that_sets_a_later_one_delays_nobody() -> None:
+    async def scenario(clock: Clock) -> None:
+        third = clock.timer("third")
+        first = clock.timer("first", lambda: third.at(clock.at(9)))
+        second = clock.timer("second")
+        first.at(clock.at(1))
+        second.at(clock.at(2))
+        await asyncio.sleep(10)
+
+    assert run(scenario).came == [("first", 1.0), ("second", 2.0), ("third", 9.0)]
