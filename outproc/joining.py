@@ -85,7 +85,6 @@ def _admit(transport: DestTransport, link: Link, peer: PeerInfo) -> bool:
             return False
         case Entry.ADMIT_AFTER_END:
             transport.end_session(EndReason.PEER_RESTARTED, "its clock went back", None)
-            transport.highest_half = None
         case Entry.ADMIT:
             pair = transport.session.pair
             if pair is not None and peer.incarnation > pair.yours.incarnation:
@@ -122,12 +121,12 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
     join = step.join
     session = transport.session
     theirs = session.pair.yours if session.pair is not None else None
-    action = decide_join(session.mine, theirs, join.mine, join.yours, remembered=transport.highest_half)
+    action = decide_join(session.mine, theirs, join.mine, join.yours, remembered=transport.gate.remembered)
     if action is JoinAction.STALE:
         link.write([machine.refuse("stale", reason="a newer half is known")])
         link.close()
         return
-    transport.highest_half = join.mine
+    transport.gate.note(join.mine)
     if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):
         transport.end_session(EndReason.UNKNOWN_TO_PEER, "the peer discarded it", None)
     if action in (JoinAction.MISMATCH, JoinAction.RENEW_REFUSE):
@@ -182,9 +181,13 @@ def _joined(transport: DestTransport, link: Link, step: Joined) -> None:
     ok = step.ok
     session = transport.session
     theirs = session.pair.yours if session.pair is not None else None
-    action = decide_ok(session.mine, theirs, ok.mine, ok.yours, remembered=transport.highest_half)
+    if ok.mine.incarnation != transport.gate.current:
+        transport.leave(link)
+        link.fail(HandshakeError(f"a life of {transport.dest} answered that is over"))
+        return
+    action = decide_ok(session.mine, theirs, ok.mine, ok.yours, remembered=transport.gate.remembered)
     if action is not JoinAction.STALE:
-        transport.highest_half = ok.mine
+        transport.gate.note(ok.mine)
     if action is JoinAction.RENEW_REFUSE:
         transport.leave(link)
         transport.end_session(EndReason.UNKNOWN_TO_PEER, "the peer discarded it", None)

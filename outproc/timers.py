@@ -52,11 +52,13 @@ class Timers:
             self._heap.cancel(timer)
             return
         self._heap.schedule(timer, timer.due)
-        if self._handle is None or timer.due < self._armed_at:
-            self._arm(timer.due)
+        self._arm_by(timer.due)
 
-    def _arm(self, when: float) -> None:
+    def _arm_by(self, when: float) -> None:
+        """Have the loop come at `when`, if it does not come before."""
         if self._handle is not None:
+            if when >= self._armed_at:
+                return
             self._handle.cancel()
         self._armed_at = when
         self._handle = self._loop.call_at(when, self._run)
@@ -71,8 +73,8 @@ class Timers:
                 timer.callback(now)
         following = self._heap.next_due()
         # A callback may have armed for a later time than what else is due.
-        if following is not None and not self._closed and (self._handle is None or following < self._armed_at):
-            self._arm(following)
+        if following is not None and not self._closed:
+            self._arm_by(following)
 
     def close(self) -> None:
         """Forget all. Idempotent."""

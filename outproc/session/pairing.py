@@ -122,6 +122,7 @@ class IncarnationGate:
         self.current: Incarnation | None = None
         self.claim: Claim | None = None
         self.answered_at: float | None = None
+        self._highest: Half | None = None
 
     def decide(self, incarnation: Incarnation, *, wires: int, now: float) -> Entry:
         """Decide about a proved peer. `wires`: how many the known incarnation has joined now.
@@ -155,3 +156,16 @@ class IncarnationGate:
         sent at the same instant nobody knows, so it does not count, and the next BUSY sends another."""
         if self.claim is not None and ping_sent_at > self.claim.asked_at:
             self.answered_at = now
+
+    def note(self, half: Half) -> None:
+        """A half of the peer was seen in a JOIN or OK that was not stale."""
+        known = self.remembered
+        if half.incarnation == self.current and (known is None or half > known):
+            self._highest = half
+
+    @property
+    def remembered(self) -> Half | None:
+        """The highest half of the known incarnation, over all its sessions, for `decide_join` and `decide_ok`. What
+        another life of the peer used says nothing about this one: a late word of it must not make this one stale."""
+        highest = self._highest
+        return highest if highest is not None and highest.incarnation == self.current else None

@@ -12,7 +12,7 @@ from litz.errors import ProtocolError
 from outproc.frames.records import Ack, Closed, LeaveReason
 from outproc.session.duplicates import Strand, losers
 from outproc.session.exchange import Statement
-from outproc.session.identity import Half, Incarnation
+from outproc.session.identity import Incarnation
 from outproc.session.pairing import Halves, IncarnationGate
 from outproc.session.receive_lane import Finished, Skipped
 from outproc.session.session import LOSSY_LANE, Received, Session
@@ -55,7 +55,6 @@ class Peer:
         self.world = node.world
         self.id = name
         self.gate = IncarnationGate()
-        self.remembered: Half | None = None
         self.links: list[Link] = []
         self.sessions = 0
         self.saying_goodbye = False

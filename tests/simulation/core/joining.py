@@ -57,7 +57,6 @@ class Joining:
         if entry is Entry.ADMIT_AFTER_END:
             # Twice asked and nobody there to contradict: even if it was the late word of a dead life.
             self.peer.end_session(None, cause=not self.peer.session.wires)
-            self.peer.remembered = None
         if entry in (Entry.BUSY, Entry.REPLACED):
             for wire in self.peer.session.wires:
                 assert isinstance(wire, Link)
@@ -85,7 +84,7 @@ class Joining:
             return
         if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):
             self.peer.end_session(None, cause=self._other_life(half))
-        self.peer.remembered = half if self.peer.remembered is None else max(self.peer.remembered, half)
+        self.peer.gate.note(half)
         if action in (JoinAction.MISMATCH, JoinAction.RENEW_REFUSE):
             assert wanted is not None
             self._refuse_pair(link, Pair(wanted, half))
@@ -101,7 +100,7 @@ class Joining:
     def _decide_join(self, half: Half, wanted: Half | None) -> JoinAction:
         session = self.peer.session
         theirs = session.pair.yours if session.pair is not None else None
-        return decide_join(session.mine, theirs, half, wanted, remembered=self.peer.remembered)
+        return decide_join(session.mine, theirs, half, wanted, remembered=self.peer.gate.remembered)
 
     def _other_life(self, half: Half) -> bool:
         """Whether `half` is of another incarnation than our session's peer. A higher one wins, even when it is a late
@@ -122,16 +121,21 @@ class Joining:
         if number != link.joins or link.answered:
             return
         link.answered = True
+        if half.incarnation != self.peer.gate.current:
+            # A late word of a life that is over.
+            self.peer.world.hits["ok of a dead life"] += 1
+            link.close()
+            return
         session = self.peer.session
         theirs = session.pair.yours if session.pair is not None else None
-        action = decide_ok(session.mine, theirs, half, named, remembered=self.peer.remembered)
+        action = decide_ok(session.mine, theirs, half, named, remembered=self.peer.gate.remembered)
         self.peer.world.hits[f"ok {action.name}"] += 1
         if action is JoinAction.RENEW_REFUSE:
             link.close()
             self.peer.end_session(None, cause=self._other_life(half))
-            self.peer.remembered = half
+            self.peer.gate.note(half)
         elif action in (JoinAction.PAIR, JoinAction.RESUME):
-            self.peer.remembered = half if self.peer.remembered is None else max(self.peer.remembered, half)
+            self.peer.gate.note(half)
             if action is JoinAction.PAIR:
                 self.peer.session.complete(half)
                 self.peer.world.checker.paired(self.peer.session)
