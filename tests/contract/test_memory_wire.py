@@ -1,4 +1,7 @@
-"""The memory wire keeps the contract of wires, on real loops and in simulated time."""
+"""The memory wire keeps the contract of wires, on real loops and in simulated time.
+
+Covers `outproc.wires.memory`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Wires made of a plain `send` and `receive` keep the contract: the Unix-socket example, and queues."""
+"""Wires made of a plain `send` and `receive` keep the contract: the Unix-socket example, and queues.
+
+Covers `litz.wire_adapter`.
+"""
 
 from __future__ import annotations
 

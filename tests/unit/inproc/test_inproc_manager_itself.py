@@ -1,4 +1,7 @@
-"""What is special about the in-process manager; what all managers share is in the contract tests."""
+"""What is special about the in-process manager; what all managers share is in the contract tests.
+
+Covers `inproc.manager`, `inproc.transport`, `inproc.lane`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Peers in different loops and threads of one process: the same law, and safe at any moment."""
+"""Peers in different loops and threads of one process: the same law, and safe at any moment.
+
+Covers `inproc.hub`, `inproc.node`, `litz.threadsafe`.
+"""
 
 from __future__ import annotations
 

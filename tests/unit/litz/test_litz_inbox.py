@@ -1,4 +1,7 @@
-"""The inbox as its two users see it: a session that puts and counts, a consumer that takes."""
+"""The inbox as its two users see it: a session that puts and counts, a consumer that takes.
+
+Covers `litz.inbox_queue`, `litz.message_stream`, `litz.turns`.
+"""
 
 from __future__ import annotations
 

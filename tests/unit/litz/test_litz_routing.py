@@ -1,4 +1,7 @@
-"""What is special about routing: by reference inside, by codec outside, both read as one."""
+"""What is special about routing: by reference inside, by codec outside, both read as one.
+
+Covers `litz.routed_streams`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The simulated loop: virtual time, replay, legal shuffling, and clear errors instead of hanging."""
+"""The simulated loop: virtual time, replay, legal shuffling, and clear errors instead of hanging.
+
+Covers `litz.testing.loop_internals`, `litz.testing.simulation`.
+"""
 
 from __future__ import annotations
 

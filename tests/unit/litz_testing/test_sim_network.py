@@ -1,4 +1,7 @@
-"""The simulated network: each fault does what its name says, is counted, and replays from its seed."""
+"""The simulated network: each fault does what its name says, is counted, and replays from its seed.
+
+Covers `litz.testing.nemesis`, `litz.testing.sim_builder`, `litz.testing.sim_pipe`.
+"""
 
 from __future__ import annotations
 

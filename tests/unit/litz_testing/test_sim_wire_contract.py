@@ -1,4 +1,7 @@
-"""The simulated wires keep the contract of wires on a calm network, of every shape."""
+"""The simulated wires keep the contract of wires on a calm network, of every shape.
+
+Covers `litz.testing.sim_wire`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The contract of wires catches wires that break it: each broken wire fails the check named for it."""
+"""The contract of wires catches wires that break it: each broken wire fails the check named for it.
+
+Covers `litz.testing.recording`.
+"""
 
 from __future__ import annotations
 

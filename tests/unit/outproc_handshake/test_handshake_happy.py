@@ -1,4 +1,7 @@
-"""What two honest nodes see."""
+"""What two honest nodes see.
+
+Covers `outproc.handshake.acceptor`, `outproc.handshake.initiator`.
+"""
 
 from __future__ import annotations
 

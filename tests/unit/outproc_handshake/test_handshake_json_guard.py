@@ -1,4 +1,7 @@
-"""Handshake frames that are not the JSON they should be."""
+"""Handshake frames that are not the JSON they should be.
+
+Covers `outproc.handshake.fields`.
+"""
 
 from __future__ import annotations
 

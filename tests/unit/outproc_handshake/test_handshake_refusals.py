@@ -1,4 +1,7 @@
-"""Refusals with and without proof, and frames out of turn."""
+"""Refusals with and without proof, and frames out of turn.
+
+Covers `outproc.handshake.checks`.
+"""
 
 from __future__ import annotations
 

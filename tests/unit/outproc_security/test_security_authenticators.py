@@ -1,4 +1,7 @@
-"""Proofs of ids: which hold, which do not, and what the refusal tells to do."""
+"""Proofs of ids: which hold, which do not, and what the refusal tells to do.
+
+Covers `outproc.security.ed25519`.
+"""
 
 from __future__ import annotations
 

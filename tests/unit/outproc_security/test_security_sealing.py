@@ -1,4 +1,7 @@
-"""Sealed frames: what opens, what does not, and what a wire does about it."""
+"""Sealed frames: what opens, what does not, and what a wire does about it.
+
+Covers `outproc.security.sealed_wire`.
+"""
 
 from __future__ import annotations
 
