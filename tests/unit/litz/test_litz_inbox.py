@@ -1,7 +1,5 @@
 """The inbox as its two users see it: a session that puts and counts, a consumer that takes.
-
-Covers `litz.inbox_queue`, `litz.message_stream`, `litz.turns`.
-"""
+Covers `litz.inbox_queue`, `litz.message_stream`, `litz.turns`."""
 
 from __future__ import annotations
 
