@@ -205,6 +205,8 @@ class DestTransport(Transport):
             now = self.node.now()
             if link.liveness.pong(now, token) is not None:
                 self.gate.answered(link.liveness.pinged, now)
+                # Sooner than the answer had to be there, where silence is to be noticed sooner than that.
+                self.node.health.schedule(link, link.liveness.next_check())
                 self.dialler.proved(link)
         if received.acked:
             self.dialler.proved(link)
