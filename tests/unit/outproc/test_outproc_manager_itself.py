@@ -1,4 +1,4 @@
-"""The manager's own verbs: what it refuses, when it may be used, and what it tells of itself."""
+"""The verbs of `outproc.manager` itself: what it refuses, when it may be used, and what it tells."""
 
 from __future__ import annotations
 
