@@ -9,6 +9,7 @@ from outproc.frames.encode import encode_ping, encode_pong
 from outproc.frames.layout import NUMBER_LAYOUT
 from outproc.frames.records import Ack, Closed, Credit, Goodbye
 from outproc.session.cutting import FrameParts
+from outproc.session.fixed_lanes import LOSSY_LANE, PRIORITY_LANES, SHARING_LANES
 from outproc.session.receive_lane import Delivery, Finished, Skipped
 
 
@@ -49,6 +50,21 @@ class JoinedWire:
     max_frame: int
     pings: list[int] = field(default_factory=list)
     pongs: list[int] = field(default_factory=list)
+    last_first: int = LOSSY_LANE
+    """The sharing lane that had the first room in the latest frame: the one after it is next."""
+    frame_shared: bool = False
+
+    def in_turn(self) -> tuple[int, ...]:
+        """The lanes in the order in which they may fill the next frame."""
+        self.frame_shared = False
+        after = SHARING_LANES.index(self.last_first) + 1
+        return (*PRIORITY_LANES, *SHARING_LANES[after:], *SHARING_LANES[:after])
+
+    def had_room(self, lane: int) -> None:
+        """`lane` is in the frame. Only what was sent moves the turn: else lanes could starve in step with the calls."""
+        if lane in SHARING_LANES and not self.frame_shared:
+            self.frame_shared = True
+            self.last_first = lane
 
     def take_records(self, out: FrameParts, room: int) -> int:
         """Move as many pongs and pings as fit into `room` bytes to `out`. Returns their size in bytes."""

@@ -9,4 +9,6 @@ LOSSY_LANE = int(PayloadType.STREAM_LATENCY_FIRST)
 PRIORITY_LANES = (SIGNAL_LANE, REPLY_LANE)
 """Sent before all others, and exempt from the session's credit."""
 BULK_LANES = (int(PayloadType.RPC_RELIABLE), int(PayloadType.STREAM_RELIABLE))
+SHARING_LANES = (*BULK_LANES, LOSSY_LANE)
+"""Share a wire in turn, by frames."""
 FIXED_LANES = (*PRIORITY_LANES, *BULK_LANES)

@@ -51,16 +51,17 @@ class LossySendLane:
         self.size -= len(body)
         self.dropped += 1
 
-    def fill(self, out: list[bytes | bytearray | memoryview], budget: int) -> int:
+    def fill(self, out: list[bytes | bytearray | memoryview], budget: int, largest: int) -> int:
         """Append as many of the queued messages as fit into `budget` bytes; returns the bytes used.
 
-        A message that does not fit even into an empty frame of this wire is dropped and counted.
+        A message that does not fit even into an empty frame of this wire, which has `largest` bytes, is dropped and
+        counted. One that does not fit beside what others have in this frame waits for the next.
         """
         used = 0
         while self.queue and used + LOSSY_OVERHEAD < budget:
             number, body = self.queue[0]
             if used + LOSSY_OVERHEAD + len(body) > budget:
-                if used:
+                if LOSSY_OVERHEAD + len(body) <= largest:
                     break
                 self._drop_oldest()
                 continue

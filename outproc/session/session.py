@@ -43,7 +43,7 @@ from outproc.frames.records import (
 from outproc.session.control import NOTHING, Unsent
 from outproc.session.cutting import FrameParts
 from outproc.session.exchange import JoinedWire, Received, Statement
-from outproc.session.fixed_lanes import BULK_LANES, FIXED_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
+from outproc.session.fixed_lanes import FIXED_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
 from outproc.session.identity import Half, Pair
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.lossy_lane import LossyReceiveLane, LossySendLane
@@ -52,7 +52,6 @@ from outproc.session.send_lane import SendCredit, SendLane
 from outproc.session.tombstones import Finals
 
 __all__ = [
-    "BULK_LANES",
     "FIXED_LANES",
     "LOSSY_LANE",
     "PRIORITY_LANES",
@@ -116,7 +115,6 @@ class Session:
         self._heard: Hashable | None = None
         """The wire that carried a frame last: control goes there, because a silent one may be half open."""
         self._epoch = 0
-        self._turn = 0
         self._signal_at = float("-inf")
 
     # -- the pair -----------------------------------------------------------------------------------
@@ -342,29 +340,29 @@ class Session:
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
         control = self.unsent.choose(budget // 2) if speaks else NOTHING
         budget -= control.size
-        ack_now, filled = self._fill(wire, out, budget, now)
+        ack_now, filled = self._fill(wire, joined, out, budget, now)
         if not filled and not alone:
             return None
         out[0] = frame_header(self.tag, ack_now) + control.encode(self.receive_lanes, self.receive_credit)
         self.unsent.sent(control)
         return out
 
-    def _fill(self, wire: Hashable, out: FrameParts, budget: int, now: float) -> tuple[bool, bool]:
+    def _fill(self, wire: Hashable, joined: JoinedWire, out: FrameParts, budget: int, now: float) -> tuple[bool, bool]:
         ack_now = filled = False
-        self._turn = (self._turn + 1) % len(BULK_LANES)
-        for number in (*PRIORITY_LANES, *BULK_LANES[self._turn :], *BULK_LANES[: self._turn]):
-            lane = self.send_lanes[number]
-            if lane.wire is not wire or not lane.has_unsent:
-                continue
-            used = lane.fill(out, budget)
+        for number in joined.in_turn():
+            if number == LOSSY_LANE:
+                lossy = self.lossy_out
+                used = lossy.fill(out, budget, joined.max_frame - FRAME_SIZE) if lossy.wire is wire else 0
+            else:
+                lane = self.send_lanes[number]
+                used = lane.fill(out, budget) if lane.wire is wire and lane.has_unsent else 0
+                ack_now = ack_now or (used > 0 and lane.ack_now)
             if used:
                 budget -= used
                 filled = True
-                ack_now = ack_now or lane.ack_now
+                joined.had_room(number)
                 if number == SIGNAL_LANE:
                     self._signal_at = now
-        if self.lossy_out.wire is wire and self.lossy_out.queue:
-            filled = self.lossy_out.fill(out, budget) > 0 or filled
         return ack_now, filled
 
     # -- the end ------------------------------------------------------------------------------------

@@ -19,9 +19,9 @@ from tests.unit.outproc_session.lanes import SMALL
 LOSSY = replace(SMALL, lossy_messages=3, lossy_size=100)
 
 
-def sent(lane: LossySendLane, budget: int = 10_000) -> list[tuple[int, list[bytes]]]:
+def sent(lane: LossySendLane, budget: int = 10_000, largest: int = 10_000) -> list[tuple[int, list[bytes]]]:
     out: list[bytes | bytearray | memoryview] = [frame_header(0)]
-    used = lane.fill(out, budget)
+    used = lane.fill(out, budget, largest)
     assert used == sum(map(len, out[1:])) <= budget
     records = decode_frame(b"".join(out))[2] if used else []
     return [(record.number, record.bodies) for record in records if isinstance(record, Lossy)]
@@ -49,7 +49,7 @@ def test_what_never_fits_into_one_frame_is_refused_and_what_does_not_fit_this_wi
         lane.append(b"x" * 101)
     lane.append(b"x" * 50)
     lane.append(b"y" * 10)
-    assert sent(lane, LOSSY_OVERHEAD + 20) == [(1, [b"y" * 10])]
+    assert sent(lane, LOSSY_OVERHEAD + 20, LOSSY_OVERHEAD + 20) == [(1, [b"y" * 10])]
     assert lane.dropped == 1
 
 

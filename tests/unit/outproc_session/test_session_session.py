@@ -130,6 +130,30 @@ def test_bulk_lanes_take_turns() -> None:
     assert {RPC, STREAM} == set(lanes[:2]) == set(lanes[2:4])
 
 
+def test_bulk_lanes_take_turns_whatever_else_is_asked_for_between_their_frames() -> None:
+    """A wire with nothing to send, or one call that brings nothing, must not turn the turn back."""
+    a, _ = pair(wires=("w", "idle"), max_frame=460)
+    send(a, RPC, *[b"x" * 400] * 20)
+    send(a, STREAM, *[b"y" * 400] * 20)
+    lanes = []
+    for _ in range(20):
+        frame = a.next_frame("w", 0.0)
+        assert frame is not None
+        assert a.next_frame("idle", 0.0) is None
+        lanes += [record.lane for record in said(b"".join(frame)) if isinstance(record, Batch)]
+    assert lanes == [RPC, STREAM] * 10
+
+
+def test_latency_first_messages_have_their_turn_beside_bulk_and_are_not_dropped_for_it() -> None:
+    a, b = pair(max_frame=460)
+    send(a, RPC, *[b"x" * 300] * 50)
+    for number in range(4):
+        a.lossy_out.append(b"%d" % number * 300)
+    arrived = [delivery.lane for received in talk(a, b) for delivery in received.deliveries]
+    assert arrived.count(LOSSY_LANE) == 4
+    assert (a.lossy_out.dropped, arrived.index(LOSSY_LANE)) == (0, 1)
+
+
 def test_gaps_ends_and_lossy_messages_arrive() -> None:
     a, b = pair()
     send(a, RPC, b"x", b"y", b"z")
