@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from litz.errors import ProtocolError
+
+SMALL_PIECE: Final = 1024
+"""Bytes below which a piece is joined to the one before: as an object of its own it would cost many times its size."""
 
 
 class Reassembly:
@@ -13,7 +18,7 @@ class Reassembly:
     def __init__(self, total: int) -> None:
         self.total = total
         self.got = 0
-        self.pieces: list[bytes] = []
+        self.pieces: list[bytes | bytearray] = []
 
     def check(self, size: int) -> None:
         """Raise ProtocolError if a next piece, with `size` bytes of the message from its start on, does not fit."""
@@ -22,6 +27,12 @@ class Reassembly:
 
     def add(self, piece: bytes) -> bytes | None:
         """Take the next piece, which was checked. Returns the message when it is whole."""
-        self.pieces.append(piece)
+        last = self.pieces[-1] if self.pieces else None
+        if len(piece) >= SMALL_PIECE:
+            self.pieces.append(piece)
+        elif isinstance(last, bytearray):
+            last += piece
+        else:
+            self.pieces.append(bytearray(piece))
         self.got += len(piece)
         return b"".join(self.pieces) if self.got == self.total else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from litz.errors import ProtocolError
@@ -90,6 +92,22 @@ def test_parts_are_cut_without_a_copy(at: int) -> None:
 def _flat(body: object) -> bytes:
     assert isinstance(body, bytes | memoryview)
     return bytes(body)
+
+
+def test_tiny_pieces_cost_about_their_size_and_not_an_object_each() -> None:
+    """The peer is granted bytes of messages; in pieces of two bytes each they must not take twenty times as many."""
+    message = Reassembly(100_000)
+    tracemalloc.start()
+    try:
+        for number in range(49_999):
+            assert message.add(number.to_bytes(2, "little")) is None
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 200_000
+    whole = message.add(b"<>")
+    assert whole is not None
+    assert whole == b"".join(number.to_bytes(2, "little") for number in range(49_999)) + b"<>"
 
 
 def test_reassembly() -> None:
