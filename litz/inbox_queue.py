@@ -136,14 +136,16 @@ class InboxQueue:
         self._inbox.park(self.lane.sender.turns)
 
     def drop_oldest(self) -> bool:
-        """Throw away the oldest message that was not handed out yet (latency-first lanes). False: there is
-        none. It counts neither as pending nor as processed afterwards."""
+        """Throw away the oldest message that was not handed out yet (latency-first lanes), of payloads only those that
+        no consumer has begun with. False: there is none. It counts neither as pending nor as processed afterwards."""
         for batch in self._open:
             if batch.left and not batch.concurrent:
                 index = batch.handed
                 if batch.source is not None:
-                    batch.spell_out(index)
-                    self._inbox.park(self.lane.sender.turns)
+                    if batch in self.lane.sender.currents:
+                        # Its consumer walks the payloads, whose numbers follow each other: none can be taken out.
+                        continue
+                    batch.spell_out(0)
                 size = min(batch.size, payload_size(batch.items[index].data))
                 del batch.items[index]
                 batch.size -= size
