@@ -1,0 +1,161 @@
+"""A manager from other threads and loops: what works there, and what says why it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from inproc import Hub, InprocTransportManager
+from litz import ManagerStateError
+from litz.threadsafe import HomeLoop
+
+Pair = tuple[InprocTransportManager, InprocTransportManager]
+
+
+@asynccontextmanager
+async def pair() -> AsyncIterator[Pair]:
+    hub = Hub()
+    async with InprocTransportManager("a", hub) as a, InprocTransportManager("b", hub) as b:
+        yield a, b
+
+
+async def test_the_verbs_work_from_another_thread() -> None:
+    async with pair() as (a, b):
+        server = asyncio.ensure_future(b.serve(lambda message: b"answer to " + message.data))
+
+        def work() -> tuple[int, bytes, list[str]]:
+            safe = a.threadsafe
+            receipt = safe.send("b", b"one", confirm="processed", timeout=10)
+
+            async def dests() -> list[str]:
+                return a.list_dests()
+
+            return receipt.number, safe.request("b", b"two", timeout=10), safe.call(dests, timeout=10)
+
+        assert await asyncio.to_thread(work) == (0, b"answer to two", ["b"])
+        server.cancel()
+        await asyncio.wait([server])
+
+
+async def test_in_its_own_thread_it_would_wait_for_itself() -> None:
+    async with pair() as (a, _):
+        with pytest.raises(ManagerStateError, match="block"):
+            a.threadsafe.send("b", b"x")
+
+
+async def test_errors_and_timeouts_come_to_the_caller_and_the_call_is_cancelled() -> None:
+    async with pair() as (a, _):
+        cancelled = asyncio.Event()
+
+        async def forever() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                cancelled.set()
+
+        async def fails() -> None:
+            raise LookupError("of the loop")
+
+        with pytest.raises(TimeoutError, match="no result within"):
+            await asyncio.to_thread(a.threadsafe.call, forever, timeout=0.01)
+        await cancelled.wait()
+        with pytest.raises(LookupError, match="of the loop"):
+            await asyncio.to_thread(a.threadsafe.call, fails)
+
+
+async def test_a_call_that_is_cancelled_in_the_loop_ends_for_the_thread() -> None:
+    async with pair() as (a, _):
+        inside: list[asyncio.Task[None]] = []
+
+        async def waits() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            inside.append(task)
+            await asyncio.Event().wait()
+
+        calling = asyncio.ensure_future(asyncio.to_thread(a.threadsafe.call, waits))
+        while not inside:  # noqa: ASYNC110 - the other thread starts it
+            await asyncio.sleep(0.001)
+        inside[0].cancel()
+        with pytest.raises(ManagerStateError, match="closed during the call"):
+            await calling
+
+
+async def test_before_and_after_its_life() -> None:
+    manager = InprocTransportManager("a", Hub())
+    with pytest.raises(ManagerStateError, match="not open"):
+        manager.threadsafe.send("b", b"x")
+    async with manager:
+        pass
+    with pytest.raises(ManagerStateError, match="not open"):
+        await asyncio.to_thread(manager.threadsafe.send, "b", b"x")
+
+
+async def test_a_home_is_entered_once_and_used_there_only() -> None:
+    home = HomeLoop("the thing")
+    with pytest.raises(ManagerStateError, match="the thing is not entered"):
+        home.check()
+    loop = home.bind()
+    assert home.check() is loop
+    with pytest.raises(ManagerStateError, match="entered before"):
+        home.bind()
+
+    async def elsewhere() -> None:
+        home.check()
+
+    with pytest.raises(ManagerStateError, match="another event loop"):
+        await asyncio.to_thread(asyncio.run, elsewhere())
+    home.open = False
+    with pytest.raises(ManagerStateError, match="closed"):
+        home.check()
+
+
+@pytest.mark.parametrize("where", ["here", "another loop"])
+async def test_closing_works_once_from_anywhere_and_survives_a_cancelled_caller(where: str) -> None:
+    home = HomeLoop("the thing")
+    loop = home.bind()
+    done: list[asyncio.AbstractEventLoop] = []
+    go = asyncio.Event()
+
+    async def work() -> None:
+        await go.wait()
+        done.append(asyncio.get_running_loop())
+
+    def orphan() -> None:
+        raise AssertionError("its loop runs")
+
+    async def close() -> None:
+        await home.close(work, orphan)
+
+    given_up = asyncio.ensure_future(close())
+    await asyncio.sleep(0)
+    given_up.cancel()
+    await asyncio.wait([given_up])
+    closing = asyncio.ensure_future(close() if where == "here" else asyncio.to_thread(asyncio.run, close()))
+    await asyncio.sleep(0)
+    go.set()
+    await closing
+    await close()
+    assert done == [loop]
+
+
+def test_when_its_loop_is_gone_it_is_an_orphan() -> None:
+    home = HomeLoop("the thing")
+
+    async def enter() -> None:
+        home.bind()
+
+    asyncio.run(enter())
+    orphaned: list[bool] = []
+
+    async def work() -> None:
+        raise AssertionError("its loop is gone")
+
+    async def close() -> None:
+        await home.close(work, lambda: orphaned.append(True))
+
+    asyncio.run(close())
+    assert orphaned == [True]
