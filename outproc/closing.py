@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from litz.wire import WireBuilder, WireListener
 from outproc.dest_table import DestTable
@@ -32,15 +33,7 @@ async def close_node(
     for link in list(node.links):
         link.abort()
     tasks = [task for task in node.tasks if task is not asyncio.current_task()]
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        _, deaf = await asyncio.wait(tasks, timeout=max(0.5, deadline - node.now()))
-        for task in deaf:
-            # A builder, directory or authenticator of the user that swallows its cancellation: say so, and go on.
-            node.loop.call_exception_handler(
-                {"message": f"litz: {task.get_name()!r} did not end when it was cancelled", "task": task}
-            )
+    await _cancelled(tasks, max(0.5, deadline - node.now()))
     await _until_closed(node, max(deadline, node.now() + 0.5))
     await _within(deadline, [_quietly(builder.aclose()) for builder in builders])
     node.timers.close()
@@ -61,17 +54,30 @@ async def _within(deadline: float, work: list[asyncio.Task[None]]) -> None:
         return
     loop = asyncio.get_running_loop()
     _, late = await asyncio.wait(work, timeout=max(0.0, deadline - loop.time()))
-    for task in late:
+    await _cancelled([task for task in work if task in late], 0.5)
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]], patience: float) -> None:
+    """Cancel tasks and wait at most `patience` seconds for their end."""
+    for task in tasks:
         task.cancel()
-    if late:
-        await asyncio.wait(late)
+    if not tasks:
+        return
+    await asyncio.wait(tasks, timeout=patience)
+    for task in tasks:
+        if not task.done():
+            # Code of the user (a builder, listener, directory, authenticator) that does not heed it: say so, and go on.
+            task.get_loop().call_exception_handler(
+                {"message": f"litz: {task.get_name()!r} did not end when it was cancelled", "task": task}
+            )
 
 
 def _quietly(awaitable: object) -> asyncio.Task[None]:
     async def run() -> None:
         await awaitable  # type: ignore[misc]  # any awaitable of the parts that are closed
 
-    task = asyncio.get_running_loop().create_task(run())
+    name = f"litz close {getattr(awaitable, '__qualname__', type(awaitable).__name__)}"
+    task = asyncio.get_running_loop().create_task(run(), name=name)
     task.add_done_callback(_retrieve)
     return task
 

@@ -26,6 +26,35 @@ class DeafBuilder(WireBuilder):
         raise OSError("never mind")
 
 
+class StuckBuilder(DeafBuilder):
+    """Its own close takes half a minute, whatever happens."""
+
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        raise OSError("nobody there")
+
+    async def aclose(self) -> None:
+        with contextlib.suppress(OSError):
+            await super().build("", Endpoint("deaf", "deaf:"))
+
+
+def test_a_builder_whose_own_close_does_not_end_does_not_hold_the_close() -> None:
+    reports: list[dict[str, Any]] = []
+
+    async def scenario(loop: SimLoop) -> float:
+        loop.set_exception_handler(lambda _, context: reports.append(context))
+        manager = OutprocTransportManager("a", builders=[StuckBuilder()], options=TransportOptions(close_timeout=2.0))
+        await manager.__aenter__()
+        before = loop.time()
+        await manager.aclose()
+        took = loop.time() - before
+        await asyncio.sleep(60.0)
+        return took
+
+    assert run_simulation(scenario, seed=1, shuffle=False).value <= 3.0
+    (report,) = reports
+    assert report["message"] == "litz: 'litz close StuckBuilder.aclose' did not end when it was cancelled"
+
+
 def test_a_builder_that_swallows_its_cancellation_does_not_hold_the_close() -> None:
     reports: list[dict[str, Any]] = []
 
