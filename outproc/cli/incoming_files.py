@@ -120,7 +120,7 @@ class IncomingFiles:
         file = self._open.get(key)
         if file is None:
             if key not in self._verdicts:
-                raise TransferError("the receiver does not know this transfer; it was restarted, so send again")
+                self._refuse_unknown(key)
         elif found.kind is Kind.CHUNK:
             await asyncio.to_thread(file.write, *read_chunk(found.body))
         elif found.kind is Kind.TRAILER:
@@ -149,6 +149,13 @@ class IncomingFiles:
         if tell:
             self._refuse(key, error)
 
+    def _refuse_unknown(self, key: _Key) -> None:
+        """The rest of a transfer that an earlier life of this node began. It is no file of this one, so nobody here
+        hears of it: a receiver that was started again waits for the file that is sent again."""
+        error = "the receiver does not know this transfer; it was restarted, so send again"
+        self._keep(Finished(key[0], Verdict(ok=False, error=error), 0, asyncio.Event()), key)
+        self._refuse(key, error)
+
     def _refuse(self, key: _Key, error: str) -> None:
         if not self._manager.is_connected(key[0]):
             return
@@ -165,15 +172,18 @@ class IncomingFiles:
 
     def _end(self, key: _Key, verdict: Verdict, size: int) -> None:
         finished = Finished(key[0], verdict, size, asyncio.Event())
-        self._verdicts[key] = finished
-        while len(self._verdicts) > MAX_VERDICTS:
-            del self._verdicts[next(iter(self._verdicts))]
+        self._keep(finished, key)
         if verdict.ok:
             self._say(f"{verdict.name!r} from {key[0]} is complete: {size} bytes, sha256 {verdict.sha256}")
         else:
             self._say(f"a file from {key[0]} failed: {verdict.error}")
         if self._finished is not None:
             self._finished(finished)
+
+    def _keep(self, finished: Finished, key: _Key) -> None:
+        self._verdicts[key] = finished
+        while len(self._verdicts) > MAX_VERDICTS:
+            del self._verdicts[next(iter(self._verdicts))]
 
     async def _tell(self, key: _Key, message: Message) -> bytes | None:
         finished = self._verdicts.get(key)
