@@ -42,7 +42,6 @@ from outproc.link import Link, Step
 from outproc.local_node import LocalNode
 from outproc.outbound import Outbound
 from outproc.requesting import Requests
-from outproc.session.identity import Half
 from outproc.session.pairing import IncarnationGate
 from outproc.session.receive_lane import Skipped
 from outproc.session.session import Received, Session
@@ -72,7 +71,6 @@ class DestTransport(Transport):
         first = node.session_numbers.first(dest)
         self.session = Session(node.new_half(), node.limits, index=first, overflow=node.overflow)
         self.gate = IncarnationGate()
-        self.highest_half: Half | None = None  # the peer's, over all sessions: a late JOIN pairs with nothing (R2)
         self.links: list[Link] = []
         self.outbound = Outbound(
             node, dest, self.session, write=self.write, overflowed=self._overflowed, dropped=requests.dropped
