@@ -106,11 +106,13 @@ class Outbound:
         self._close_quota(lane)
         if self._spaces.get(lane_number) and not first and lane.overflow is Overflow.BLOCK:
             return None
-        self._node.log_budget.settle(lane)
-        admission, dropped = lane.admit(len(body), detail.key if detail is not None else None)
+        budget = self._node.log_budget
+        budget.settle(lane)
+        admission, dropped = lane.admit(len(body), detail.key if detail is not None else None, budget.left)
         if dropped:
+            budget.settle(lane)
             self._tell_dropped(lane, dropped)
-        if admission is Admission.ACCEPT and not self._node.log_budget.fits(len(body)):
+        if admission is Admission.ACCEPT and not budget.fits(len(body)):
             admission = Admission.WAIT if lane.overflow is Overflow.BLOCK else Admission.REFUSE
             self._wait_for_budget()
         match admission:

@@ -113,8 +113,11 @@ class SendLane:
             return False
         return log.size + size <= self.limits.log_size or log.count == 0
 
-    def admit(self, size: int, key: str | None = None) -> tuple[Admission, list[tuple[int, DropReason]]]:
-        """Decide about one more message, and make room for it as the policy says.
+    def admit(
+        self, size: int, key: str | None = None, left: int | None = None
+    ) -> tuple[Admission, list[tuple[int, DropReason]]]:
+        """Decide about one more message, and make room for it as the policy says; nothing is dropped for one that then
+        does not fit into the `left` bytes of the process (None: no limit).
 
         Returns the decision and the numbers dropped for it. DROP: append it and `discard` its number.
         """
@@ -122,30 +125,32 @@ class SendLane:
             older = self.log.latest.get(key)
             if older is not None and older >= self.high_water:
                 # Only if the newer one gets its place: the latest of a key is never lost to a full log.
-                if not self._fits_without(1, self.log.body_size(older), size):
+                if not self._fits_without(1, self.log.body_size(older), size, left):
                     return Admission.REFUSE, []
                 self.discard(older, DropReason.SUPERSEDED)
                 return Admission.ACCEPT, [(older, DropReason.SUPERSEDED)]
         if self.fits(size):
             return Admission.ACCEPT, []
         if self.overflow is Overflow.DROP_OLDEST:
-            return self._drop_oldest(size)
+            return self._drop_oldest(size, left)
         return WHEN_FULL[self.overflow], []
 
-    def _fits_without(self, messages: int, freed: int, size: int) -> bool:
+    def _fits_without(self, messages: int, freed: int, size: int, left: int | None) -> bool:
         """Whether a message of `size` fits once `messages` of `freed` bytes in all are gone."""
         log, limits = self.log, self.limits
+        if left is not None and size - freed > left:
+            return False
         count = log.count - messages
         return count < limits.log_messages and (log.size - freed + size <= limits.log_size or count == 0)
 
-    def _drop_oldest(self, size: int) -> tuple[Admission, list[tuple[int, DropReason]]]:
+    def _drop_oldest(self, size: int, left: int | None) -> tuple[Admission, list[tuple[int, DropReason]]]:
         """Drop as many of the oldest as make room, and none at all if all of them would not."""
         victims: list[tuple[int, DropReason]] = []
         freed = 0
         for number in self.log.messages_from(self.high_water):
             victims.append((number, DropReason.OLDEST))
             freed += self.log.body_size(number)
-            if self._fits_without(len(victims), freed, size):
+            if self._fits_without(len(victims), freed, size, left):
                 break
         else:
             return Admission.REFUSE, []

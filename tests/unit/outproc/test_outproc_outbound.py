@@ -68,6 +68,25 @@ def test_the_limit_of_the_process_holds_across_dests_and_its_end_is_shared() -> 
     virtual(scenario)
 
 
+@pytest.mark.parametrize("policy", [Overflow.DROP_OLDEST, Overflow.KEEP_LATEST])
+def test_nothing_is_dropped_for_a_message_that_the_process_has_no_room_for(policy: Overflow) -> None:
+    """Else the older one would be lost, and the newer one too."""
+    stream = PayloadType.STREAM_RELIABLE
+
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager(
+            "alice", overflow={stream: policy}, log_size=10_000, process_log_size=12_000, max_message=10_000
+        ) as alice:
+            alice.send_nowait("bob", bytes(4_000), payload_type=stream, key="k")
+            alice.send_nowait("carol", bytes(7_000))
+            with pytest.raises(BackpressureError):
+                alice.send_nowait("bob", bytes(9_000), payload_type=stream, key="k")
+            assert alice.snapshot().logged_bytes == 11_000
+
+    virtual(scenario)
+
+
 def test_closing_tells_those_who_wait_for_space() -> None:
     async def scenario() -> None:
         async with Town().manager("alice", log_messages=1) as alice:
