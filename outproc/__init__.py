@@ -3,7 +3,6 @@
 from outproc.addressing import Directory
 from outproc.manager import OutprocTransportManager
 from outproc.options import TransportOptions
-from outproc.peer import OutprocPeer
 from outproc.session.limits import Overflow
 
-__all__ = ["Directory", "OutprocPeer", "OutprocTransportManager", "Overflow", "TransportOptions"]
+__all__ = ["Directory", "OutprocTransportManager", "Overflow", "TransportOptions"]

@@ -22,7 +22,7 @@ from outproc.handshake import (
     Refused,
 )
 from outproc.session.identity import Pair
-from outproc.session.pairing import Entry, JoinAction, decide_join, decide_ok, ends_current
+from outproc.session.pairing import Entry, JoinAction, decide_join, decide_ok, ends_current, joins_at_once
 from outproc.session.session import Statement
 from outproc.statements import finals_of, positions_of, statement_of, terms_of
 
@@ -170,7 +170,7 @@ def _join(transport: DestTransport, link: Link, *, again: bool = False) -> None:
     link.joins += 1
     session.receive_credit.squeezed = transport.node.inbox_full
     link.write([machine.join(session.mine, theirs, terms_of(session.statement()))])
-    if pair is not None and not again:
+    if joins_at_once(pair) and not again:
         # Both sides know this pair: data may follow at once, so that a resume costs one round trip (R1).
         session.join(link, link.max_frame, None)
         transport.bind_lanes()

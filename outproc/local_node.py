@@ -19,6 +19,7 @@ from outproc.options import TransportOptions
 from outproc.security.authenticator import Authenticator
 from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.pairing import Halves
 from outproc.session.tombstones import Tombstones
 from outproc.session_numbers import SessionNumbers
 from outproc.timers import Timers
@@ -70,12 +71,13 @@ class LocalNode:
     session_numbers: SessionNumbers = field(init=False)
     handshake_node: Node = field(init=False)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
-    halves: int = 0
+    halves: Halves = field(init=False)
 
     def __post_init__(self) -> None:
         options = self.options
         random_part = int.from_bytes(self.environment.entropy(8), "little")
         self.incarnation = Incarnation(self.environment.wall_clock(), random_part)
+        self.halves = Halves(self.incarnation)
         self.limits = options.session_limits()
         self.overflow = {int(kind): policy for kind, policy in options.overflow.items()}
         self.timers = Timers(self.loop)
@@ -102,8 +104,7 @@ class LocalNode:
 
     def new_half(self) -> Half:
         """A half that was never used before (R2)."""
-        self.halves += 1
-        return Half(self.incarnation, self.halves)
+        return self.halves.new()
 
     def set_ping_after(self, seconds: float) -> None:
         """Ping wires after so many seconds of silence from now on."""

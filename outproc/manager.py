@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from random import Random, SystemRandom
 from typing import Any, Self
 
+from litz.bound_peer import BoundPeer
 from litz.dest import validate_dest
 from litz.errors import InsecureListenError, ManagerStateError
 from litz.event_log import EventLog
@@ -40,7 +41,6 @@ from outproc.dispatch import Dispatch
 from outproc.local_node import Environment, FastPath, LocalNode
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
-from outproc.peer import OutprocPeer
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of
 
@@ -198,8 +198,8 @@ class OutprocTransportManager(TransportManager):
                 transport.outbound.arm()
             await all_of(futures)
 
-    def peer(self, dest: str) -> OutprocPeer:
-        return OutprocPeer(self, validate_dest(dest))
+    def peer(self, dest: str) -> BoundPeer:
+        return BoundPeer(self, validate_dest(dest))
 
     # -- receiving ----------------------------------------------------------------------------------
 
