@@ -174,3 +174,33 @@ def swallow_all(wire: MemoryWire) -> None:
     """Half open: nothing passes any more, either way, and nobody is told."""
     for end in (wire, wire._peer):
         end.write = lambda buffers: None  # type: ignore[method-assign]  # a cable that was pulled
+
+
+def test_a_peer_with_another_key_is_told_so() -> None:
+    async def scenario() -> None:
+        town = Town()
+        other = SharedKeyAuthenticator(b"o" * 32)
+        async with (
+            town.manager("bob", authenticator=shared()) as bob,
+            town.manager("alice", authenticator=other) as alice,
+        ):
+            await bob.listen("memory:bob")
+            with pytest.raises(ConnectError) as caught:
+                await alice.send("bob", b"x")
+            assert isinstance(caught.value.attempts[0].error, UnauthenticatedError)
+            assert bob.list_dests() == []
+
+    virtual(scenario)
+
+
+def test_a_peer_that_does_not_prove_its_id_hears_what_is_missing() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob", authenticator=shared()) as bob, town.manager("alice") as alice:
+            await bob.listen("memory:bob")
+            with pytest.raises(ConnectError) as caught:
+                await alice.send("bob", b"x")
+            assert caught.value.attempts
+            assert "authenticat" in str(caught.value)
+
+    virtual(scenario)

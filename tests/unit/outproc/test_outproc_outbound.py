@@ -186,3 +186,34 @@ def test_an_end_of_the_session_tells_those_who_wait_what_the_peer_has() -> None:
                 await waiting
 
     virtual(scenario)
+
+
+def test_those_who_wait_for_space_go_on_with_the_next_session() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob") as bob, town.manager("alice", log_messages=1, session_kept=5) as alice:
+            listener = await bob.listen("memory:bob")
+            await alice.send("bob", b"0", confirm="received")
+            await listener.aclose()
+            town.builders["alice"].cut()
+            await turns()
+            await alice.send("bob", b"of the old session")
+            waiting = asyncio.ensure_future(alice.send("bob", b"of the new session"))
+            await asyncio.sleep(10)
+            assert (await waiting).number == 0
+            await bob.listen("memory:bob")
+            assert await take(bob, 2) == [b"0", b"of the new session"]
+
+    virtual(scenario)
+
+
+def test_what_is_lost_frees_the_log_of_the_process() -> None:
+    async def scenario() -> None:
+        async with Town().manager("alice") as alice:
+            for dest in ("bob", "carol"):
+                alice.send_nowait(dest, bytes(1000))
+            assert alice.snapshot().logged_bytes == 2000
+            await alice.close_transport("bob")
+            assert alice.snapshot().logged_bytes == 1000
+
+    virtual(scenario)

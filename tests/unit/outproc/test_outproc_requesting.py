@@ -188,3 +188,31 @@ def test_an_answer_to_a_session_that_is_over_goes_nowhere() -> None:
             assert all(lane.sent == 0 for lane in bob.snapshot().dests[0].lanes), "it went into the new session"
 
     virtual(scenario)
+
+
+def test_whoever_gives_up_ends_the_handler_at_the_peer() -> None:
+    async def scenario() -> None:
+        town = Town()
+        ended: list[str] = []
+        begun = asyncio.Event()
+
+        async def handler(message: Message) -> bytes:
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ended.append("cancelled")
+                raise
+            return b""
+
+        async with town.manager("bob") as bob, town.manager("alice") as alice:
+            await bob.listen("memory:bob")
+            server = asyncio.ensure_future(bob.serve(handler))
+            with pytest.raises(RequestTimeoutError):
+                await alice.request("bob", b"?", timeout=5)
+            await asyncio.sleep(1)
+            assert (begun.is_set(), ended) == (True, ["cancelled"])
+            server.cancel()
+            await asyncio.wait([server])
+
+    virtual(scenario)
