@@ -70,7 +70,11 @@ class Timers:
             # One that ran before may have moved it.
             if timer.due is not None and timer.due <= now:
                 timer.due = None
-                timer.callback(now)
+                try:
+                    timer.callback(now)
+                except Exception as error:
+                    # A wire of the user, say: it must not cost the others their time.
+                    self._loop.call_exception_handler({"message": "litz: an error in a timer", "exception": error})
         following = self._heap.next_due()
         # A callback may have armed for a later time than what else is due.
         if following is not None and not self._closed:

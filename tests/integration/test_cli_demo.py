@@ -6,6 +6,8 @@ The parts are `outproc.cli.demo`, `outproc.cli.demo_node` and `outproc.cli.demo_
 from __future__ import annotations
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
@@ -66,11 +68,13 @@ def test_a_line_a_second_without_a_terminal_and_ctrl_c_ends_it_cleanly(tmp_path:
 def test_the_nodes_end_with_a_killed_parent(tmp_path: Path) -> None:
     with Litz(tmp_path, "demo", "--seconds", "60") as demo:
         demo.hear("messages")
-        nodes = children_of(demo.process.pid)
+        nodes = [os.pidfd_open(int(pid)) for pid in children_of(demo.process.pid)]
+        assert nodes
         demo.process.kill()
-        # The pipe closes when the last of them has ended: they share our end of it.
         demo.wait()
-        assert not [pid for pid in nodes if runs(pid)]
+        for node in nodes:
+            assert select.select([node], [], [], 20.0)[0], "a node lives on without its parent"
+            os.close(node)
 
 
 def test_the_installed_command_is_the_same() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.managers.hits import REQUIRED
+from tests.simulation.managers.hits import RARE, RARE_SEEDS, REQUIRED
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.run import SeedFailedError, SeedResult, run_seed
 from tests.simulation.managers.users import User
@@ -41,6 +41,13 @@ def check_together(results: list[SeedResult]) -> None:
 def test_every_invariant_holds_and_everything_is_hit(chunk: int) -> None:
     size = SEEDS // CHUNKS
     check_together([run_seed(seed) for seed in range(chunk * size, (chunk + 1) * size)])
+
+
+def test_what_is_rare_is_hit_too() -> None:
+    hits: Counter[str] = Counter()
+    for seed in RARE_SEEDS:
+        hits.update(run_seed(seed).hits)
+    assert all(hits[name] for name in RARE), f"find other RARE_SEEDS: {dict(hits)}"
 
 
 @pytest.mark.soak

@@ -60,8 +60,8 @@ DRIVER_MUTANTS = (
             ),
             Edit(
                 CLOSING,
-                "    for task in tasks:\n        task.cancel()\n    if tasks:\n",
-                "    if False:\n",
+                "    await _cancelled(tasks, max(0.5, deadline - node.now()))\n",
+                "",
             ),
         ),
         ("closed",),
