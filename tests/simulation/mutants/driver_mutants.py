@@ -64,7 +64,7 @@ DRIVER_MUTANTS = (
                 "",
             ),
         ),
-        ("closed",),
+        ("closed", "one-dial"),
         MANAGERS,
     ),
     Mutant(
