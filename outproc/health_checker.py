@@ -76,7 +76,14 @@ class HealthChecker(HealthCheckHandle):
             self._meter.fired(now)
             lag = self._meter.lag(now)
             for item in self._due.pop_due(now):
-                again = item.check(now, lag)
+                try:
+                    again = item.check(now, lag)
+                except Exception as error:
+                    # A wire of the user, say: the others must be looked at all the same.
+                    self._loop.call_exception_handler(
+                        {"message": "litz: an error in a health check", "exception": error}
+                    )
+                    again = None
                 if again is not None and item not in self._due:
                     self._due.schedule(item, again)
 

@@ -104,3 +104,22 @@ def test_nothing_due_costs_no_timer() -> None:
         assert loop.pending_timers() == []
 
     run(scenario)
+
+
+def test_one_that_raises_costs_no_other_its_look() -> None:
+    reports: list[str] = []
+
+    class Broken(Patient):
+        def check(self, now: float, lag: float) -> float | None:
+            raise ValueError("a wire of the user")
+
+    async def scenario(loop: SimLoop, health: HealthChecker) -> None:
+        loop.set_exception_handler(lambda _, context: reports.append(context["message"]))
+        broken, fine = Broken(loop), Patient(loop, 1.0)
+        health.schedule(broken, loop.time() + 1)
+        health.schedule(fine, loop.time() + 1)
+        await asyncio.sleep(10)
+        assert fine.times == [1.0, 2.0]
+
+    run(scenario)
+    assert reports == ["litz: an error in a health check"]
