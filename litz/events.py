@@ -144,6 +144,14 @@ class PeerViolation(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Woke(Event):
+    """The machine slept for `slept` seconds. Every wire is being probed, and what is not up is dialled at once. `dest`
+    is ''."""
+
+    slept: float
+
+
+@dataclass(frozen=True, slots=True)
 class EventGap(Event):
     """This reader was too slow: `missed` events were dropped for it. `dest` is ''."""
 

@@ -303,6 +303,17 @@ class Dialler:
         if self.wanted:
             self._ask()
 
+    def woke(self) -> None:
+        """The machine slept: no wait that began before is waited to its end. Dials under way go on."""
+        if self.closed or not self.wanted:
+            return
+        if self.pool.slots:
+            self.pool.woke(self._node.now())
+            self.pump()
+        elif self._next_due() is not None:
+            self._ask_again.proved()
+            self._ask()
+
     def stop(self, error: LitzError) -> None:
         """Do not dial by itself any more, until the next round: `error` says why. Wires that are up stay."""
         self.wanted = False

@@ -22,6 +22,7 @@ from outproc.requesting import Requests
 from outproc.session.log import EntryDetail
 from outproc.session.session import LOSSY_LANE
 from outproc.transport_owner import TransportOwner
+from outproc.wake_watch import WakeWatch, rouse
 
 
 class Dispatch:
@@ -36,11 +37,16 @@ class Dispatch:
         self.requests = Requests(base, node.options.max_requests, node.inbox, self.append, self._append_now)
         self.dests = DestTable(node, self._make)
         self.reception = Reception(node, self.dests.of_peer)
+        if node.environment.clocks is not None:
+            node.health.wake_watch = WakeWatch(node.environment.clocks, node.ping_after, self._woke)
 
     def _make(self, dest: str) -> DestTransport:
         return DestTransport(
             self.node, dest, self._owner, self.requests, resolver=self._addressing, dial_slots=self._dial_slots
         )
+
+    def _woke(self, slept: float) -> None:
+        rouse(self.node, self.dests.transports(), slept)
 
     async def send(
         self,

@@ -38,6 +38,7 @@ class Liveness:
     """
 
     __slots__ = (
+        "_answer_within",
         "_dead_after",
         "_excused_until",
         "_heard",
@@ -54,12 +55,13 @@ class Liveness:
             raise ValueError("a wire must be given more than 0 seconds")
         self.silent_after = silent_after
         self._dead_after = dead_after
+        self._answer_within = dead_after  # of the ping that is out
         self._heard = now
         self.pinged = 0.0
         """When the latest ping went out."""
         self._token: int | None = None  # of the latest ping, until its pong
         self._waiting = False  # a ping is out, and not a byte has come since
-        self._probe = False
+        self._probe: float | None = None  # a ping is asked for; its answer has so many seconds
         self._excused_until = now
         self.round_trip: float | None = None
         """The smoothed round trip; None: not measured yet."""
@@ -70,22 +72,30 @@ class Liveness:
         self._waiting = False
 
     def probe(self) -> None:
-        """Doubt the wire now (the machine woke, a sibling died): the next verdict is PING, unless one is out. The
-        caller asks for that verdict now."""
-        self._probe = not self._waiting
+        """Doubt the wire now: the next verdict is PING, unless one is out. The caller asks for that verdict now."""
+        if not self._waiting:
+            self._probe = self._dead_after
+
+    def woke(self, answer_within: float) -> None:
+        """The machine slept: the next verdict is PING also when one is out, for that one's answer may have come to a
+        machine that was asleep. It must be answered within so many seconds, or within `dead_after` if that is less.
+        The caller asks for that verdict now."""
+        self._waiting = False
+        self._probe = min(answer_within, self._dead_after)
 
     def ping_due(self, now: float) -> bool:
         """Whether a ping should go out now. The caller sends one and calls `ping_sent`."""
         if self._waiting:
             return False
-        return self._probe or now >= self._heard + self.silent_after
+        return self._probe is not None or now >= self._heard + self.silent_after
 
     def ping_sent(self, now: float, token: int) -> None:
         """A ping with `token` went out. The caller looks again at `next_check`."""
         self.pinged = now
         self._token = token
         self._waiting = True
-        self._probe = False
+        self._answer_within = self._dead_after if self._probe is None else self._probe
+        self._probe = None
 
     def pong(self, now: float, token: int) -> float | None:
         """The pong of `token` came. Its round trip in seconds, which `round_trip` smoothes; None for a pong that
@@ -113,8 +123,8 @@ class Liveness:
     def next_check(self) -> float:
         """When the caller must ask for a verdict again. It may have moved to a later time by then."""
         if self._waiting:
-            return max(self.pinged + self._dead_after, self._excused_until)
-        return self._heard if self._probe else self._heard + self.silent_after
+            return max(self.pinged + self._answer_within, self._excused_until)
+        return self._heard if self._probe is not None else self._heard + self.silent_after
 
 
 class LagMeter:

@@ -1,7 +1,8 @@
-"""The health-check task of one node: pings silent wires, gives up dead ones, and redials what is due.
+"""The health-check task of one node: pings silent wires, gives up dead ones, redials what is due, and notices that
+the machine slept.
 
 Everything that wants a look has a due time in one heap; a healthy idle dest without wires has none and costs
-nothing.
+nothing. While there is something in the heap, the clocks are looked at for all of it together.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from litz.manager import HealthCheckHandle
 from outproc.health import DueHeap, LagMeter
+from outproc.wake_watch import WakeWatch
 
 
 class Checked(Protocol):
@@ -30,6 +32,8 @@ class HealthChecker(HealthCheckHandle):
     """Owns the task. All methods belong to the manager's loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, spawn: Callable[..., asyncio.Task[None]]) -> None:
+        self.wake_watch: WakeWatch | None = None
+        """Set before `start`. None: nobody notices that the machine slept."""
         self._loop = loop
         self._spawn = spawn
         self._due: DueHeap[Checked] = DueHeap()
@@ -61,8 +65,12 @@ class HealthChecker(HealthCheckHandle):
             self._sooner.clear()
             due = self._waiting_until = self._due.next_due()
             if due is None:
+                if self.wake_watch is not None:
+                    self.wake_watch.forget()
                 await self._sooner.wait()
                 continue
+            if self.wake_watch is not None:
+                due = self._waiting_until = min(due, self.wake_watch.look(self._loop.time()))
             if due > self._loop.time():
                 self._meter.expect(due)
                 try:

@@ -23,6 +23,7 @@ from outproc.session.pairing import Halves
 from outproc.session.tombstones import Tombstones
 from outproc.session_numbers import SessionNumbers
 from outproc.timers import Timers
+from outproc.wake_watch import SleepClocks
 
 if TYPE_CHECKING:
     from outproc.link import Link
@@ -35,11 +36,13 @@ class Environment:
     wall_clock  nanoseconds since the Unix epoch, for the incarnation
     entropy     n random bytes that nobody can guess
     rng         jitter of backoffs; no secrets
+    clocks      what tells that the machine slept; None: nothing does
     """
 
     wall_clock: Callable[[], int]
     entropy: Entropy
     rng: Random
+    clocks: SleepClocks | None = None
 
 
 FastPath = tuple[Iterator[Receipt], Callable[[bytes], None]]
@@ -109,6 +112,8 @@ class LocalNode:
     def set_ping_after(self, seconds: float) -> None:
         """Ping wires after so many seconds of silence from now on."""
         self.ping_after = seconds
+        if self.health.wake_watch is not None:
+            self.health.wake_watch.ping_after = seconds
         for link in self.links:
             link.liveness.silent_after = seconds
             self.health.schedule(link, link.liveness.next_check() if link.in_session else None)

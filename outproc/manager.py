@@ -43,13 +43,14 @@ from outproc.options import TransportOptions
 from outproc.outbound import SMALL
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of
+from outproc.wake_watch import system_clocks
 
 _RPC = PayloadType.RPC_RELIABLE
 
 
 def system_environment() -> Environment:
     """Time and chance of the real world."""
-    return Environment(time.time_ns, os.urandom, Random(SystemRandom().getrandbits(64)))
+    return Environment(time.time_ns, os.urandom, Random(SystemRandom().getrandbits(64)), system_clocks())
 
 
 class OutprocTransportManager(TransportManager):

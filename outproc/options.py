@@ -42,6 +42,8 @@ class TransportOptions(BaseModel):
 
     ping_after: Seconds = 5.0
     dead_after: Seconds = 5.0
+    wake_timeout: Seconds = 2.0
+    """After a sleep of the machine every wire is pinged, and is dead without a sign of life for so long."""
     handshake_timeout: Seconds = 5.0
     dial_timeout: Seconds = 10.0
     close_timeout: Seconds = 5.0

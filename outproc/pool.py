@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
-from typing import Final, Generic, Literal, TypeVar
+from typing import Final, Generic, TypeVar
 
 from litz.errors import Attempt, WireClosedError
 from litz.wire import Endpoint
@@ -96,7 +96,6 @@ class Pool(Generic[W]):
     rng           decides the jitter
     stagger       seconds between the first dials of two endpoints while none has failed
     stable_after  seconds after which a wire that was up counts as proved
-    want          "all": keep a wire to every endpoint; "one": stop dialling while any wire is up
     """
 
     def __init__(
@@ -106,13 +105,11 @@ class Pool(Generic[W]):
         backoff: Backoff = DEFAULT_BACKOFF,
         stagger: float = 0.1,
         stable_after: float = 10.0,
-        want: Literal["one", "all"] = "all",
     ) -> None:
         self._rng = rng
         self._backoff = backoff
         self._stagger = stagger
         self._stable_after = stable_after
-        self._want = want
         self._slots: dict[Endpoint, Slot[W]] = {}
         self.held: frozenset[str] = frozenset()
         """Kinds of wire that the peer provides: their endpoints are not dialled meanwhile. Set by the caller, who then
@@ -131,16 +128,6 @@ class Pool(Generic[W]):
         """The wires that are up, in the order of their endpoints."""
         return [slot.state.wire for slot in self._slots.values() if isinstance(slot.state, Ready)]
 
-    def surplus(self) -> list[Endpoint]:
-        """Endpoints with a dial under way that nobody wants any more (taken off the list, or `want` is "one"
-        and a wire is up). The caller cancels each dial, and then calls `cancelled`."""
-        enough = self._has_enough()
-        return [
-            slot.endpoint
-            for slot in self._slots.values()
-            if isinstance(slot.state, Building) and (enough or not slot.listed)
-        ]
-
     def all_failed(self) -> tuple[Attempt, ...]:
         """Once every endpoint has failed at least once since it was listed, last proved well or was interrupted:
         the latest error of each. Until then, or with no endpoint at all, empty. The caller may then give up a
@@ -153,17 +140,12 @@ class Pool(Generic[W]):
                 attempts.append(Attempt(str(slot.endpoint), slot.last_error))
         return tuple(attempts)
 
-    def hopeless(self) -> bool:
-        """Whether there are endpoints and all are dead: only `interrupt` or `set_endpoints` leads further."""
-        listed = [slot for slot in self._slots.values() if slot.listed]
-        return bool(listed) and all(isinstance(slot.state, Dead) for slot in listed)
-
     # What is to be done.
 
     def set_endpoints(self, endpoints: Iterable[Endpoint], now: float) -> None:
         """Replace the list, best first. Slots that stay are untouched. Those that go are forgotten, but a live
-        wire is kept until it is lost. The caller then cancels the dials in `surplus`, and asks `begin`: of the
-        new endpoints the first is due at once."""
+        wire is kept until it is lost, and of a dial under way nothing is wanted any more. The caller then asks `begin`:
+        of the new endpoints the first is due at once."""
         old = self._slots
         self._slots = {}
         for endpoint in list(dict.fromkeys(endpoints))[:MAX_ENDPOINTS]:
@@ -183,8 +165,6 @@ class Pool(Generic[W]):
         """Endpoints to dial now; each is marked as building. The caller starts one dial for each and reports its
         end with exactly one of `built`, `failed` and `cancelled`. Asking again without news returns nothing."""
         starting: list[Endpoint] = []
-        if self._has_enough():
-            return starting
         for slot in self._slots.values():
             due = self._due(slot)
             if due is None or due > now:
@@ -199,8 +179,6 @@ class Pool(Generic[W]):
     def next_due(self) -> float | None:
         """When `begin` has something next (perhaps in the past: ask now), or None: only news changes anything.
         The caller keeps one timer at this time."""
-        if self._has_enough():
-            return None
         dues = [due for slot in self._slots.values() if (due := self._due(slot)) is not None]
         return min(dues, default=None)
 
@@ -215,9 +193,6 @@ class Pool(Generic[W]):
         self._gate = now
         if not slot.listed:
             del self._slots[endpoint]
-            return False
-        if self._has_enough():
-            slot.state = Idle()
             return False
         slot.state = Ready(wire, now)
         return True
@@ -279,18 +254,24 @@ class Pool(Generic[W]):
                 slot.state = Cooling(now, 0, WireClosedError(f"the better wire than {slot.endpoint} closed"))
 
     def interrupt(self, now: float, kind: str | None = None) -> None:
-        """Start afresh with all endpoints of `kind` (None: all) that are cooling or dead: the user asked for it, or
-        the machine woke. Wires and dials that are up or under way are left alone."""
+        """Start afresh with all endpoints of `kind` (None: all) that are cooling or dead: the user asked for it.
+        Wires and dials that are up or under way are left alone."""
         for slot in self._slots.values():
             if isinstance(slot.state, Cooling | Dead) and kind in (None, slot.endpoint.kind):
                 self._well(slot)
                 slot.state = Idle()
         self._gate = now
 
-    # How it is decided.
+    def woke(self, now: float) -> None:
+        """The machine slept: start afresh with what is cooling, for the waits are of another day. What is dead stays
+        so: a goodbye still holds."""
+        for slot in self._slots.values():
+            if isinstance(slot.state, Cooling):
+                self._well(slot)
+                slot.state = Idle()
+        self._gate = now
 
-    def _has_enough(self) -> bool:
-        return self._want == "one" and any(isinstance(slot.state, Ready) for slot in self._slots.values())
+    # How it is decided.
 
     def _due(self, slot: Slot[W]) -> float | None:
         """When the slot may be dialled. The stagger holds back first dials only: later ones have times of

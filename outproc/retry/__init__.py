@@ -7,14 +7,13 @@ coroutine function.
 
 from outproc.retry.backoff import Backoff, RetryState, backoff_delay
 from outproc.retry.classify import Decision, Verdict, classify, is_retryable
-from outproc.retry.wake import Wake, WakeDetector
+from outproc.retry.wake import WakeDetector
 
 __all__ = [
     "Backoff",
     "Decision",
     "RetryState",
     "Verdict",
-    "Wake",
     "WakeDetector",
     "backoff_delay",
     "classify",

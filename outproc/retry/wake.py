@@ -1,55 +1,49 @@
-"""Noticing that the machine slept, or that this process stood still.
+"""Noticing that the machine slept.
 
 After a sleep every connection may be dead and every backoff is out of date. Wall clocks cannot tell a sleep
 from an adjustment, so they are not asked: during a sleep the boot-time clock goes on and the monotonic one
-stands (Linux: clock_gettime(2), CLOCK_BOOTTIME); during a stop of the process a timer comes too late.
+stands (Linux: clock_gettime(2), CLOCK_BOOTTIME). A process that only stood still (SIGSTOP, a busy loop) has not
+slept: both clocks went on, its connections were kept alive by the kernel, and its timers come due at once.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
+THRESHOLD: Final = 2.0
+"""Seconds that must be missing; below it nothing is reported."""
 
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """Time that went by unnoticed, in seconds: the machine slept, or this process did not run.
-
-    The caller clears every backoff (`Pool.interrupt`), probes every wire (`Liveness.probe`), and gives no
-    verdict before the answers had time to come.
-    """
-
-    slept: float
-    stalled: float
+MAX_APART: Final = 0.5
+"""Seconds between the readings of one look beyond which it proves nothing."""
 
 
 class WakeDetector:
     """Compares two clocks each time it is asked. Ask about once a second.
 
-    threshold  seconds that must be missing; below it nothing is reported
+    The caller interrupts every backoff (`Pool.interrupt`) and probes every wire (`Liveness.probe`) after a sleep.
     """
 
-    __slots__ = ("_boottime", "_monotonic", "_threshold")
+    __slots__ = ("_missing",)
 
-    def __init__(self, threshold: float = 2.0) -> None:
-        if not threshold > 0:
-            raise ValueError(f"the threshold must be above 0 seconds, not {threshold}")
-        self._threshold = threshold
-        self._monotonic: float | None = None
-        self._boottime: float | None = None
+    def __init__(self) -> None:
+        self._missing: float | None = None  # how far the clock that goes on was ahead of the one that stands
 
-    def observe(self, monotonic: float, boottime: float | None, lag: float) -> Wake | None:
-        """Look at the clocks. Each sleep is reported once.
+    def observe(self, before: float, boottime: float, after: float) -> float:
+        """The seconds that the machine slept since the last look that counted; 0.0 if it did not. Each sleep is
+        reported once.
 
-        monotonic  the clock that stands during sleep
-        boottime   the clock that goes on, or None where the system has none; then only `lag` can tell
-        lag        seconds that the timer which led to this call was late
+        before, after  the clock that stands during a sleep, read just before and just after `boottime`
+        boottime       the clock that goes on
 
-        The caller does what `Wake` says, when there is one, and asks again after its next timer.
+        A look between whose readings the process stood still is passed over: the next one tells.
         """
-        slept = 0.0
-        if boottime is not None and self._boottime is not None and self._monotonic is not None:
-            slept = (boottime - self._boottime) - (monotonic - self._monotonic)
-        self._monotonic, self._boottime = monotonic, boottime
-        if max(slept, lag) < self._threshold:
-            return None
-        return Wake(max(slept, 0.0), max(lag, 0.0))
+        if after - before > MAX_APART:
+            return 0.0
+        missing = boottime - after
+        known, self._missing = self._missing, missing
+        slept = missing - known if known is not None else 0.0
+        return slept if slept >= THRESHOLD else 0.0
+
+    def forget(self) -> None:
+        """Nobody looks for a while: what happens until the next look is not reported."""
+        self._missing = None

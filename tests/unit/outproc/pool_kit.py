@@ -29,8 +29,8 @@ class Wire:
         return 0
 
 
-def pool_of(*endpoints: Endpoint, now: float = 100.0, one: bool = False) -> Pool[Wire]:
-    pool: Pool[Wire] = Pool(Always(), backoff=Backoff(base=1.0, cap=8.0), want="one" if one else "all")
+def pool_of(*endpoints: Endpoint, now: float = 100.0) -> Pool[Wire]:
+    pool: Pool[Wire] = Pool(Always(), backoff=Backoff(base=1.0, cap=8.0))
     pool.set_endpoints(endpoints, now)
     return pool
 

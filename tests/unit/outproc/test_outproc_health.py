@@ -93,6 +93,44 @@ def test_a_probe_pings_at_once_and_once() -> None:
     assert live.verdict(2.5) is Verdict.ALIVE
 
 
+def test_after_a_sleep_the_answer_is_due_sooner_once() -> None:
+    live = Liveness(0.0)
+    live.woke(2.0)
+    assert live.next_check() <= 1.0
+    assert live.verdict(1.0) is Verdict.PING
+    live.ping_sent(1.0, 1)
+    assert live.verdict(2.9) is Verdict.WAIT
+    assert live.verdict(3.0) is Verdict.DEAD
+    live.pong(3.0, 1)
+    live.ping_sent(8.0, 2)
+    assert live.next_check() == 13.0
+
+
+def test_after_a_sleep_a_ping_that_is_out_already_does_not_count() -> None:
+    live = Liveness(0.0)
+    live.ping_sent(5.0, 1)
+    live.woke(2.0)
+    assert live.verdict(6.0) is Verdict.PING
+    live.ping_sent(6.0, 2)
+    assert live.verdict(7.9) is Verdict.WAIT
+    assert live.verdict(8.0) is Verdict.DEAD
+
+
+def test_after_a_sleep_no_wire_is_given_longer_than_usual() -> None:
+    live = Liveness(0.0, dead_after=0.5)
+    live.woke(2.0)
+    live.ping_sent(1.0, 1)
+    assert live.verdict(1.5) is Verdict.DEAD
+
+
+def test_after_a_sleep_a_late_loop_condemns_nobody_either() -> None:
+    live = Liveness(0.0)
+    live.woke(2.0)
+    live.ping_sent(1.0, 1)
+    assert live.verdict(3.5, lag=2.0) is Verdict.WAIT
+    assert live.verdict(4.5) is Verdict.DEAD
+
+
 def test_a_late_loop_condemns_nobody_until_it_kept_up() -> None:
     live = Liveness(0.0)
     live.ping_sent(5.0, 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from litz.errors import BusyError, InvalidEndpointError, UnauthenticatedError, WireClosedError
+from litz.errors import BusyError, InvalidEndpointError, PeerClosedError, UnauthenticatedError, WireClosedError
 from outproc.pool import Building, Dead, Idle, Ready, Yielded
 from tests.unit.outproc.pool_kit import A, B, C, M, Wire, cooling, pool_of, ready, slot
 
@@ -41,37 +41,9 @@ def test_once_one_is_up_the_others_follow_at_once_by_default() -> None:
     assert pool.begin(100.02) == [B]
 
 
-def test_if_one_is_enough_the_others_stop() -> None:
-    pool = pool_of(A, B, C, one=True)
-    pool.begin(100.0)
-    pool.begin(100.1)
-    assert pool.surplus() == []
-    wire = Wire()
-    assert pool.built(B, wire, 100.15)
-    assert (pool.begin(200.0), pool.next_due()) == ([], None)
-    assert pool.surplus() == [A]
-    pool.cancelled(A, 100.2)
-    assert slot(pool, A).state == Idle()
-    assert pool.surplus() == []
-    pool.lost(wire, 200.0)
-    assert pool.begin(200.0) == [A, B]
-
-
-def test_the_loser_of_a_race_is_handed_back() -> None:
-    pool = pool_of(A, B, one=True)
-    pool.begin(100.0)
-    pool.begin(100.1)
-    winner = Wire()
-    assert pool.built(A, winner, 100.2)
-    assert not pool.built(B, Wire(), 100.2)
-    assert pool.ready == [winner]
-    assert slot(pool, B).state == Idle()
-
-
 def test_no_endpoints() -> None:
     pool = pool_of()
     assert (pool.begin(100.0), pool.next_due(), pool.all_failed(), pool.ready) == ([], None, (), [])
-    assert not pool.hopeless()
 
 
 # Backoff.
@@ -131,13 +103,10 @@ def test_what_is_pointless_is_dead_until_interrupted() -> None:
     pool.begin(100.0)
     pool.failed(A, error, 100.0)
     assert slot(pool, A).state == Dead(error)
-    assert not pool.hopeless()
     pool.begin(100.0)
     pool.failed(B, error, 100.0)
-    assert pool.hopeless()
     assert (pool.begin(1e9), pool.next_due()) == ([], None)
     pool.interrupt(200.0)
-    assert not pool.hopeless()
     assert pool.begin(200.0) == [A]
 
 
@@ -198,11 +167,38 @@ def test_a_wire_that_opens_and_dies_goes_on_in_its_backoff() -> None:
     assert [str(attempt) for attempt in pool.all_failed()] == ["ws://a: OSError: again"]
 
 
+def test_a_sleep_of_the_machine_ends_every_wait_but_no_goodbye() -> None:
+    pool = pool_of(C, A, B)
+    (wire,) = ready(pool, C)
+    dead = PeerClosedError("goodbye", dest="a")
+    pool.begin(100.1)
+    pool.begin(100.2)
+    pool.failed(A, BusyError("later", retry_after=60.0), 100.2)
+    pool.failed(B, dead, 100.2)
+    pool.woke(101.0)
+    assert (slot(pool, A).state, slot(pool, B).state) == (Idle(), Dead(dead))
+    assert pool.ready == [wire]
+    assert pool.begin(101.0) == [A]
+    pool.failed(A, OSError(), 101.0)
+    assert cooling(pool, A) == (102.0, 1), "the backoff begins anew"
+
+
+def test_what_woke_up_dials_one_after_the_other() -> None:
+    pool = pool_of(A, B)
+    for endpoint in pool.begin(100.0) + pool.begin(100.1):
+        pool.failed(endpoint, OSError(), 100.1)
+    pool.woke(100.2)
+    assert pool.begin(100.2) == [A]
+    assert pool.begin(100.25) == []
+    assert pool.begin(100.3) == [B]
+
+
 def test_the_cause_of_a_loss_is_judged_too() -> None:
     pool = pool_of(A)
     (wire,) = ready(pool, A)
-    pool.lost(wire, 101.0, InvalidEndpointError())
-    assert pool.hopeless()
+    error = InvalidEndpointError()
+    pool.lost(wire, 101.0, error)
+    assert slot(pool, A).state == Dead(error)
 
 
 def test_a_wire_that_was_well_comes_back_when_the_peer_said() -> None:

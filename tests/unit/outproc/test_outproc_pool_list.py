@@ -124,11 +124,10 @@ def test_a_wire_off_the_list_is_forgotten_however_it_ends(end: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["built", "failed", "cancelled"])
-def test_a_dial_off_the_list_is_surplus_and_forgotten_however_it_ends(end: str) -> None:
+def test_a_dial_off_the_list_is_forgotten_however_it_ends(end: str) -> None:
     pool = pool_of(A, B)
     pool.begin(100.0)
     pool.set_endpoints([B], 100.05)
-    assert pool.surplus() == [A]
     assert pool.all_failed() == ()
     if end == "built":
         assert not pool.built(A, Wire(), 100.06)
@@ -145,7 +144,6 @@ def test_an_endpoint_that_comes_back_is_not_dialled_twice() -> None:
     pool.begin(100.0)
     pool.set_endpoints([], 100.0)
     pool.set_endpoints([A], 100.0)
-    assert pool.surplus() == []
     assert pool.begin(100.0) == []
     pool.cancelled(A, 100.0)
     assert pool.begin(100.0) == [A]

@@ -14,6 +14,7 @@ from litz.wire import Endpoint, Wire
 from outproc import OutprocTransportManager, TransportOptions
 from outproc.local_node import Environment
 from outproc.security import Authenticator
+from outproc.wake_watch import SleepClocks
 from outproc.wires.memory import MemoryNetwork, MemoryWireBuilder
 
 Result = TypeVar("Result")
@@ -71,9 +72,11 @@ class Town:
         *,
         knows: Any = None,
         authenticator: Authenticator | None = None,
+        sleeps: bool = False,
         **options: Any,
     ) -> OutprocTransportManager:
-        """`knows` is the directory: by default everybody listens at `memory:<name>`."""
+        """`knows` is the directory: by default everybody listens at `memory:<name>`. One that `sleeps` notices when the
+        machine does (`SimLoop.suspend`)."""
         builder = self.builders[name] = WatchedBuilder(self.network)
         directory = Everybody() if knows is None else knows
         chance = Random(self._chance.random())
@@ -84,8 +87,14 @@ class Town:
             directory=directory,
             authenticator=authenticator,
             options=TransportOptions(**options),
-            environment=Environment(lambda: clock, chance.randbytes, chance),
+            environment=Environment(lambda: clock, chance.randbytes, chance, _clocks() if sleeps else None),
         )
+
+
+def _clocks() -> SleepClocks:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+    return SleepClocks(loop.time, loop.boot_time)
 
 
 class Everybody:

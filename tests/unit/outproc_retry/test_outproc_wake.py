@@ -1,56 +1,56 @@
-"""A sleep of the machine and a stop of the process are noticed once; clocks that were set are not."""
+"""A sleep of the machine is noticed once; a process that stood still, and clocks that drift, are none."""
 
 from __future__ import annotations
 
-import pytest
+from outproc.retry.wake import MAX_APART, THRESHOLD, WakeDetector
 
-from outproc.retry.wake import Wake, WakeDetector
+
+def at_once(detector: WakeDetector, monotonic: float, boottime: float) -> float:
+    return detector.observe(monotonic, boottime, monotonic)
 
 
 def test_a_sleep_is_reported_once() -> None:
     detector = WakeDetector()
-    assert detector.observe(100.0, 500.0, 0.0) is None
-    assert detector.observe(101.0, 501.0, 0.0) is None
-    assert detector.observe(102.0, 522.0, 0.0) == Wake(slept=20.0, stalled=0.0)
-    assert detector.observe(103.0, 523.0, 0.0) is None
+    assert at_once(detector, 100.0, 500.0) == 0.0
+    assert at_once(detector, 101.0, 501.0) == 0.0
+    assert at_once(detector, 102.0, 522.0) == 20.0
+    assert at_once(detector, 103.0, 523.0) == 0.0
 
 
-def test_a_stopped_process_is_a_wake_too() -> None:
+def test_a_process_that_stood_still_has_not_slept() -> None:
     detector = WakeDetector()
-    detector.observe(100.0, 500.0, 0.0)
-    assert detector.observe(130.0, 530.0, 29.0) == Wake(slept=0.0, stalled=29.0)
+    at_once(detector, 100.0, 500.0)
+    assert at_once(detector, 4_000.0, 4_400.0) == 0.0
+    assert at_once(detector, 4_001.0, 4_411.0) == 10.0
 
 
-def test_both_at_once() -> None:
+def test_short_sleeps_do_not_add_up_and_the_threshold_itself_counts() -> None:
     detector = WakeDetector()
-    detector.observe(100.0, 500.0, 0.0)
-    assert detector.observe(104.0, 514.0, 3.0) == Wake(slept=10.0, stalled=3.0)
+    at_once(detector, 0.0, 0.0)
+    assert at_once(detector, 1.0, 2.75) == 0.0
+    assert at_once(detector, 2.0, 5.5) == 0.0
+    assert at_once(detector, 3.0, 6.5 + THRESHOLD) == THRESHOLD
 
 
-def test_the_threshold_belongs_to_the_wake() -> None:
-    detector = WakeDetector(threshold=2.0)
-    detector.observe(0.0, 0.0, 0.0)
-    assert detector.observe(1.0, 2.75, 0.0) is None
-    assert detector.observe(2.0, 5.75, 0.0) == Wake(slept=2.0, stalled=0.0)
-    assert detector.observe(3.0, 6.75, 1.75) is None
-    assert detector.observe(4.0, 7.75, 2.0) == Wake(slept=0.0, stalled=2.0)
-
-
-def test_without_a_boot_time_clock_only_lateness_tells() -> None:
+def test_a_stop_between_the_readings_is_no_sleep_and_hides_none() -> None:
+    """Stopped for an hour after the first reading: the boot time looks an hour ahead of it."""
     detector = WakeDetector()
-    assert detector.observe(0.0, None, 0.0) is None
-    assert detector.observe(1_000.0, None, 1.0) is None
-    assert detector.observe(2_000.0, None, 5.0) == Wake(slept=0.0, stalled=5.0)
-    assert detector.observe(2_001.0, 9_999.0, 0.0) is None
+    at_once(detector, 100.0, 500.0)
+    assert detector.observe(101.0, 501.0 + 3_600.0, 101.0 + 3_600.0) == 0.0
+    assert detector.observe(5_000.0, 5_400.0, 5_000.0 + 2 * MAX_APART) == 0.0
+    assert at_once(detector, 6_000.0, 6_430.0) == 30.0
 
 
-def test_a_long_pause_between_calls_is_no_sleep() -> None:
+def test_what_happens_while_nobody_looks_is_not_reported() -> None:
     detector = WakeDetector()
-    detector.observe(0.0, 0.0, 0.0)
-    assert detector.observe(3_600.0, 3_600.0, -1.0) is None
+    at_once(detector, 0.0, 0.0)
+    detector.forget()
+    assert at_once(detector, 1.0, 3_600.0) == 0.0
+    assert at_once(detector, 2.0, 3_611.0) == 10.0
 
 
-@pytest.mark.parametrize("threshold", [0.0, -1.0, float("nan")])
-def test_a_threshold_of_nothing_is_refused(threshold: float) -> None:
-    with pytest.raises(ValueError, match="above 0"):
-        WakeDetector(threshold)
+def test_a_boot_time_that_goes_back_is_no_sleep() -> None:
+    detector = WakeDetector()
+    at_once(detector, 100.0, 500.0)
+    assert at_once(detector, 101.0, 400.0) == 0.0
+    assert at_once(detector, 102.0, 401.0) == 0.0

@@ -1,0 +1,198 @@
+"""A sleep of the machine: noticed once for all dests, backoffs end, every wire is asked, and none is condemned."""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+
+import pytest
+
+from litz.events import WireDown, Woke
+from litz.manager import EventStream
+from litz.testing import SimLoop
+from outproc.wake_watch import SleepClocks, WakeWatch, system_clocks
+from tests.unit.outproc.town import Town, event_of, turns, virtual
+
+HOUR = 3_600.0
+
+
+def the_loop() -> SimLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SimLoop)
+    return loop
+
+
+async def woke_within(events: EventStream, seconds: float) -> Woke:
+    async with asyncio.timeout(seconds):
+        return await event_of(events, Woke)
+
+
+def test_a_wake_ends_every_backoff_at_once() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("alice", sleeps=True, backoff_base=500, backoff_cap=500) as alice:
+            dests = [f"bob{number}" for number in range(20)]
+            for dest in dests:
+                alice.send_nowait(dest, b"x")
+            await turns()
+            dials = town.builders["alice"].dials
+            assert len(dials) == 20
+            await asyncio.sleep(3)
+            del dials[:]
+            the_loop().suspend(HOUR)
+            began = the_loop().time()
+            assert (await woke_within(alice.events(), 1.01)).slept == pytest.approx(HOUR)
+            await turns()
+            assert [address for address, _ in dials] == [f"memory:{dest}" for dest in dests]
+            assert all(when - began <= 1.01 for _, when in dials)
+
+    virtual(scenario)
+
+
+def test_what_could_not_be_looked_up_is_asked_for_again() -> None:
+    async def scenario() -> None:
+        town = Town()
+        known: dict[str, list[str]] = {}
+
+        class Late:
+            async def look_up(self, dest: str) -> list[str]:
+                return known.get(dest, [])
+
+        async with (
+            town.manager("bob") as bob,
+            town.manager("alice", knows=Late(), sleeps=True, backoff_base=500, backoff_cap=500) as alice,
+        ):
+            await bob.listen("memory:bob")
+            alice.send_nowait("bob", b"x")
+            await asyncio.sleep(3)
+            known["bob"] = ["memory:bob"]
+            the_loop().suspend(HOUR)
+            await alice.wait_connected("bob", timeout=1.1)
+
+    virtual(scenario)
+
+
+def test_dials_after_a_wake_keep_to_the_caps() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("alice", sleeps=True, max_dials=3, backoff_base=500, backoff_cap=500) as alice:
+            for number in range(10):
+                alice.send_nowait(f"bob{number}", b"x")
+            await asyncio.sleep(3)
+            builder = town.builders["alice"]
+            del builder.dials[:]
+            builder.gates = {f"memory:bob{number}": asyncio.Event() for number in range(10)}
+            the_loop().suspend(HOUR)
+            await asyncio.sleep(1.1)
+            assert len(builder.dials) == 3
+
+    virtual(scenario)
+
+
+def test_a_wire_that_died_in_the_sleep_is_found_by_the_short_deadline_and_another_lives() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with (
+            town.manager("bob") as bob,
+            town.manager("carol") as carol,
+            town.manager("alice", sleeps=True, ping_after=60, dead_after=60) as alice,
+        ):
+            for peer in (bob, carol):
+                await peer.listen(f"memory:{peer.local_id}")
+                await alice.send(peer.local_id, b"x", confirm="received")
+            await asyncio.sleep(2)
+            for link in list(bob._entered.node.links) if bob._entered is not None else []:
+                link.wire.write = lambda buffers: None  # type: ignore[method-assign]  # a host that is gone
+            the_loop().suspend(HOUR)
+            began = the_loop().time()
+            down = await event_of(alice.events(), WireDown)
+            assert (down.dest, down.cause) == ("bob", "silent: no answer to a ping")
+            assert 2.0 <= the_loop().time() - began <= 3.1
+            await asyncio.sleep(20)
+            assert alice.is_connected("carol")
+            assert [address for address, _ in town.builders["alice"].dials].count("memory:carol") == 1
+
+    virtual(scenario)
+
+
+def test_a_loop_that_stood_still_has_not_slept() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with (
+            town.manager("bob") as bob,
+            town.manager("alice", sleeps=True, backoff_base=10_000, backoff_cap=10_000) as alice,
+        ):
+            await bob.listen("memory:bob")
+            await alice.send("bob", b"x", confirm="received")
+            alice.send_nowait("nobody", b"x")
+            await asyncio.sleep(1)
+            dials = len(town.builders["alice"].dials)
+            the_loop().stall(600)
+            with pytest.raises(TimeoutError):
+                await woke_within(alice.events(), 30)
+            assert alice.is_connected("bob")
+            assert len(town.builders["alice"].dials) == dials
+
+    virtual(scenario)
+
+
+def test_a_manager_with_nothing_to_wake_looks_at_no_clock() -> None:
+    looks: list[float] = []
+
+    async def scenario() -> None:
+        town = Town()
+        async with (
+            town.manager("bob") as bob,
+            town.manager("alice", sleeps=True) as alice,
+        ):
+            await bob.listen("memory:bob")
+            watch = alice._entered.node.health.wake_watch if alice._entered is not None else None
+            assert watch is not None
+
+            def noted() -> float:
+                looks.append(the_loop().time())
+                return looks[-1]
+
+            watch._clocks = SleepClocks(noted, the_loop().boot_time)
+            await asyncio.sleep(60)
+            assert looks == []
+            the_loop().suspend(HOUR)
+            await alice.send("bob", b"x", confirm="received")
+            assert looks, "now there is a wire"
+            with pytest.raises(TimeoutError):
+                await woke_within(alice.events(), 30)
+
+    virtual(scenario)
+
+
+def test_the_clocks_are_looked_at_as_often_as_silence_is_watched_and_at_least_every_second() -> None:
+    watch = WakeWatch(SleepClocks(lambda: 0.0, lambda: 0.0), 5.0, lambda slept: None)
+    assert watch.look(10.0) == 11.0
+    assert watch.look(10.5) == 11.0
+    watch.ping_after = 0.5
+    assert watch.look(11.0) == 11.1
+    watch.ping_after = 600.0
+    assert watch.look(12.0) == 13.0
+
+
+def test_a_health_check_with_its_own_interval_looks_as_often() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("alice", sleeps=True) as alice:
+            alice.start_health_checker(0.5)
+            assert alice._entered is not None
+            watch = alice._entered.node.health.wake_watch
+            assert watch is not None
+            assert watch.ping_after == 0.5
+
+    virtual(scenario)
+
+
+def test_the_clocks_of_this_system_go_alike_while_it_is_awake() -> None:
+    clocks = system_clocks()
+    assert clocks is not None, "Linux and macOS have them"
+    ahead = clocks.going() - clocks.standing()
+    end = monotonic() + 0.05
+    while monotonic() < end:
+        pass
+    assert clocks.going() - clocks.standing() == pytest.approx(ahead, abs=0.05)
