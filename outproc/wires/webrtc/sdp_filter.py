@@ -10,7 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 from outproc.wires.webrtc.description import SCTP_PORT, Candidate, CandidateType, Description, Setup
 
@@ -114,7 +114,7 @@ def read_description(text: str, policy: AddressPolicy) -> Description:
         ufrag=ufrag,
         pwd=pwd,
         fingerprint=_fingerprint(fingerprints),
-        setup=setup,  # type: ignore[arg-type] # it is one of the literals, as was just checked
+        setup=cast(Setup, setup),
         candidates=_candidates(offered, policy),
         max_message=_max_message(values.get("max-message-size")),
         sctp_port=_number(values.get("sctp-port", str(SCTP_PORT)), 1, 65535, "SCTP port"),
@@ -186,4 +186,4 @@ def _candidate(line: str, policy: AddressPolicy) -> Candidate | None:
         return None
     if not policy.allows(address):
         return None
-    return Candidate(foundation, rank, str(ipaddress.ip_address(address)), number, kind)  # type: ignore[arg-type] # checked
+    return Candidate(foundation, rank, str(ipaddress.ip_address(address)), number, cast(CandidateType, kind))
