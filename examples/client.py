@@ -9,8 +9,8 @@ from outproc import OutprocTransportManager
 
 async def main(url: str) -> None:
     async with OutprocTransportManager("alice", directory={"bob": [url]}) as alice:
-        receipt = await alice.send("bob", b"hello")  # accepted: from now on it is litz's business
-        print(f"accepted as {receipt}")
+        channel, number = await alice.send("bob", b"hello")  # accepted: from now on it is litz's business
+        print(f"accepted as number {number} of lane {channel.lane} to {channel.dest}")
         await alice.send("bob", b"now!", payload_type=PayloadType.RPC_SIGNAL, confirm="processed")
         print("bob has processed the signal")
         for word in (b"one", b"two", b"three"):

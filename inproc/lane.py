@@ -146,7 +146,7 @@ class OutLane:
                 self._make_room_in_backlog(size)
             self.backlog.append((message, size))
             self.transport.poke()
-        return Receipt((self.channel, number))
+        return (self.channel, number)
 
     def accept_now(self, data: Any, detail: Detail | None) -> Receipt:
         size = payload_size(data)
@@ -274,7 +274,7 @@ class OutLane:
         if self.lossy:
             return []
         return [
-            LostReceipt(Receipt((self.channel, message.number)), Outcome.NEVER_ACCEPTED) for message, _ in self.backlog
+            LostReceipt((self.channel, message.number), Outcome.NEVER_ACCEPTED) for message, _ in self.backlog
         ]
 
     def finish(self, failure: Callable[[tuple[LostReceipt, ...]], Exception], closed: Exception | None) -> None:
@@ -288,7 +288,7 @@ class OutLane:
                 future.set_result(None)
             else:
                 outcome = Outcome.NEVER_ACCEPTED if self.received < target else Outcome.UNKNOWN
-                future.set_exception(failure((LostReceipt(Receipt((self.channel, target - 1)), outcome),)))
+                future.set_exception(failure((LostReceipt((self.channel, target - 1), outcome),)))
         waiters, self.waiters = self.waiters, deque()
         for waiter in waiters:
             if waiter.future.done():

@@ -197,7 +197,7 @@ class InprocTransportManager(LocalTransportManager):
             if receipt is not None:
                 break
         if level is not None:
-            await out.acked(receipt.number + 1, level)
+            await out.acked(receipt[1] + 1, level)
         return receipt
 
     def send_nowait(

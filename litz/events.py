@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from litz.message import Receipt
+from litz.message import Channel, Receipt
 
 
 class Outcome(Enum):
@@ -24,6 +24,16 @@ class LostReceipt:
 
     receipt: Receipt
     outcome: Outcome
+
+    @property
+    def channel(self) -> Channel:
+        """The dest, session and lane it was accepted for."""
+        return self.receipt[0]
+
+    @property
+    def number(self) -> int:
+        """Its position in the lane, from 0."""
+        return self.receipt[1]
 
 
 class EndReason(Enum):

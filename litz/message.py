@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from litz.payload import PayloadType
@@ -26,33 +25,12 @@ class Channel(NamedTuple):
     lane: int
 
 
-class Receipt(tuple[Channel, int]):
-    """Names one accepted message. Cheap to make and to keep; named again when something goes wrong.
+Receipt = tuple[Channel, int]
+"""Names one accepted message: `channel, number = receipt`. The number is its position in the channel's lane, from 0.
 
-    channel  the lane, session and dest that it was accepted for
-    number   its position in the lane, from 0
-    """
-
-    # A bare tuple without a constructor of its own: one is made for every message that is sent.
-    __slots__ = ()
-
-    channel = cast("Channel", property(itemgetter(0)))
-    number = cast("int", property(itemgetter(1)))
-
-    @property
-    def dest(self) -> str:
-        return self.channel.dest
-
-    @property
-    def session(self) -> int:
-        return self.channel.session
-
-    @property
-    def lane(self) -> int:
-        return self.channel.lane
-
-    def __repr__(self) -> str:
-        return f"<receipt {self.number} of lane {self.lane}, session {self.session} with {self.dest}>"
+A plain tuple, because one is made for every message that is sent and a class of our own would cost as much again as
+all checks of `send`. Cheap to keep, to compare and to hash; named again when something goes wrong (`LostReceipt`).
+"""
 
 
 class Source(Protocol):
@@ -81,6 +59,15 @@ class Detail(NamedTuple):
     request_id: int | None = None
 
 
+class _Fields(NamedTuple):
+    """The order of a message's fields; its accessors are the cheapest that Python has."""
+
+    data: Any
+    number: Any
+    source: Any
+    detail: Any
+
+
 class Message(tuple[Any, int, Source, "Detail | None"]):
     """One received message. Immutable.
 
@@ -98,10 +85,10 @@ class Message(tuple[Any, int, Source, "Detail | None"]):
     # made by C loops (design section 6).
     __slots__ = ()
 
-    data = cast("Any", property(itemgetter(0)))
-    number = cast("int", property(itemgetter(1)))
-    source = cast("Source", property(itemgetter(2)))
-    detail = cast("Detail | None", property(itemgetter(3)))
+    data = cast("Any", _Fields.data)
+    number = cast("int", _Fields.number)
+    source = cast("Source", _Fields.source)
+    detail = cast("Detail | None", _Fields.detail)
 
     @property
     def sender(self) -> str:

@@ -19,6 +19,7 @@ from outproc.options import TransportOptions
 from outproc.security.authenticator import Authenticator
 from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.log import Body
 from outproc.session.pairing import Halves
 from outproc.session.tombstones import Tombstones
 from outproc.session_numbers import SessionNumbers
@@ -45,8 +46,8 @@ class Environment:
     clocks: SleepClocks | None = None
 
 
-FastPath = tuple[Iterator[Receipt], Callable[[bytes], None]]
-"""Receipts of the messages that may be accepted without a closer look, and how to append one."""
+FastPath = tuple[Iterator[Receipt], list[Body]]
+"""Receipts of the messages that may be accepted without a closer look, and where to append them."""
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from outproc.session.send_lane import SendLane
 class LogBudget:
     """Bytes in the logs of all lanes of one manager. A lane's share is what it was last settled at.
 
-    A lane may run ahead of its share by one quota (`batch_size`) until the next flush.
+    What a lane may take without asking (a quota) is in its share from the start: `reserve`.
     """
 
     __slots__ = ("_shares", "_waiting", "limit", "used")
@@ -38,6 +38,10 @@ class LogBudget:
         """Take over what `lane` holds now."""
         self._set(lane, lane.log.size)
 
+    def reserve(self, lane: SendLane, size: int) -> None:
+        """Keep `size` bytes more for `lane` than it holds now, until it is settled."""
+        self._set(lane, lane.log.size + size)
+
     def forget(self, lane: SendLane) -> None:
         """The lane's session is over."""
         self._set(lane, 0)
@@ -51,7 +55,7 @@ class LogBudget:
             self._shares[lane] = size
         else:
             del self._shares[lane]
-        if change < 0:
+        if change < 0 and self._waiting:
             waiting, self._waiting = self._waiting, deque()
             for callback in waiting:
                 callback()

@@ -151,13 +151,13 @@ class OutprocTransportManager(TransportManager):
         if type(data) is bytes and len(data) <= SMALL and payload_type is _RPC and confirm is key is when_down is None:
             # The fast path: no await, no call of Python code, no object but the receipt.
             try:
-                receipts, push = self._fast[dest]
+                receipts, bodies = self._fast[dest]
             except KeyError:
                 pass
             else:
                 # Not a loop: the cheapest way to take one of an iterator that may be at its end.
                 for receipt in receipts:
-                    push(data)
+                    bodies.append(data)
                     return receipt
         running = self._running()
         if timeout is None:
@@ -168,13 +168,13 @@ class OutprocTransportManager(TransportManager):
     def send_nowait(self, dest: str, data: Any, *, payload_type: PayloadType = _RPC, key: str | None = None) -> Receipt:
         if type(data) is bytes and len(data) <= SMALL and payload_type is _RPC and key is None:
             try:
-                receipts, push = self._fast[dest]
+                receipts, bodies = self._fast[dest]
             except KeyError:
                 pass
             else:
                 # Not a loop: the cheapest way to take one of an iterator that may be at its end.
                 for receipt in receipts:
-                    push(data)
+                    bodies.append(data)
                     return receipt
         return self._running().send_nowait(dest, data, payload_type, key)
 

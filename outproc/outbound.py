@@ -127,6 +127,7 @@ class Outbound:
                 raise self._overflowed(f"the log of lane {lane_number} is full and its policy is to fail")
             case _:
                 number = lane.append(body, detail)
+                budget.settle(lane)
         if admission is Admission.DROP:
             lane.discard(number, DropReason.NEWEST)
             self._tell_dropped(lane, [(number, DropReason.NEWEST)])
@@ -136,7 +137,7 @@ class Outbound:
         return self.receipt(lane_number, number)
 
     def receipt(self, lane: int, number: int) -> Receipt:
-        return Receipt((self.channels[lane], number))
+        return (self.channels[lane], number)
 
     def _open_quota(self, lane: SendLane) -> None:
         """Let the fast path append until the next flush, within all limits. Not while somebody waits: it
@@ -146,15 +147,17 @@ class Outbound:
         if lane.lane != RPC_LANE or self.session.peer_max_message < SMALL:
             return
         budget = self._node.log_budget
-        budget.settle(lane)
         limits = self.session.limits
         # As many as make about one batch of the size that messages had lately.
         average = max(1, lane.unflushed_size // max(1, lane.unflushed_messages))
-        messages = min(limits.batch_messages, max(16, limits.batch_size // average)) - lane.unflushed_messages - 1
-        quota = lane.open_quota(messages, budget.left, SMALL)
+        messages = min(limits.batch_messages, max(16, limits.flush_size // average)) - lane.unflushed_messages - 1
+        # A quota takes at most an eighth of what is left: the senders of other dests want theirs.
+        quota = lane.open_quota(messages, budget.left >> 3, SMALL)
         if quota is not None:
-            receipts = map(Receipt, zip(repeat(self.channels[RPC_LANE]), quota.numbers, strict=False))
-            self._node.fast[self._dest] = (receipts, quota.push)
+            # Held back from others until the quota is closed, so that no flush finds the process over its limit.
+            budget.reserve(lane, len(quota.numbers) * SMALL)
+            receipts = zip(repeat(self.channels[RPC_LANE]), quota.numbers, strict=False)
+            self._node.fast[self._dest] = (receipts, quota.bodies)
 
     def begin_batch(self, lane: int) -> None:
         """After a flush made for a full batch: what a tight loop sends next may go the fast way at once."""
@@ -167,7 +170,8 @@ class Outbound:
     def _close_quota(self, lane: SendLane) -> None:
         if lane.lane == RPC_LANE:
             self._node.fast.pop(self._dest, None)
-        lane.close_quota()
+        if lane.close_quota():
+            self._node.log_budget.settle(lane)
 
     def _tell_dropped(self, lane: SendLane, dropped: Iterable[tuple[int, DropReason]]) -> None:
         confirmations = self.confirmations.get(lane.lane)
@@ -305,7 +309,7 @@ class Outbound:
 
     def confirmation(self, receipt: Receipt, level: Level) -> asyncio.Future[None] | None:
         """A future for the message of `receipt`, of the current session, to reach `level`; None if it has."""
-        lane_number, number = receipt.lane, receipt.number
+        lane_number, number = receipt[0].lane, receipt[1]
         lane = self.session.send_lanes[lane_number]
         if level != "drained":
             self.check_kept(receipt)
@@ -319,10 +323,10 @@ class Outbound:
 
     def check_kept(self, receipt: Receipt) -> None:
         """Raises `MessageDroppedError` if the message just accepted was dropped in the same moment."""
-        log = self.session.send_lanes[receipt.lane].log
-        segment = log.segments[log.locate(receipt.number)]
-        if isinstance(segment, Gap) and segment.first <= receipt.number <= segment.last:
-            raise self._dropped_error(receipt.lane, receipt.number, segment.reason)
+        log = self.session.send_lanes[receipt[0].lane].log
+        segment = log.segments[log.locate(receipt[1])]
+        if isinstance(segment, Gap) and segment.first <= receipt[1] <= segment.last:
+            raise self._dropped_error(receipt[0].lane, receipt[1], segment.reason)
 
     def unconfirmed_ends(self) -> list[asyncio.Future[None]]:
         """Futures for the last entry of every lane to be received: what `drain` waits for. Give them to `all_of`."""

@@ -108,12 +108,12 @@ async def a_closed_transport_starts_afresh(case: Case) -> None:
     lost = await case.a.close_transport(case.to_b, reason="test")
     assert lost == (), f"everything was confirmed, but closing lost {lost}"
     ended = await next_of(events, SessionEnded)
-    assert (ended.dest, ended.session, ended.lost) == (case.to_b, first.session, ()), f"it ended as {ended}"
+    assert (ended.dest, ended.session, ended.lost) == (case.to_b, first[0].session, ()), f"it ended as {ended}"
     there = await next_of(remote, SessionEnded)
     assert (there.dest, there.lost) == (case.to_a, ()), f"the peer saw {there}"
     assert case.a.has_dest(case.to_b) is None, "a closed dest is still there"
     second = await case.a.send(case.to_b, b"2")
-    assert (second.number, second.session) == (0, first.session + 1), f"after {first!r} came {second!r}"
+    assert (second[1], second[0].session) == (0, first[0].session + 1), f"after {first!r} came {second!r}"
     got = await take(case.b, 2)
     assert texts(got) == [b"1", b"2"], "what was confirmed as received was not handed out after the end"
     await case.a.close_transport("nobody")
@@ -191,7 +191,7 @@ async def a_peer_handle_is_the_same_verbs(case: Case) -> None:
     async with serving(case.b, lambda message: bytes(message.data) + b"!"):
         first = await bob.send(b"1", confirm="processed")
         second = bob.send_nowait(b"2")
-        assert (first.number, second.number) == (0, 1), f"receipts {first!r}, {second!r}"
+        assert (first[1], second[1]) == (0, 1), f"receipts {first!r}, {second!r}"
         assert bytes(await bob.request(b"x", timeout=30)) == b"x!", "a request by handle"
         await bob.drain(timeout=30)
 
@@ -211,7 +211,7 @@ async def other_threads_send_request_and_call(case: Case) -> None:
         receipt = verbs.send(case.to_b, b"from a thread", timeout=30)
         reply = verbs.request(case.to_b, b"?", timeout=30)
         verbs.call(lambda: case.a.drain(case.to_b), timeout=30)
-        return receipt.number, bytes(reply)
+        return receipt[1], bytes(reply)
 
     async with serving(case.b, lambda message: b"re:" + bytes(message.data)):
         assert await asyncio.to_thread(elsewhere) == (0, b"re:?"), "a thread got another answer"

@@ -120,9 +120,9 @@ class OutgoingFile:
         if self._header is None:
             return 0
         for dest in self._manager.snapshot().dests:
-            if dest.dest == self._dest and dest.session == self._header.session:
+            if dest.dest == self._dest and dest.session == self._header[0].session:
                 processed = next(lane.processed for lane in dest.lanes if lane.lane == _LANE)
-                return min(self.sent, max(0, processed - self._header.number - 1) * CHUNK_SIZE)
+                return min(self.sent, max(0, processed - self._header[1] - 1) * CHUNK_SIZE)
         return 0
 
     @property
@@ -208,7 +208,7 @@ class OutgoingFile:
 
     def _check_session(self, receipt: Receipt) -> None:
         assert self._header is not None
-        if receipt.session != self._header.session:
+        if receipt[0].session != self._header[0].session:
             raise CommandError(f"{self._dest} was restarted, or out of reach for too long; send the file again")
 
     async def _abort(self) -> None:

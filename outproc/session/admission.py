@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import NamedTuple
 
 from outproc.session.limits import Overflow
+from outproc.session.log import Body
 
 
 class Admission(Enum):
@@ -21,10 +21,10 @@ class Admission(Enum):
 
 
 class Quota(NamedTuple):
-    """Leave to append messages without asking: call `push` with one body for each of `numbers`, in order."""
+    """Leave to append messages without asking: one to `bodies` for each of `numbers`, in order."""
 
     numbers: range
-    push: Callable[[bytes], None]
+    bodies: list[Body]
 
 
 @dataclass(slots=True)

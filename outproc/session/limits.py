@@ -41,13 +41,16 @@ class SessionLimits:
     session_window_size: int = 64 << 20
     max_message: int = 16 << 20
     max_wires: int = 8
-    batch_messages: int = 1_024
+    batch_messages: int = 2_048
+    flush_size: int = 128 << 10
+    """A flush is due when so many messages, or bytes, were accepted since the last."""
     batch_size: int = 64 << 10
     """The size at which a frame is full while small messages or signals share the wire."""
     bulk_frame: int = 256 << 10
     """The size of a frame that carries one large message while no signal lane is in use."""
     ack_delay: float = 0.025
     max_faults: int = 3
+    forgiven_after: float = 60.0
     lossy_messages: int = 256
     lossy_size: int = 1 << 20
 
@@ -62,6 +65,7 @@ class SessionLimits:
             "max_wires",
             "batch_messages",
             "batch_size",
+            "flush_size",
             "bulk_frame",
             "max_faults",
             "lossy_messages",

@@ -74,19 +74,20 @@ class SendLane:
         if count < 1:
             return None
         self._quota_from = log.next_number
-        return Quota(range(self._quota_from, self._quota_from + count), log.tail.bodies.append)
+        return Quota(range(self._quota_from, self._quota_from + count), log.tail.bodies)
 
-    def close_quota(self) -> None:
-        """Count what was appended under the quota, if one is open."""
+    def close_quota(self) -> bool:
+        """Count what was appended under the quota; False: none is open."""
         number, self._quota_from = self._quota_from, None
         if number is None:
-            return
+            return False
         tail = self.log.tail
         added = tail.bodies[number - tail.first :]
         size = sum(map(len, added))
         self.log.size += size
         self.unflushed_messages += len(added)
         self.unflushed_size += size
+        return True
 
     def flushed(self) -> None:
         """What was accepted so far is being handed to the wires."""
@@ -98,7 +99,7 @@ class SendLane:
     def batch_is_full(self) -> bool:
         """Whether one more message makes as much as one flush should hold. Close the quota before."""
         limits = self.limits
-        return self.unflushed_messages + 1 >= limits.batch_messages or self.unflushed_size >= limits.batch_size
+        return self.unflushed_messages + 1 >= limits.batch_messages or self.unflushed_size >= limits.flush_size
 
     def append(self, body: Body, detail: EntryDetail | None = None) -> int:
         """Append after `admit` said ACCEPT. Returns the number."""

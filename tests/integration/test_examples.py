@@ -68,7 +68,7 @@ def test_server_and_client(tmp_path: Path) -> None:
             )
             assert (client.returncode, client.stderr) == (0, "")
             assert client.stdout.splitlines() == [
-                "accepted as <receipt 0 of lane 0, session 0 with bob>",
+                "accepted as number 0 of lane 0 to bob",
                 "bob has processed the signal",
                 "bob has everything",
             ]

@@ -42,7 +42,7 @@ async def test_the_directory_is_asked_again_when_all_endpoints_failed() -> None:
         assert a.list_dests() == ["b"]
         directory.urls = b.endpoints
         assert (await take(b, 1))[0].data == b"patient"
-        assert receipt.number == 0
+        assert receipt[1] == 0
         await until(lambda: a.is_connected("b"), "connected")
         asked = directory.asked
         await a.send("b", b"", confirm="received")

@@ -131,7 +131,7 @@ async def test_a_peer_that_only_accepts_sends_through_the_others_wires() -> None
             proxy.reset(proxy.links[max(proxy.links)])
             await b.send("a", b"%d" % number, confirm="received", timeout=20)
         assert [m.data for m in await take(a, 6)] == [b"%d" % n for n in range(6)]
-        assert (early.number, dest_of(b, "a").slots) == (0, ())
+        assert (early[1], dest_of(b, "a").slots) == (0, ())
 
 
 async def test_a_restarted_peer_ends_the_session_with_the_exact_list_of_the_lost() -> None:
@@ -164,7 +164,7 @@ async def test_a_restarted_peer_ends_the_session_with_the_exact_list_of_the_lost
                     await asking
                 assert caught.value.lost == ended.lost
                 receipt = await a.send("b", b"again", timeout=20)
-                assert (receipt.session, receipt.number) == (1, 0)
+                assert (receipt[0].session, receipt[1]) == (1, 0)
                 assert [m.data for m in await take(restarted, 1)] == [b"again"]
 
 

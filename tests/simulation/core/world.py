@@ -187,7 +187,7 @@ class World:
             return
         self.hits["quota opened"] += 1
         for entry in quota.numbers[:3]:
-            quota.push(body)
+            quota.bodies.append(body)
             self.log("push", peer.node.name, peer.id, lane.lane, entry, len(body))
             self.checker.accepted(peer.session, lane.lane, entry, body, None)
         lane.close_quota()

@@ -182,7 +182,7 @@ def test_a_restarted_peer_is_a_new_story_whatever_its_clock_says(clock: float) -
         assert [entry.receipt for entry in ended.lost] == receipts
         assert all(entry.outcome is Outcome.NEVER_ACCEPTED for entry in ended.lost)
         receipt = await a.manager.send("b", b"new", confirm="processed")
-        assert (receipt.number, receipt.session) == (0, 1)
+        assert (receipt[1], receipt[0].session) == (0, 1)
         assert again.got == [b"new"]
 
     play(story)

@@ -186,7 +186,7 @@ class User:
             await self._cancel(self.rng.sample(tasks, 1))
         if tasks:
             await asyncio.wait(tasks)
-        numbers = [(s.receipt.session, s.receipt.number) for s in group if s.receipt is not None]
+        numbers = [(s.receipt[0].session, s.receipt[1]) for s in group if s.receipt is not None]
         if numbers != sorted(numbers) and not self.world.plan.options.overflow:
             raise InvariantError("no-starving", f"{self.life}: senders overtook each other in the line: {numbers}")
 

@@ -84,7 +84,7 @@ async def test_backpressure_confirmations_and_requests_cross_over() -> None:
                 waiting = [asyncio.ensure_future(a.send("b", n, confirm="processed")) for n in range(5, 9)]
                 await asyncio.sleep(0)
                 consume.set()
-                assert [receipt.number for receipt in await asyncio.gather(*waiting)] == [5, 6, 7, 8]
+                assert [receipt[1] for receipt in await asyncio.gather(*waiting)] == [5, 6, 7, 8]
                 thing = object()
                 assert await a.request("b", thing) is thing
                 with pytest.raises(RemoteError, match="KeyError"):

@@ -33,7 +33,7 @@ async def test_the_verbs_work_from_another_thread() -> None:
             async def dests() -> list[str]:
                 return a.list_dests()
 
-            return receipt.number, safe.request("b", b"two", timeout=10), safe.call(dests, timeout=10)
+            return receipt[1], safe.request("b", b"two", timeout=10), safe.call(dests, timeout=10)
 
         assert await asyncio.to_thread(work) == (0, b"answer to two", ["b"])
         server.cancel()

@@ -68,7 +68,7 @@ async def test_a_peer_that_takes_less_is_never_sent_more() -> None:
         assert (await anext(inbox)).data == b"y" * 1_000
         async for _, event in events:
             if isinstance(event, MessagesDropped):
-                assert (event.first, event.reason) == (early.number, DropReason.TOO_LARGE)
+                assert (event.first, event.reason) == (early[1], DropReason.TOO_LARGE)
                 break
         async for _, event in gaps:
             if isinstance(event, MessagesSkipped):

@@ -27,6 +27,18 @@ def test_shares_are_taken_and_given_back() -> None:
     assert budget.used == 500
 
 
+def test_what_is_reserved_is_held_back_from_others_until_it_is_settled() -> None:
+    budget = LogBudget(1000)
+    one, other = lane(), lane()
+    one.append(bytes(100))
+    budget.reserve(one, 600)
+    other.append(bytes(250))
+    budget.settle(other)
+    assert budget.left == 50
+    budget.settle(one)
+    assert budget.left == 650
+
+
 def test_an_empty_budget_takes_one_message_of_any_size() -> None:
     budget = LogBudget(1000)
     assert budget.fits(5000)

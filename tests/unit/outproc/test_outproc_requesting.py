@@ -35,7 +35,7 @@ class Desk:
 
     async def append(self, dest: str, lane: int, data: Any, detail: EntryDetail, when_down: WhenDown | None) -> Receipt:
         self.append_now(dest, lane, data, detail)
-        self.receipts.append(Receipt((Channel(dest, 0, lane), len(self.receipts))))
+        self.receipts.append((Channel(dest, 0, lane), len(self.receipts)))
         return self.receipts[-1]
 
     def append_now(self, dest: str, lane: int, data: Any, detail: EntryDetail) -> None:

@@ -48,7 +48,7 @@ def test_a_quota_is_what_the_log_has_room_for(asked: tuple[int, int, int], held:
     if quota is not None:
         for number in quota.numbers:
             assert number == lane.log.next_number
-            quota.push(b"y" * asked[2])
+            quota.bodies.append(b"y" * asked[2])
         lane.close_quota()
         assert lane.log.size == held[0] * held[1] + granted * asked[2]
         assert lane.log.count == held[0] + granted
@@ -59,7 +59,7 @@ def test_closing_twice_counts_once() -> None:
     lane.close_quota()
     quota = lane.open_quota(8, 100, 10)
     assert quota is not None
-    quota.push(b"abc")
+    quota.bodies.append(b"abc")
     lane.close_quota()
     lane.close_quota()
     assert lane.log.size == 3
@@ -73,12 +73,12 @@ def test_a_finished_lane_opens_no_quota() -> None:
 
 @pytest.mark.parametrize("by", ["messages", "size"])
 def test_a_batch_is_full_when_one_more_message_or_its_bytes_make_it_and_a_flush_starts_anew(by: str) -> None:
-    limits = replace(SMALL, batch_messages=4) if by == "messages" else replace(SMALL, batch_size=30)
+    limits = replace(SMALL, batch_messages=4) if by == "messages" else replace(SMALL, flush_size=30)
     lane = sender(limits)
     lane.append(b"x" * 10)
     quota = lane.open_quota(2, 100, 10)
     assert quota is not None
-    quota.push(b"x" * 10)
+    quota.bodies.append(b"x" * 10)
     lane.close_quota()
     full = [lane.batch_is_full]
     lane.append(b"x" * 10)

@@ -33,6 +33,7 @@ COUNTS = (
     "max_wires",
     "batch_messages",
     "batch_size",
+    "flush_size",
     "bulk_frame",
     "max_faults",
     "lossy_messages",
