@@ -31,7 +31,7 @@ URGENT: Final = 1
 LABELS: Final = {BULK: "litz", URGENT: "litz-urgent"}
 """Negotiated channels: id and label. Both ordered and reliable, without a protocol name."""
 
-DRAIN_AT: Final = 64 * 1024
+DRAIN_AT: Final = 32 * 1024
 """`Events.drained` is called when the bytes buffered of a channel have fallen to this or below."""
 
 LOCAL_MAX_MESSAGE: Final = 256 * 1024

@@ -1,0 +1,288 @@
+"""The WebRTC wire: litz frames on two data channels of one peer connection.
+
+What a library says of open and closed is not believed: the wire is open when an own first message came on both
+channels, and dead when nothing came for too long although it was asked. A data channel takes what it is given without
+end, so frames wait here and only a little is given to the library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, Literal
+
+from litz.errors import WireClosedError
+from litz.message import Buffer
+from litz.wire import HIGH_WATER, LossReason, Wire, WireLoss, WireSink
+from outproc.wires.webrtc.channel_messages import (
+    CLOSE,
+    CLOSE_MESSAGE,
+    FRAME,
+    FRAME_BYTE,
+    HELLO,
+    HELLO_MESSAGE,
+    PING,
+    PONG,
+    READING,
+    READING_MESSAGE,
+    TOKEN_SIZE,
+    problem_of,
+)
+from outproc.wires.webrtc.engine import BULK, DRAIN_AT, LABELS, URGENT, PeerConnection
+
+MAX_FRAME: Final = 64 * 1024 - 1
+"""Largest frame in bytes; with its first byte it is the largest message that every peer takes (RFC 8841)."""
+
+GIVEN_AHEAD: Final = 2 * DRAIN_AT
+"""Bytes given to the library and not sent, at which frames begin to wait here."""
+
+CLOSE_TIMEOUT: Final = 2.0
+"""Seconds in which what was written before `close` must have gone."""
+
+KIND: Final = "webrtc"
+
+
+class WebRtcWire(Wire):
+    """One peer connection as a wire. It is the `Events` of its connection. Made by the builder, which awaits `opened`
+    before anybody else sees it, and `over` before it forgets it.
+
+    heartbeat   seconds of silence after which it asks for a sign of life
+    dead_after  seconds of silence after which it is dead
+    """
+
+    kind = KIND
+    secure = True
+
+    def __init__(
+        self,
+        connect: Callable[[WebRtcWire], PeerConnection],
+        *,
+        heartbeat: float,
+        dead_after: float,
+        servers_failed: Callable[[tuple[str, ...]], None] = lambda urls: None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.connection = connect(self)
+        self._heartbeat = heartbeat
+        self._dead_after = dead_after
+        self._servers_failed = servers_failed
+        self._sink: WireSink | None = None
+        self._started = False
+        self._queues: tuple[deque[bytes], ...] = tuple(deque() for _ in LABELS)
+        self._queued = 0
+        self._full = False
+        self._greeted = [False for _ in LABELS]
+        self._taking_leave = [False for _ in LABELS]
+        self._peer_reads = False
+        self._closing = False
+        self._loss: WireLoss | None = None
+        self.opened: asyncio.Future[None] = self._loop.create_future()
+        """Set when both channels are open; has an exception when that cannot be any more."""
+        self.over: asyncio.Future[None] = self._loop.create_future()
+        """Set when the wire is dead; its connection must then still be closed."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._heard_bytes = 0
+        self._heard_at = 0.0
+
+    # -- the wire's verbs -----------------------------------------------------------------------------
+
+    def start(self, sink: WireSink) -> None:
+        if self._started:
+            raise RuntimeError(f"{self!r} was started before")
+        self._started = True
+        self._sink = sink
+        self._loop.call_soon(self._begin)
+
+    def _begin(self) -> None:
+        if self._loss is not None:
+            self._tell_closed()
+        else:
+            self.connection.send(BULK, READING_MESSAGE)
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        message = b"".join((FRAME_BYTE, *buffers))
+        if len(message) > self.max_frame + 1:
+            raise ValueError(f"a frame of {len(message) - 1} bytes is over max_frame, {self.max_frame} bytes")
+        if self._loss is None and not self._closing:
+            self._give(BULK, message)
+
+    @property
+    def buffered_bytes(self) -> int:
+        if self._loss is not None:
+            return 0
+        return self._queued + self.connection.buffered(BULK) + self.connection.buffered(URGENT)
+
+    @property
+    def writable(self) -> bool:
+        if not self._full and self.buffered_bytes >= HIGH_WATER:
+            self._full = True
+        return not self._full
+
+    def close(self) -> None:
+        if self._closing or self._loss is not None:
+            return
+        self._closing = True
+        for channel in LABELS:
+            self._give(channel, CLOSE_MESSAGE)
+        self._set_timer(CLOSE_TIMEOUT, self._close_timed_out)
+
+    def abort(self) -> None:
+        self._end(WireLoss(LossReason.LOCAL, "aborted"))
+
+    # -- sending --------------------------------------------------------------------------------------
+
+    def _give(self, channel: int, message: bytes) -> None:
+        self._queues[channel].append(message)
+        self._queued += len(message)
+        self._pump(channel)
+
+    def _pump(self, channel: int) -> None:
+        """Give the library what it may have now. Frames, and what closes after them, wait until the peer reads."""
+        queue, connection = self._queues[channel], self.connection
+        while queue and connection.buffered(channel) < GIVEN_AHEAD:
+            if queue[0][0] == FRAME and not self._peer_reads:
+                return
+            message = queue.popleft()
+            self._queued -= len(message)
+            connection.send(channel, message)
+
+    def _room(self) -> None:
+        """Tell the sink, if it waits, once little is buffered."""
+        if not self._full or self._loss is not None or self._queued:
+            return
+        if all(self.connection.buffered(channel) <= DRAIN_AT for channel in LABELS):
+            self._full = False
+            if self._sink is not None and not self._closing:
+                self._loop.call_soon(self._tell_writable)
+
+    def _tell_writable(self) -> None:
+        if self._sink is not None and self._loss is None:
+            self._sink.wire_writable()
+
+    # -- what the connection tells --------------------------------------------------------------------
+
+    def channel_open(self, channel: int) -> None:
+        """See `Events`."""
+        if self._loss is None:
+            self.connection.send(channel, HELLO_MESSAGE)
+
+    def drained(self, channel: int) -> None:
+        """See `Events`."""
+        if self._loss is None:
+            self._pump(channel)
+            self._room()
+
+    def servers_failed(self, urls: tuple[str, ...]) -> None:
+        """See `Events`."""
+        self._servers_failed(urls)
+
+    def closed(self, reason: Literal["remote", "lost", "protocol"], detail: str) -> None:
+        """See `Events`."""
+        reasons = {"remote": LossReason.RESET, "lost": LossReason.RESET, "protocol": LossReason.PROTOCOL}
+        self._end(WireLoss(LossReason.LOCAL) if self._closing else WireLoss(reasons[reason], detail))
+
+    def message(self, channel: int, data: bytes | str) -> None:
+        """See `Events`."""
+        if self._loss is not None:
+            return
+        if isinstance(data, str):
+            self._violated("a text message")
+        elif data and data[0] == FRAME and len(data) > 1:
+            sink = self._sink
+            if sink is None or not self._greeted[channel] or self._taking_leave[channel]:
+                self._violated("a frame before this side reads, or after the last one")
+            else:
+                sink.frame_received(data[1:])
+        else:
+            self._control(channel, data)
+
+    def _control(self, channel: int, data: bytes) -> None:
+        problem = problem_of(data)
+        kind = HELLO if problem else data[0]
+        if not problem and kind != HELLO and not self._greeted[channel]:
+            problem = "a message before HELLO"
+        if problem:
+            self._violated(problem)
+        elif kind == HELLO:
+            self._greet(channel)
+        elif kind == READING:
+            self._peer_reads = True
+            self._pump(BULK)
+            self._pump(URGENT)
+            self._room()
+        elif kind == PING:
+            if self.connection.buffered(channel) < DRAIN_AT:  # a peer that floods gets the answers to some
+                self.connection.send(channel, bytes([PONG]) + data[1:])
+        elif kind == CLOSE:
+            self._taking_leave[channel] = True
+            if all(self._taking_leave):
+                reason = LossReason.LOCAL if self._closing else LossReason.REMOTE
+                self._end(WireLoss(reason))
+
+    def _greet(self, channel: int) -> None:
+        if self._greeted[channel]:
+            return
+        self._greeted[channel] = True
+        # The peer's message shows that the channel works, whatever the library says.
+        self.connection.send(channel, HELLO_MESSAGE)
+        if all(self._greeted) and not self.opened.done():
+            self.path = self.connection.path
+            self.max_frame = min(MAX_FRAME, self.connection.max_message - 1)
+            self.opened.set_result(None)
+            self._heard_at = self._loop.time()
+            self._set_timer(self._heartbeat, self._beat)
+
+    def _violated(self, detail: str) -> None:
+        self._end(WireLoss(LossReason.PROTOCOL, detail))
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Ask a silent peer for a sign of life, and give it up when none comes."""
+        now, came = self._loop.time(), self.connection.received_bytes
+        late = now - self._due > self._heartbeat
+        if came != self._heard_bytes or late:  # while this loop was late, what came was not read
+            self._heard_bytes = self.received_bytes = came
+            self._heard_at = now
+        silent = now - self._heard_at
+        if silent >= self._dead_after:
+            self._end(WireLoss(LossReason.TIMEOUT, f"silent for {silent:.1f} s"))
+            return
+        if silent > 0 or late:
+            self.connection.send(URGENT, bytes([PING]) + os.urandom(TOKEN_SIZE))
+        self._set_timer(self._heartbeat, self._beat)
+
+    def _set_timer(self, seconds: float, then: Callable[[], None]) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._due = self._loop.time() + seconds
+        self._timer = self._loop.call_at(self._due, then)
+
+    def _close_timed_out(self) -> None:
+        self._end(WireLoss(LossReason.LOCAL, f"not flushed in {CLOSE_TIMEOUT:g} s"))
+
+    def _end(self, loss: WireLoss) -> None:
+        if self._loss is not None:
+            return
+        self._loss = loss
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for queue in self._queues:
+            queue.clear()
+        self._queued = 0
+        self.connection.abort()
+        if not self.opened.done():
+            self.opened.set_exception(WireClosedError(f"the WebRTC connection was not made: {loss}"))
+            self.opened.exception()  # whoever waited knows; nobody needs to
+        if not self.over.done():
+            self.over.set_result(None)
+        if self._started:
+            self._loop.call_soon(self._tell_closed)
+
+    def _tell_closed(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is not None and self._loss is not None:
+            sink.wire_closed(self._loss)
