@@ -19,7 +19,6 @@ from litz.events import (
     LaneMoved,
     LostReceipt,
     MessagesSkipped,
-    PeerViolation,
     SessionEnded,
     SessionStarted,
     WireDown,
@@ -27,9 +26,7 @@ from litz.events import (
 )
 from litz.lifecycle import move
 from litz.manager import Transport
-from litz.message import Receipt
 from litz.snapshot import DestState
-from litz.wire import LossReason
 from outproc.dest_counters import Counters
 from outproc.dialler import Dialler, Resolver
 from outproc.ended_error import ended_error
@@ -47,6 +44,7 @@ from outproc.session.receive_lane import Skipped
 from outproc.session.session import Received, Session
 from outproc.session.tombstones import Finals
 from outproc.transport_owner import TransportOwner
+from outproc.violations import look_at_end, violated
 from outproc.wire_set import links_of, longest_silent, superfluous, unbound_lanes
 
 
@@ -81,6 +79,8 @@ class DestTransport(Transport):
         )
         self.counters = Counters()
         self.verified = False
+        self.faulted_until = float("-inf")
+        """Until then nothing joins: the peer broke the rules of the last session again and again."""
         self._ack_timer = node.timers.timer(self._ack_due)
         self._expiry = node.timers.timer(self._expired)
         self.gone_event = asyncio.Event()
@@ -184,7 +184,7 @@ class DestTransport(Transport):
         try:
             received = self.session.receive(link, frame, self.node.now())
         except ProtocolError as error:
-            self._violated(link, error)
+            violated(self, link, error)
             return
         self._act(link, received)
         if first and len(self.links) > 1:
@@ -217,14 +217,8 @@ class DestTransport(Transport):
             self.leave(link)
             link.close()
         if received.violation is not None or received.fault:
-            self._violated(link, received.violation or ProtocolError(received.fault))
+            violated(self, link, received.violation or ProtocolError(received.fault))
         self.outbound.arm()
-
-    def _violated(self, link: Link, error: ProtocolError) -> None:
-        link.fail(error)
-        self.leave(link)
-        if self.session.faults >= self.session.limits.max_faults:
-            self.end_session(EndReason.FAULT, str(error), None)
 
     def write(self, now: float) -> None:
         """Hand frames to the wires while they take them."""
@@ -307,7 +301,7 @@ class DestTransport(Transport):
         if session.pair is not None:
             self.node.tombstones.bury(session.pair, {ack.lane: ack for ack in session.finals()}, now)
         lost = tuple(
-            LostReceipt(Receipt((self.outbound.channels[lane], number)), outcome)
+            LostReceipt((self.outbound.channels[lane], number), outcome)
             for lane, number, outcome in session.end(finals)
         )
         error = ended_error(self._dest, reason, detail, lost)
@@ -380,11 +374,8 @@ class DestTransport(Transport):
 
     def gone(self, link: Link) -> None:
         """A wire that leads to this dest is dead."""
-        if link.cause is not None and (
-            isinstance(link.failure, ProtocolError) or link.cause.reason is LossReason.PROTOCOL
-        ):
-            self.node.emit(PeerViolation(self._dest, repr(link.wire), str(link.failure)))
         was_up = link.in_session
+        look_at_end(self, link)
         if link in self.session.wires:
             self.leave(link)
         if link.dialled and not was_up:

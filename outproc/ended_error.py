@@ -18,7 +18,7 @@ ERRORS: dict[EndReason, tuple[type[SessionEndedError], str]] = {
     EndReason.PEER_RESTARTED: (PeerRestartedError, "the peer came back as a new incarnation; send again what it needs"),
     EndReason.UNKNOWN_TO_PEER: (PeerRestartedError, "the peer no longer knows the session; send again what it needs"),
     EndReason.EXPIRED: (SessionExpiredError, "no wire came up for as long as a session is kept"),
-    EndReason.FAULT: (SessionFaultError, "the peer broke the session's rules"),
+    EndReason.FAULT: (SessionFaultError, "the peer broke the session's rules again and again"),
     EndReason.OVERFLOW: (SessionEndedError, "a lane whose policy is to fail was full; send less, or choose another"),
     EndReason.REPLACED: (ReplacedError, "a newer process uses this node's id; stop one of them"),
 }

@@ -25,6 +25,7 @@ from outproc.session.identity import Pair
 from outproc.session.pairing import Entry, JoinAction, decide_join, decide_ok, ends_current, joins_at_once
 from outproc.session.session import Statement
 from outproc.statements import finals_of, positions_of, statement_of, terms_of
+from outproc.violations import violated
 
 if TYPE_CHECKING:
     from outproc.dest_transport import DestTransport
@@ -69,6 +70,12 @@ def _admit(transport: DestTransport, link: Link, peer: PeerInfo) -> bool:
         link.close()
         return False
     now = transport.node.now()
+    if now < transport.faulted_until:
+        pause, reason = transport.faulted_until - now, "the last session broke the rules too often; a pause"
+        link.write([machine.refuse("busy", retry_after=pause, reason=reason)])
+        link.failure = BusyError(f"{peer.id}: {reason}", retry_after=pause)
+        link.close()
+        return False
     entry = transport.gate.decide(peer.incarnation, wires=len(transport.links), now=now)
     match entry:
         case Entry.BUSY:
@@ -98,8 +105,7 @@ def _enter(transport: DestTransport, link: Link, stated: Statement) -> bool:
     try:
         acked = transport.session.join(link, link.max_frame, stated)
     except ProtocolError as error:
-        transport.session.leave(link, transport.node.now())
-        link.fail(error)
+        violated(transport, link, error, proved=True)
         return False
     if acked:
         # Early data got through, or what an earlier wire had brought: either way there is progress.

@@ -74,6 +74,8 @@ class Link:
         self.cause: WireLoss | None = None
         self.closed = asyncio.Event()
         self.failure: LitzError | None = None
+        self.told = False
+        """Whether it was told as a violation already."""
         self.in_session = False
         self.frames_at_join = 0
         self.joins = 0

@@ -94,6 +94,8 @@ class Pipe:
         self.broken = False
         """For good: what is written from now on reaches nobody."""
         self.extra_delay = 0.0
+        self.tamper: Callable[[bytes], bytes] | None = None
+        """What arrives is what this makes of a frame."""
         self._world = world
         self._number = number
         self._ordered = ordered
@@ -259,6 +261,8 @@ class Pipe:
                     return
                 if not self.broken:
                     self.in_flight -= len(item)
+                if self.tamper is not None:
+                    item = self.tamper(item)
                 self._world.note(self._number, len(item), item)
                 self.receiver.pipe_frame(item)
         finally:

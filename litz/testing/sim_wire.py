@@ -236,6 +236,11 @@ class SimConnection:
         for pipe in self._pipes(toward):
             pipe.extra_delay = seconds
 
+    def tamper(self, change: Callable[[bytes], bytes] | None, toward: Side | None = None) -> None:
+        """Every frame arrives as what `change` makes of it; None: as it was sent."""
+        for pipe in self._pipes(toward):
+            pipe.tamper = change
+
     def kick(self) -> None:
         """Look again whether something can be delivered (a partition healed)."""
         for pipe in self._pipes(None):

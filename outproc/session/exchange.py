@@ -38,9 +38,9 @@ class Received:
     leave: int | None = None
     """The peer takes this wire out of the session, for this `LeaveReason`."""
     fault: str = ""
-    """The wire lost or reordered something: close it (R6). Too many `faults` end the session."""
+    """The wire lost or reordered something: close it (R6), and tell `faults.broke`."""
     violation: ProtocolError | None = None
-    """The peer broke the rules: close the wire. All else in here is valid."""
+    """The peer broke the rules: close the wire, and tell `faults.broke`. All else in here is valid."""
 
 
 @dataclass(slots=True)

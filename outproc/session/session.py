@@ -43,6 +43,7 @@ from outproc.frames.records import (
 from outproc.session.control import NOTHING, Unsent
 from outproc.session.cutting import FrameParts
 from outproc.session.exchange import JoinedWire, Received, Statement
+from outproc.session.faults import Faults
 from outproc.session.fixed_lanes import FIXED_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
 from outproc.session.identity import Half, Pair
 from outproc.session.limits import Overflow, SessionLimits
@@ -110,7 +111,7 @@ class Session:
         self.unsent = Unsent()
         self.peer_log_messages = 1
         self.peer_log_size = 1
-        self.faults = 0
+        self.faults = Faults(limits.max_faults, limits.forgiven_after)
         self.stale_batches = 0
         self._heard: Hashable | None = None
         """The wire that carried a frame last: control goes there, because a silent one may be half open."""
@@ -227,6 +228,8 @@ class Session:
         except ProtocolError as error:
             # What came before the bad record was taken, so it must be delivered.
             received.violation = error
+        if received.deliveries or received.acked:
+            self.faults.progressed(now)
         return received
 
     def _take_other(
@@ -262,7 +265,6 @@ class Session:
         verdict = lane.place(wire, record.epoch, number, offset)
         if verdict is Verdict.FAULT:
             # What follows in this frame is too high as well: it is one fault of one wire.
-            self.faults += not received.fault
             received.fault = f"lane {lane.lane} jumped from {lane.expected} to {number}+{offset}"
             return
         if verdict is Verdict.OLD:

@@ -25,11 +25,13 @@ from outproc.frames.records import (
     Pong,
     SessionCredit,
 )
-from outproc.handshake import LanePosition
+from outproc.handshake import LanePosition, Refused
 from outproc.session.identity import Half
 from tests.integration.misdeeds import BEFORE, WITHIN, Misdeed, join_before_hello, silence, silence_after_the_proof
 from tests.integration.outproc_nodes import LOOPBACK, Manager, dest_of, key_pair, next_of, node, take, until
 from tests.integration.outproc_raw_peer import TERMS, raw_node, raw_peer
+
+LANE_NEVER_SENT = LanePosition(lane=0, number=1 << 40, offset=0, processed=0, durable=0)
 
 
 @asynccontextmanager
@@ -140,13 +142,44 @@ async def test_three_jumps_end_the_session_loudly() -> None:
         await check_unharmed(a, b)
 
 
+async def test_violations_of_all_sorts_add_up_and_then_there_is_a_pause() -> None:
+    """Garbage on a joined wire, and twice positions that were never sent: that is three."""
+    async with town() as (a, b):
+        events = b.events()
+        who = raw_node("mallory")
+        lie = TERMS.model_copy(update={"positions": (LANE_NEVER_SENT,)})
+        async with raw_peer(b.endpoints[0], "b", node=who) as peer, asyncio.timeout(10):
+            await peer.prove()
+            await peer.join()
+            assert peer.session.pair is not None
+            ours, theirs = peer.session.mine, peer.session.pair.yours
+            await b.send("mallory", b"which will not be confirmed")
+            await peer.send(b"\xb1 no frame")
+            await peer.gone()
+        for _ in range(2):
+            async with raw_peer(b.endpoints[0], "b", node=who) as peer, asyncio.timeout(10):
+                await peer.prove()
+                await peer.send(peer.machine.join(ours, theirs, lie))
+                await peer.gone()
+        ended = await next_of(events, SessionEnded)
+        assert (ended.dest, ended.reason, len(ended.lost)) == ("mallory", EndReason.FAULT, 1)
+        assert "run the same version" in ended.detail
+        async with raw_peer(b.endpoints[0], "b", node=who) as peer, asyncio.timeout(10):
+            await peer.prove()
+            await peer.send(peer.machine.join(ours, None, TERMS))
+            refused = await peer.take()
+            assert isinstance(refused, Refused)
+            assert (refused.code, 0 < refused.retry_after <= 5) == ("busy", True)
+        await check_unharmed(a, b)
+
+
 async def test_positions_that_were_never_sent_are_refused_at_the_join() -> None:
     async with town() as (a, b):
         events = b.events()
         async with raw_peer(b.endpoints[0], "b") as peer, asyncio.timeout(10):
             await peer.prove()
-            lie = LanePosition(lane=0, number=1 << 40, offset=0, processed=0, durable=0)
-            await peer.send(peer.machine.join(peer.session.mine, None, TERMS.model_copy(update={"positions": (lie,)})))
+            lie = TERMS.model_copy(update={"positions": (LANE_NEVER_SENT,)})
+            await peer.send(peer.machine.join(peer.session.mine, None, lie))
             await peer.gone()
         assert not b.is_connected("mallory")
         assert (await next_of(events, PeerViolation)).dest == "mallory"

@@ -22,6 +22,7 @@ from litz.wire import Endpoint
 from outproc.dest_transport import DestTransport
 from outproc.session.session import Session
 from tests.simulation.managers.record import InvariantError, Sent, uid_of
+from tests.simulation.managers.violations import check_violations
 
 if TYPE_CHECKING:
     from tests.simulation.managers.life import Life
@@ -65,10 +66,10 @@ class Checker:
 
     def accepted(self, sent: Sent, receipt: Receipt) -> None:
         sent.receipt, sent.state = receipt, "accepted"
-        if receipt.dest != sent.dest or receipt.lane != sent.lane:
+        if receipt[0].dest != sent.dest or receipt[0].lane != sent.lane:
             raise InvariantError("intact", f"{sent!r} got {receipt!r}")
         for _, _, number in sent.handed:
-            if number != receipt.number:
+            if number != receipt[1]:
                 raise InvariantError("intact", f"{sent!r} was handed out as number {number}, its receipt: {receipt!r}")
 
     # -- receiving ----------------------------------------------------------------------------------
@@ -94,7 +95,7 @@ class Checker:
         about = (message.sender, life.name, int(message.payload_type))
         if about != (sent.life.name, sent.dest, sent.lane):
             raise InvariantError("intact", f"{sent!r} came as {message!r} to {life}")
-        if sent.receipt is not None and sent.receipt.number != message.number:
+        if sent.receipt is not None and sent.receipt[1] != message.number:
             raise InvariantError("intact", f"{sent!r} came as number {message.number}")
         if sent.handed:
             raise InvariantError("exactly-once", f"{life} got {sent!r} again, after {sent.handed[0][0]}")
@@ -169,8 +170,9 @@ class Checker:
             self._over(life, f"{len(node.tombstones)} tombstones")
         if len(node.links) > 64 or len(node.tasks) > 64:
             self._over(life, f"{len(node.links)} links, {len(node.tasks)} tasks")
-        if node.log_budget.used > options.process_log_size + 4 * 65_536:
-            self._over(life, f"{node.log_budget.used} bytes in all logs")
+        logged = sum(lane.log.size for transport in life.transports() for lane in transport.session.send_lanes.values())
+        if logged > max(options.process_log_size, options.max_message):
+            self._over(life, f"{logged} bytes in all logs")
 
     def _check_kept(self, life: Life, transport: DestTransport) -> None:
         """A session without wires ends in time."""
@@ -195,6 +197,7 @@ class Checker:
         skipped: dict[tuple[Life, str, int], set[int]] = {}
         for life in lives:
             self._check_events(life)
+            check_violations(life)
             for _, event in life.events:
                 if isinstance(event, MessagesDropped):
                     span = range(event.first, event.last + 1)
@@ -243,7 +246,7 @@ class Checker:
                 sent = by_receipt.get(receipt)
                 if sent is not None:
                     sent.lost = entry
-                elif receipt.lane != REPLY_LANE and (receipt.dest, receipt.lane) not in unsure:
+                elif receipt[0].lane != REPLY_LANE and (receipt[0].dest, receipt[0].lane) not in unsure:
                     raise InvariantError("loud", f"{life} lists {receipt!r}, which nobody sent")
 
     def _check_told(self, sent: Sent, dropped: set[int], lives: list[Life]) -> None:
@@ -256,9 +259,9 @@ class Checker:
         if sent.state != "accepted" or sent.handed or sent.lane == LOSSY or sent.life.crashed:
             return
         assert sent.receipt is not None
-        if sent.receipt.number in dropped:
+        if sent.receipt[1] in dropped:
             return
-        where = sent.life.pairs.get((sent.dest, sent.receipt.session))
+        where = sent.life.pairs.get((sent.dest, sent.receipt[0].session))
         gone = [life for life in lives if life.name == sent.dest and life.ended]
         if where is not None:
             gone = [life for life in gone if life.incarnation == where]

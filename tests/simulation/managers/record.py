@@ -14,6 +14,8 @@ Invariants
   answers        a reply answers its own request
   closed         `aclose` returns in bounded time and leaves no task, timer or wire
   typed-errors   every error that gets out is typed, and none reaches the loop
+  violations     a peer that breaks the rules loses the wire; only the last violation of `max_faults`, without a
+                 good while between them, ends the session
   events         events are numbered, and tell a possible story
 """
 
@@ -70,7 +72,7 @@ class Sent:
     lost: LostReceipt | None = None
 
     def __repr__(self) -> str:
-        return f"message {self.uid} {self.life}>{self.dest} lane {self.lane} {self.receipt and self.receipt.number}"
+        return f"message {self.uid} {self.life}>{self.dest} lane {self.lane} {self.receipt and self.receipt[1]}"
 
 
 def payload(uid: int, what: int, size: int) -> bytes:

@@ -92,7 +92,7 @@ class Sniffer:
             "replayed": sum(lane.replayed for lane in session.send_lanes.values()),
             "trimmed front": sum(lane.duplicates for lane in session.receive_lanes.values()),
             "lower epoch dropped": session.stale_batches,
-            "receive fault": session.faults,
+            "receive fault": session.faults.total,
         }
         before = self._seen.setdefault(session, dict.fromkeys(now, 0))
         for name, value in now.items():

@@ -18,6 +18,7 @@ from tests.simulation.managers.mover import Mover
 from tests.simulation.managers.plan import BACKOFF_CAP, make_plan
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.sniffer import Sniffer
+from tests.simulation.managers.spoiler import Spoiler
 from tests.simulation.managers.users import User
 
 HEALED_WITHIN = 10 * BACKOFF_CAP
@@ -42,6 +43,7 @@ class World:
         self.nemesis = Nemesis(self.network, seed=seed, longest=1.0)
         self.mover = Mover(self)
         Faults(self)
+        self.spoiler = Spoiler(self)
         self.checker = Checker(self)
         self.lives: list[Life] = []
         self.healed = False
@@ -144,10 +146,13 @@ class World:
         for name in self.plan.names:
             await self.start(name, name, 0.0)
         watch = self.later(self._watch())
+        if self.spoiler.active:
+            self.later(self.spoiler.run())
         await self._trouble()
         self.log("HEAL")
         self.healed = True
         self.nemesis.heal_all()
+        self.spoiler.stop()
         began = self.loop.time()
         await self._heal(began + HEALED_WITHIN)
         self.log("healed in", self.loop.time() - began)

@@ -10,6 +10,7 @@ CLOSING = "outproc.closing"
 CONFIRMATIONS = "outproc.confirmations"
 DIALLER = "outproc.dialler"
 DISPATCH = "outproc.dispatch"
+FAULTS = "outproc.session.faults"
 INBOUND = "outproc.inbound"
 JOINING = "outproc.joining"
 OUTBOUND = "outproc.outbound"
@@ -19,6 +20,7 @@ REQUESTING = "outproc.requesting"
 SESSION = "outproc.session.session"
 TABLE = "outproc.dest_table"
 TRANSPORT = "outproc.dest_transport"
+VIOLATIONS = "outproc.violations"
 
 DRIVER_MUTANTS = (
     Mutant(
@@ -224,6 +226,27 @@ DRIVER_MUTANTS = (
             ),
         ),
         ("no-starving",),
+        MANAGERS,
+    ),
+    Mutant(
+        "violations-not-counted",
+        "R6",
+        (Edit(VIOLATIONS, "(proved or link in session.wires) and session.faults.broke(node.now())", "False"),),
+        ("violations",),
+        MANAGERS,
+    ),
+    Mutant(
+        "one-violation-ends-the-session",
+        "R6",
+        (Edit(FAULTS, "        return self.count >= self._limit\n", "        return self.count > 0\n"),),
+        ("violations",),
+        MANAGERS,
+    ),
+    Mutant(
+        "violations-forgiven-for-any-progress",
+        "R6",
+        (Edit(FAULTS, "now - self._well_since >= self._forgiven_after", "now >= self._well_since"),),
+        ("violations",),
         MANAGERS,
     ),
 )

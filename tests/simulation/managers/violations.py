@@ -1,0 +1,46 @@
+"""What is demanded of a node whose peer breaks the rules, read off the events that it told its user."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from litz.events import EndReason, PeerViolation, SessionEnded, SessionStarted, WireDown, WireUp
+from outproc.session.limits import SessionLimits
+from tests.simulation.managers.record import InvariantError
+
+if TYPE_CHECKING:
+    from tests.simulation.managers.life import Life
+
+LIMIT = SessionLimits().max_faults
+
+
+def check_violations(life: Life) -> None:
+    """No run lasts long enough for anything to be forgiven, so the numbers are exact: the wire for each violation,
+    the session for the last of `max_faults`, and with a text that says what to do."""
+    cost = {(event.dest, event.wire, event.cause) for _, event in life.events if isinstance(event, WireDown)}
+    current: dict[str, int] = {}
+    session_of: dict[tuple[str, str], int] = {}
+    told: Counter[tuple[str, int]] = Counter()
+    counted: Counter[tuple[str, int]] = Counter()
+    for _, event in life.events:
+        dest = event.dest
+        if isinstance(event, SessionStarted):
+            current[dest] = event.session
+        elif isinstance(event, WireUp) and dest in current:
+            session_of[dest, event.wire] = current[dest]
+        elif isinstance(event, PeerViolation) and dest in current:
+            now = current[dest]
+            told[dest, now] += 1
+            counted[dest, now] += session_of.get((dest, event.wire)) == now and (dest, event.wire, event.detail) in cost
+            if counted[dest, now] > LIMIT:
+                raise InvariantError("violations", f"{life}: {counted[dest, now]} in session {now}: {event}")
+        elif isinstance(event, SessionEnded):
+            if current.get(dest) == event.session:
+                del current[dest]
+            if event.reason is not EndReason.FAULT:
+                continue
+            if told[dest, event.session] < LIMIT:
+                raise InvariantError("violations", f"{life}: {event} after {told[dest, event.session]} violations")
+            if "version" not in event.detail:
+                raise InvariantError("violations", f"{life}: {event} names no cure")
