@@ -1,0 +1,77 @@
+// Who a session is with: incarnations, halves, the frame tag, and which session a wire joins (R1, R2, R13).
+import { crc32, toUtf8 } from "./bytes.js";
+
+const FIELDS = ["started", "random", "counter"];
+
+// -1, 0 or 1. Works for incarnations too; their counters are both absent.
+export function compareHalves(left, right) {
+  for (const field of FIELDS) {
+    const a = left[field] ?? 0n;
+    const b = right[field] ?? 0n;
+    if (a !== b) return a < b ? -1 : 1;
+  }
+  return 0;
+}
+
+export const sameHalf = (left, right) => !!left && !!right && compareHalves(left, right) === 0;
+
+export const incarnationOf = ({ started, random }) => ({ started, random });
+
+const show = (half) => `${half.started}.${half.random.toString(16).padStart(16, "0")}/${half.counter}`;
+
+export function tagOf(mine, yours) {
+  const [low, high] = [mine, yours].sort(compareHalves).map(show);
+  return crc32(toUtf8(low + "|" + high));
+}
+
+// What to do with an OK that names the peer's half and, as ours, `named`: "pair", "resume", "renew", "stale" or
+// "mismatch". `theirs`: the half our current one is paired with; `remembered`: the highest half of the peer seen.
+export function decideOk(mine, theirs, peer, named, remembered) {
+  if (theirs && compareHalves(peer, theirs) > 0) return "renew";
+  const known = theirs ?? remembered;
+  if (known && compareHalves(peer, known) < 0) return "stale";
+  if (!sameHalf(named, mine)) return "mismatch";
+  return theirs ? "resume" : "pair";
+}
+
+// Remembers the highest incarnation of one peer, and who challenges it (R13).
+export class Gate {
+  constructor() {
+    this.current = null;
+    this.claim = null;
+    this.highest = null;
+  }
+  // "admit", "after-end" (end the session of the known one first), "busy" (ping the known one) or "replaced".
+  decide(incarnation, wires, now) {
+    if (!this.current || compareHalves(incarnation, this.current) >= 0) {
+      this.current = incarnation;
+      this.claim = null;
+      return "admit";
+    }
+    const claim = this.claim;
+    if (!claim || compareHalves(claim.incarnation, incarnation)) {
+      this.claim = { incarnation, asked: now, answered: false };
+      return "busy";
+    }
+    if (claim.answered) {
+      this.claim = null;
+      return "replaced";
+    }
+    if (wires) return "busy";
+    this.current = incarnation;
+    this.claim = null;
+    return "after-end";
+  }
+  // The known incarnation answered a ping that was sent at `pinged`.
+  answered(pinged) {
+    if (this.claim && pinged > this.claim.asked) this.claim.answered = true;
+  }
+  note(half) {
+    if (sameHalf(incarnationOf(half), this.current) && (!this.remembered || compareHalves(half, this.remembered) > 0)) {
+      this.highest = half;
+    }
+  }
+  get remembered() {
+    return this.highest && this.current && sameHalf(incarnationOf(this.highest), this.current) ? this.highest : null;
+  }
+}
