@@ -280,7 +280,9 @@ class Dialler:
             self.pool.yielded(link)
         elif link.dialled:
             if link.dismissed is LeaveReason.DISPLACED:
-                error = BusyError("displaced by a newer wire", retry_after=self._node.options.backoff_cap)
+                # By chance: two sides that displace each other's wires in one moment must not do so for ever.
+                wait = self._node.options.backoff_cap * (1 + self._node.environment.rng.random())
+                error = BusyError("displaced by a newer wire", retry_after=wait)
             self.pool.lost(link, now, error)
         else:
             self._release.at(now + self._node.options.accept_grace)

@@ -65,8 +65,6 @@ class HealthChecker(HealthCheckHandle):
             self._sooner.clear()
             due = self._waiting_until = self._due.next_due()
             if due is None:
-                if self.wake_watch is not None:
-                    self.wake_watch.forget()
                 await self._sooner.wait()
                 continue
             if self.wake_watch is not None:

@@ -34,9 +34,9 @@ def system_clocks() -> SleepClocks | None:
     going: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
     if going is not None:
         return SleepClocks(time.monotonic, partial(time.clock_gettime, going))
-    standing: int | None = getattr(time, "CLOCK_UPTIME_RAW", None)  # macOS, where CLOCK_MONOTONIC goes on
+    standing: int | None = getattr(time, "CLOCK_UPTIME_RAW", None)  # macOS, where the other goes on
     if standing is not None:
-        return SleepClocks(partial(time.clock_gettime, standing), partial(time.clock_gettime, time.CLOCK_MONOTONIC))
+        return SleepClocks(partial(time.clock_gettime, standing), partial(time.clock_gettime, time.CLOCK_MONOTONIC_RAW))
     return None
 
 
@@ -65,11 +65,6 @@ class WakeWatch:
             if slept:
                 self._woke(slept)
         return self._next
-
-    def forget(self) -> None:
-        """Nothing is left that a sleep could matter to: what happens until the next look is not told."""
-        self._detector.forget()
-        self._next = float("-inf")
 
 
 def rouse(node: LocalNode, transports: Iterable[DestTransport], slept: float) -> None:

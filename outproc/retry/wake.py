@@ -43,7 +43,3 @@ class WakeDetector:
         known, self._missing = self._missing, missing
         slept = missing - known if known is not None else 0.0
         return slept if slept >= THRESHOLD else 0.0
-
-    def forget(self) -> None:
-        """Nobody looks for a while: what happens until the next look is not reported."""
-        self._missing = None

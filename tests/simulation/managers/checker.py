@@ -198,6 +198,7 @@ class Checker:
         for life in lives:
             self._check_events(life)
             check_violations(life)
+            self.world.sleeps.check_events(life)
             for _, event in life.events:
                 if isinstance(event, MessagesDropped):
                     span = range(event.first, event.last + 1)

@@ -103,7 +103,12 @@ class Life:
             builder.life = self
             builders.append(builder)
         started = host.wall_time()
-        environment = Environment(lambda: int(started * NANOSECONDS), entropy.randbytes, Random(entropy.random()))
+        environment = Environment(
+            lambda: int(started * NANOSECONDS),
+            entropy.randbytes,
+            Random(entropy.random()),
+            self.world.sleeps.clocks_of(host.name),
+        )
         directory = {
             other: [f"{kind}://{network_name}:1" for kind in plan.kinds for network_name in self.world.hosts_of(other)]
             for other in plan.names

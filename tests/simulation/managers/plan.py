@@ -142,6 +142,7 @@ def _options(rng: Random, max_message: int) -> TransportOptions:
         max_wires=rng.choice((1, 2, 2, 8, 8, 8, 8, 8)),
         ping_after=0.4,
         dead_after=0.4,
+        wake_timeout=0.1,
         handshake_timeout=1.0,
         dial_timeout=1.0,
         close_timeout=2.0,

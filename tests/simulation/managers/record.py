@@ -16,6 +16,8 @@ Invariants
   typed-errors   every error that gets out is typed, and none reaches the loop
   violations     a peer that breaks the rules loses the wire; only the last violation of `max_faults`, without a
                  good while between them, ends the session
+  wakes          after a sleep of the machine waits of backoffs are over and silent wires are given up soon, and
+                 nothing else is taken for a sleep
   events         events are numbered, and tell a possible story
 """
 

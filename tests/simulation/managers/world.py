@@ -17,6 +17,7 @@ from tests.simulation.managers.life import Life
 from tests.simulation.managers.mover import Mover
 from tests.simulation.managers.plan import BACKOFF_CAP, make_plan
 from tests.simulation.managers.record import InvariantError
+from tests.simulation.managers.sleeps import Sleeps
 from tests.simulation.managers.sniffer import Sniffer
 from tests.simulation.managers.spoiler import Spoiler
 from tests.simulation.managers.users import User
@@ -44,6 +45,7 @@ class World:
         self.mover = Mover(self)
         Faults(self)
         self.spoiler = Spoiler(self)
+        self.sleeps = Sleeps(self)
         self.checker = Checker(self)
         self.lives: list[Life] = []
         self.healed = False
@@ -148,6 +150,7 @@ class World:
         watch = self.later(self._watch())
         if self.spoiler.active:
             self.later(self.spoiler.run())
+        self.later(self.sleeps.run())
         await self._trouble()
         self.log("HEAL")
         self.healed = True

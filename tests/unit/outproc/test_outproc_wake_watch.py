@@ -156,11 +156,8 @@ def test_a_manager_with_nothing_to_wake_looks_at_no_clock() -> None:
             watch._clocks = SleepClocks(noted, the_loop().boot_time)
             await asyncio.sleep(60)
             assert looks == []
-            the_loop().suspend(HOUR)
             await alice.send("bob", b"x", confirm="received")
             assert looks, "now there is a wire"
-            with pytest.raises(TimeoutError):
-                await woke_within(alice.events(), 30)
 
     virtual(scenario)
 

@@ -41,12 +41,11 @@ def test_a_stop_between_the_readings_is_no_sleep_and_hides_none() -> None:
     assert at_once(detector, 6_000.0, 6_430.0) == 30.0
 
 
-def test_what_happens_while_nobody_looks_is_not_reported() -> None:
+def test_a_long_time_between_two_looks_hides_no_sleep() -> None:
     detector = WakeDetector()
     at_once(detector, 0.0, 0.0)
-    detector.forget()
-    assert at_once(detector, 1.0, 3_600.0) == 0.0
-    assert at_once(detector, 2.0, 3_611.0) == 10.0
+    assert at_once(detector, 86_400.0, 86_400.0) == 0.0
+    assert at_once(detector, 172_800.0, 172_830.0) == 30.0
 
 
 def test_a_boot_time_that_goes_back_is_no_sleep() -> None:
