@@ -76,13 +76,18 @@ class Dialler:
 
     def start_round(self, kind: str | None = None) -> asyncio.Future[None]:
         """Dial all that is not up, whatever the backoff says, and return the future of the outcome: set when a
-        wire is up, ConnectError when every endpoint has failed. Shared; wait for it behind `shield`."""
+        wire is up, ConnectError when every endpoint has failed, or at once when this was closed. Shared; wait for it
+        behind `shield`."""
+        if self.closed:
+            refused = self._node.loop.create_future()
+            refused.add_done_callback(_retrieve)
+            refused.set_exception(self._closed_error())
+            return refused
         self.wanted = self.asked_for = True
         if self._round is None or self._round.done():
             self._round_kind = kind
             self._round = self._node.loop.create_future()
-            # Nobody may be waiting any more when it fails; the event tells.
-            self._round.add_done_callback(lambda future: future.cancelled() or future.exception())
+            self._round.add_done_callback(_retrieve)
             self.pool.interrupt(self._node.now(), kind)
             self.pool.held = self._provided()
             self._ask()
@@ -336,6 +341,13 @@ class Dialler:
         for task in [*self._dials.values(), *([self._asking] if self._asking is not None else [])]:
             task.cancel()
         if self._round is not None and not self._round.done():
-            self._round.set_exception(
-                ConnectError(f"the transport of {self._dest} was closed while it was dialled", dest=self._dest)
-            )
+            self._round.set_exception(self._closed_error())
+
+    def _closed_error(self) -> ConnectError:
+        return ConnectError(f"the transport of {self._dest} was closed while it was dialled", dest=self._dest)
+
+
+def _retrieve(outcome: asyncio.Future[None]) -> None:
+    """Nobody may be waiting any more when a round fails; the event tells."""
+    if not outcome.cancelled():
+        outcome.exception()

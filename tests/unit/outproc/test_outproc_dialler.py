@@ -10,6 +10,7 @@ import pytest
 from litz.errors import BusyError, ConnectError, ReplacedError, UnknownDestError
 from litz.events import ConnectFailed, WireDown, WireUp
 from litz.snapshot import DestState
+from outproc.dest_transport import DestTransport
 from tests.unit.outproc.town import Everybody, Town, event_of, take, turns, virtual
 
 TWO = {"bob": ["memory:one", "memory:two"]}
@@ -195,6 +196,24 @@ def test_reconnect_says_why_it_failed_and_is_shared() -> None:
             assert len(town.builders["alice"].dials) - dials <= 1
             with pytest.raises(ConnectError, match="by a wire of kind pigeon"):
                 await alice.reconnect("bob", "pigeon")
+
+    virtual(scenario)
+
+
+def test_a_closed_dialler_says_so_to_whoever_asks() -> None:
+    """It once left them waiting for ever."""
+
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob") as bob, town.manager("alice") as alice:
+            await bob.listen("memory:bob")
+            transport = await alice.get_or_create_transport("bob")
+            assert isinstance(transport, DestTransport)
+            await alice.close_transport("bob")
+            transport.dialler.start_round()  # nobody waits for this one: no warning either
+            with pytest.raises(ConnectError, match="the transport of bob was closed"):
+                await transport.dialler.start_round()
+            assert len(town.builders["alice"].dials) == 1
 
     virtual(scenario)
 
