@@ -179,8 +179,8 @@ class TransportManager(ABC):
         payload_type: PayloadType = PayloadType.RPC_RELIABLE,
         key: str | None = None,
     ) -> Receipt:
-        """Accept `data` now or raise `BackpressureError`. A dest without a session behaves as with
-        `when_down="queue"`."""
+        """Accept `data` now or raise `BackpressureError`; `PeerClosedError` while the dest is being closed. A dest
+        without a session behaves as with `when_down="queue"`."""
 
     @abstractmethod
     async def request(

@@ -350,6 +350,8 @@ class DestTransport(Transport):
             self.outbound.close(error)
             return ended.lost
         self._move(DestState.CLOSING)
+        again = "it is being closed; send again when close_transport() has returned"
+        self.outbound.refuse(ended_error(self._dest, EndReason.CLOSED_HERE, again, ()))
         finals = await self.farewell.say(self.session, self.links, reason, self.node.options.close_timeout / 2)
         return self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True).lost
 

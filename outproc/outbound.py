@@ -91,8 +91,11 @@ class Outbound:
     def accept(self, lane_number: int, body: Body, detail: EntryDetail | None, *, first: bool) -> Receipt | None:
         """Accept one message now; None: wait for space. `first`: the caller is the first of those who wait.
 
-        Raises `BackpressureError`, and `SessionEndedError` for a lane whose policy is to end the session.
+        Raises `BackpressureError`, `PeerClosedError` when the dest is being closed, and `SessionEndedError` for a lane
+        whose policy is to end the session.
         """
+        if self.closed is not None:
+            raise self.closed.with_traceback(None)
         if len(body) > self.session.peer_max_message:
             raise MessageTooLargeError(
                 f"{self._dest} takes messages of at most {self.session.peer_max_message} bytes and this one has "
@@ -351,6 +354,12 @@ class Outbound:
         self.confirmations = {}
         for lane in self.session.send_lanes.values():
             self._node.log_budget.forget(lane)
+
+    def refuse(self, error: LitzError) -> None:
+        """The goodbye goes out: what is sent from now on gets `error`, because no wire would carry it any more. Those
+        who wait for space go on waiting until `close`."""
+        self.take_stock()
+        self.closed = error
 
     def close(self, error: LitzError) -> None:
         """No more sending: those who wait for space get `error`."""

@@ -124,11 +124,16 @@ class User:
         lane = self.rng.choice(LANES)
         for _ in range(self.rng.randint(1, 12)):
             sent = self.make(dest, lane)
+            closing = [
+                transport for transport in self.life.transports() if transport.dest == dest and transport.closing
+            ]
             try:
                 receipt = self.life.manager.send_nowait(dest, self.shape(sent.data), payload_type=PayloadType(lane))
             except LitzError:
                 sent.state = "refused"
                 raise
+            if closing:
+                raise InvariantError("loud", f"{sent!r} was accepted by {closing[0]!r}, which can never carry it")
             self.world.checker.accepted(sent, receipt)
 
     async def confirmed(self, dest: str) -> None:

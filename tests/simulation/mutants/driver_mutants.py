@@ -229,6 +229,13 @@ DRIVER_MUTANTS = (
         MANAGERS,
     ),
     Mutant(
+        "accepted-by-a-dest-that-is-closing",
+        "P2",
+        (Edit(OUTBOUND, "        self.take_stock()\n        self.closed = error\n", "        pass\n"),),
+        ("loud",),
+        MANAGERS,
+    ),
+    Mutant(
         "violations-not-counted",
         "R6",
         (Edit(VIOLATIONS, "(proved or link in session.wires) and session.faults.broke(node.now())", "False"),),

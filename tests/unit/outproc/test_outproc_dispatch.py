@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from litz import PayloadType
-from litz.errors import BackpressureError, ConnectError, InvalidDestError, PayloadError
-from litz.events import Outcome
+from litz.errors import BackpressureError, ConnectError, InvalidDestError, PayloadError, PeerClosedError
 from tests.unit.outproc.town import Town, take, turns, virtual
 
 BAD: list[tuple[dict[str, Any], str]] = [
@@ -139,17 +138,60 @@ def test_a_tight_loop_of_sends_lets_others_run() -> None:
     virtual(scenario)
 
 
-def test_what_is_accepted_while_the_dest_closes_is_told_as_lost() -> None:
+def test_a_dest_that_is_closing_takes_nothing_and_says_so_at_the_call() -> None:
+    """It could only be listed as never accepted: no wire carries data after the goodbye."""
+
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob") as bob, town.manager("alice") as alice:
+            await bob.listen("memory:bob")
+            transport = await alice.get_or_create_transport("bob")
+            before = [alice.send_nowait("bob", b"before"), await alice.send("bob", b"and after it by the fast way")]
+            closing = asyncio.ensure_future(alice.close_transport("bob"))
+            while not transport.closing:  # noqa: ASYNC110 - every turn counts here
+                await asyncio.sleep(0)
+            with pytest.raises(PeerClosedError, match="close_transport"):
+                alice.send_nowait("bob", b"late")
+            with pytest.raises(PeerClosedError, match="close_transport"):
+                await alice.send("bob", b"late", when_down="queue")
+            lost = await closing
+            assert {entry.receipt for entry in lost} <= set(before)
+            # Who may wait is sent in the next session.
+            assert (await alice.send("bob", b"next"))[0].session == 1
+
+    virtual(scenario)
+
+
+def test_the_fast_way_ends_with_the_goodbye() -> None:
     async def scenario() -> None:
         town = Town()
         async with town.manager("bob") as bob, town.manager("alice") as alice:
             await bob.listen("memory:bob")
             transport = await alice.get_or_create_transport("bob")
             closing = asyncio.ensure_future(alice.close_transport("bob"))
-            while not transport.closing:  # noqa: ASYNC110 - every turn counts here
+            before = {await alice.send("bob", b"before")}
+            while not transport.closing:
+                before.add(await alice.send("bob", b"one more"))
                 await asyncio.sleep(0)
-            receipt = alice.send_nowait("bob", b"late")
-            lost = await closing
-            assert [(entry.receipt, entry.outcome) for entry in lost] == [(receipt, Outcome.NEVER_ACCEPTED)]
+            late = await alice.send("bob", b"late")
+            assert late[0].session == 1
+            assert not {entry.receipt for entry in await closing} - before
+
+    virtual(scenario)
+
+
+def test_who_waits_for_space_hears_of_the_end() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob") as bob, town.manager("alice", log_messages=1) as alice:
+            await bob.listen("memory:bob")
+            transport = await alice.get_or_create_transport("bob")
+            alice.send_nowait("bob", b"0")
+            waiting = asyncio.ensure_future(alice.send("bob", b"1"))
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            await transport.close("")
+            with pytest.raises(PeerClosedError):
+                await waiting
 
     virtual(scenario)
