@@ -107,21 +107,29 @@ class Entry(Enum):
     REPLACED = auto()
 
 
+MAX_CLAIMS = 8
+"""Lower incarnations of one peer that are remembered at once."""
+CLAIM_KEPT = 60.0
+"""Seconds after which one that has not asked again may be forgotten for another."""
+
+
 @dataclass(slots=True)
 class Claim:
-    """A lower incarnation that asked for admission, and when."""
+    """A lower incarnation that asked for admission: when it did so first, and last."""
 
-    incarnation: Incarnation
     asked_at: float
+    seen_at: float
 
 
 class IncarnationGate:
-    """Remembers the highest incarnation of one peer, and who challenges it."""
+    """Remembers the highest incarnation of one peer, and who challenges it: each challenger has a claim of its own, so
+    that two of them cannot keep each other from ever being answered."""
 
     def __init__(self) -> None:
         self.current: Incarnation | None = None
-        self.claim: Claim | None = None
-        self.answered_at: float | None = None
+        self.claims: dict[Incarnation, Claim] = {}
+        self._answered_ping = float("-inf")
+        """When the latest ping was sent that the known incarnation answered."""
         self._highest: Half | None = None
 
     def decide(self, incarnation: Incarnation, *, wires: int, now: float) -> Entry:
@@ -131,31 +139,42 @@ class IncarnationGate:
         BUSY: the caller pings every wire of the known incarnation and reports pongs with `answered`.
         """
         if self.current is None or incarnation >= self.current:
-            self.current = incarnation
-            self.claim = None
-            self.answered_at = None
-            return Entry.ADMIT
-        claim = self.claim
-        if claim is None or claim.incarnation != incarnation:
-            self.claim = Claim(incarnation, now)
-            self.answered_at = None
+            return self._take(incarnation, Entry.ADMIT)
+        claim = self.claims.get(incarnation)
+        if claim is None:
+            if self._has_room(now):
+                self.claims[incarnation] = Claim(now, now)
             return Entry.BUSY
-        if self.answered_at is not None:
+        claim.seen_at = now
+        if self._answered_ping > claim.asked_at:
             # If it asks once more, the higher one must answer once more: it may have ended by then.
-            self.claim = None
+            del self.claims[incarnation]
             return Entry.REPLACED
         if wires == 0:
             # It asked, came back, and the higher one has not been heard of: the clock went back.
-            self.current = incarnation
-            self.claim = None
-            return Entry.ADMIT_AFTER_END
+            return self._take(incarnation, Entry.ADMIT_AFTER_END)
         return Entry.BUSY
 
+    def _take(self, incarnation: Incarnation, entry: Entry) -> Entry:
+        self.current = incarnation
+        self.claims.clear()
+        self._answered_ping = float("-inf")
+        return entry
+
+    def _has_room(self, now: float) -> bool:
+        """Those who keep asking are answered in the end, so they leave room by themselves."""
+        if len(self.claims) < MAX_CLAIMS:
+            return True
+        oldest = min(self.claims, key=lambda incarnation: self.claims[incarnation].seen_at)
+        if now - self.claims[oldest].seen_at < CLAIM_KEPT:
+            return False
+        del self.claims[oldest]
+        return True
+
     def answered(self, ping_sent_at: float, now: float) -> None:
-        """The known incarnation answered a ping. Counts only if the ping was sent after the claim was made; of one
+        """The known incarnation answered a ping. Counts for a claim only if the ping was sent after it was made; of one
         sent at the same instant nobody knows, so it does not count, and the next BUSY sends another."""
-        if self.claim is not None and ping_sent_at > self.claim.asked_at:
-            self.answered_at = now
+        self._answered_ping = max(self._answered_ping, ping_sent_at)
 
     def note(self, half: Half) -> None:
         """A half of the peer was seen in a JOIN or OK that was not stale."""

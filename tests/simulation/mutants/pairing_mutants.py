@@ -131,9 +131,9 @@ PAIRING_MUTANTS = (
         (
             Edit(
                 PAIRING,
-                "            self.claim = Claim(incarnation, now)\n            self.answered_at = None\n"
-                "            return Entry.BUSY\n",
-                "            self.current = incarnation\n            return Entry.ADMIT_AFTER_END\n",
+                "                self.claims[incarnation] = Claim(now, now)\n            return Entry.BUSY\n",
+                "                self.claims[incarnation] = Claim(now, now)\n"
+                "            return self._take(incarnation, Entry.ADMIT_AFTER_END)\n",
             ),
         ),
         ("ends-only-when-ended", "reconnects"),
@@ -141,7 +141,7 @@ PAIRING_MUTANTS = (
     Mutant(
         "pong-from-before-the-claim-counts",
         "R13",
-        (Edit(PAIRING, "self.claim is not None and ping_sent_at > self.claim.asked_at", "self.claim is not None"),),
+        (Edit(PAIRING, "if self._answered_ping > claim.asked_at:", "if self._answered_ping > 0.0:"),),
         ("replaced-by-the-living",),
     ),
     Mutant(

@@ -7,6 +7,8 @@ import pytest
 from outproc.session.duplicates import Strand, losers
 from outproc.session.identity import Half, Incarnation, Pair
 from outproc.session.pairing import (
+    CLAIM_KEPT,
+    MAX_CLAIMS,
     Entry,
     Halves,
     IncarnationGate,
@@ -162,13 +164,53 @@ def test_it_must_ask_twice_even_if_no_wire_is_left() -> None:
     assert known.decide(OLD, wires=0, now=2.0) is Entry.ADMIT_AFTER_END
 
 
-def test_another_lower_one_starts_anew() -> None:
+def test_each_lower_one_has_a_claim_of_its_own() -> None:
+    """They once overwrote each other's, so that neither was ever told that it is replaced."""
     known = IncarnationGate()
     known.decide(NEW, wires=0, now=0.0)
     assert known.decide(OLD, wires=1, now=1.0) is Entry.BUSY
     known.answered(1.5, 1.6)
-    assert known.decide(NOW, wires=0, now=2.0) is Entry.BUSY
-    assert known.decide(OLD, wires=0, now=3.0) is Entry.BUSY
+    assert known.decide(NOW, wires=1, now=2.0) is Entry.BUSY
+    assert known.decide(OLD, wires=1, now=3.0) is Entry.REPLACED
+    assert known.decide(NOW, wires=1, now=3.0) is Entry.BUSY
+    known.answered(2.5, 3.1)
+    assert known.decide(NOW, wires=1, now=4.0) is Entry.REPLACED
+
+
+def test_of_two_lower_ones_the_higher_comes_to_stay_when_the_highest_is_gone() -> None:
+    known = IncarnationGate()
+    known.decide(NEW, wires=0, now=0.0)
+    assert [known.decide(each, wires=0, now=1.0) for each in (OLD, NOW)] == [Entry.BUSY, Entry.BUSY]
+    assert known.decide(OLD, wires=0, now=2.0) is Entry.ADMIT_AFTER_END
+    assert known.decide(NOW, wires=1, now=2.0) is Entry.ADMIT
+    assert known.decide(OLD, wires=1, now=3.0) is Entry.BUSY
+
+
+def test_claims_are_bounded_and_who_keeps_asking_is_answered() -> None:
+    known = IncarnationGate()
+    known.decide(Incarnation(1_000, 0), wires=1, now=0.0)
+    crowd = [Incarnation(number, 0) for number in range(50)]
+    replaced = set()
+    for second in range(1, 40):
+        for each in crowd:
+            if each not in replaced and known.decide(each, wires=1, now=second) is Entry.REPLACED:
+                replaced.add(each)
+            assert len(known.claims) <= MAX_CLAIMS
+        known.answered(second + 0.5, second + 0.6)
+    assert len(replaced) == 50
+
+
+def test_who_does_not_come_back_makes_room() -> None:
+    known = IncarnationGate()
+    known.decide(Incarnation(1_000, 0), wires=1, now=0.0)
+    for number in range(MAX_CLAIMS):
+        known.decide(Incarnation(number, 0), wires=1, now=1.0)
+    late = Incarnation(500, 0)
+    assert known.decide(late, wires=1, now=2.0) is Entry.BUSY
+    assert late not in known.claims
+    assert known.decide(late, wires=1, now=1.0 + CLAIM_KEPT) is Entry.BUSY
+    assert late in known.claims
+    assert len(known.claims) == MAX_CLAIMS
 
 
 def test_a_pong_without_a_claim_is_nothing() -> None:
