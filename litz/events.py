@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from litz.errors import Attempt
 from litz.message import Channel, Receipt
 
 
@@ -78,6 +79,14 @@ class ConnectFailed(Event):
 
     error: Exception
     retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookUpFailed(Event):
+    """A part of where the dest is could not be found out, or was no endpoint; the rest is dialled. Told once, until
+    something else fails. `endpoint` of each attempt is who was asked: "directory", "websocket builder"."""
+
+    attempts: tuple[Attempt, ...]
 
 
 @dataclass(frozen=True, slots=True)

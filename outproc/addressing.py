@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import entry_points
+from itertools import islice
 from typing import Protocol, runtime_checkable
 
 from litz.dest import validate_dest
-from litz.errors import InvalidEndpointError
+from litz.errors import Attempt, InvalidEndpointError
 from litz.wire import Endpoint, Wire, WireBuilder, scheme_of
 
 MAX_HINTS = 32
 """Endpoints kept per dest from `add_endpoints`; the newest stay."""
+
+MAX_ANSWERS = 256
+"""Endpoints that are read of one answer of a directory or builder."""
+
+MAX_FAILURES = 8
+"""Failures of one look-up that are told."""
 
 ENTRY_POINTS = "litz.wires"
 
@@ -32,6 +41,38 @@ def installed_builders() -> list[WireBuilder]:
     """One builder of every kind of wire that is installed (entry-point group `litz.wires`)."""
     found = sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
     return [entry.load()() for entry in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where a dest is.
+
+    endpoints  all that is known, best first
+    failures   what could not be asked, or gave what is no endpoint
+    complete   everybody who was asked has answered, so that what is not in `endpoints` is not one any more
+    """
+
+    endpoints: list[Endpoint]
+    failures: tuple[Attempt, ...] = ()
+    complete: bool = True
+
+
+async def _ready(urls: Iterable[object]) -> Iterable[object]:
+    return urls
+
+
+async def _answer(name: str, asking: Awaitable[Iterable[object]], timeout: float) -> list[object] | Exception:
+    try:
+        async with asyncio.timeout(timeout):
+            answer = await asking
+        if isinstance(answer, str):
+            raise InvalidEndpointError(f"the {name} gave {answer!r}; it should give a list of URLs")
+        return list(islice(answer, MAX_ANSWERS))
+    except TimeoutError as error:
+        return error if str(error) else TimeoutError(f"no answer within {timeout:g} s")
+    except Exception as error:
+        # Whatever it raises, the others' answers are good.
+        return error
 
 
 class Addressing:
@@ -81,19 +122,45 @@ class Addressing:
     def forget(self, dest: str) -> None:
         self._hints.pop(dest, None)
 
-    async def resolve(self, dest: str) -> list[Endpoint]:
-        """Hints first, then the directory, then what builders know by the dest alone."""
+    async def resolve(self, dest: str, timeout: float) -> Resolution:
+        """Hints first, then the directory, then what builders know by the dest alone. They are asked side by side, each
+        for at most `timeout` seconds. Never raises: what one of them does costs nobody else's answer."""
         found = dict(self._hints.get(dest, {}))
-        if isinstance(self._directory, Mapping):
-            urls = self._directory.get(dest, ())
+        failures: list[Attempt] = []
+        asked = self._sources(dest)
+        if len(asked) == 1:
+            answers = [await _answer(*asked[0], timeout)]
         else:
-            urls = await self._directory.look_up(dest) if self._directory is not None else ()
-        for url in urls:
-            found[self.endpoint(url)] = None
-        for builder in self.builders:
-            for endpoint in await builder.endpoints(dest):
-                found[endpoint] = None
-        return list(found)
+            answers = await asyncio.gather(*(_answer(*source, timeout) for source in asked))
+        for (name, _), answer in zip(asked, answers, strict=True):
+            if isinstance(answer, Exception):
+                failures.append(Attempt(name, answer))
+                continue
+            for item in answer:
+                try:
+                    found[self._checked(item)] = None
+                except Exception as error:
+                    # Directories and builders are not ours: what they name may be anything.
+                    failures.append(Attempt(name, error))
+        complete = not any(isinstance(answer, Exception) for answer in answers)
+        return Resolution(list(found), tuple(failures[:MAX_FAILURES]), complete)
+
+    def _sources(self, dest: str) -> list[tuple[str, Awaitable[Iterable[object]]]]:
+        """Whom to ask, by name. Builders that only have the default answer are not bothered."""
+        sources: list[tuple[str, Awaitable[Iterable[object]]]] = []
+        if isinstance(self._directory, Mapping):
+            sources.append(("directory", _ready(self._directory.get(dest, ()))))
+        elif self._directory is not None:
+            sources.append(("directory", self._directory.look_up(dest)))
+        own = [builder for builder in self.builders if type(builder).endpoints is not WireBuilder.endpoints]
+        return [*sources, *((f"{builder.kind} builder", builder.endpoints(dest)) for builder in own)]
+
+    def _checked(self, item: object) -> Endpoint:
+        if isinstance(item, Endpoint) and item.scheme in self._by_scheme:
+            return item
+        if not isinstance(item, str | Endpoint):
+            raise InvalidEndpointError(f"{item!r} is no endpoint; give URLs")
+        return self.endpoint(str(item))
 
     async def build(self, dest: str, endpoint: Endpoint) -> Wire:
         return await self.builder_of(endpoint).build(dest, endpoint)

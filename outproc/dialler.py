@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from litz.errors import Attempt, BusyError, ConnectError, LitzError, UnknownDestError, WireClosedError
-from litz.events import ConnectFailed
+from litz.events import ConnectFailed, LookUpFailed
 from litz.wire import Endpoint, Wire
+from outproc.addressing import Resolution
 from outproc.frames.records import LeaveReason
 from outproc.link import Link, LinkOwner
 from outproc.local_node import LocalNode
@@ -22,8 +23,9 @@ from outproc.retry.backoff import Backoff, RetryState
 class Resolver(Protocol):
     """Where dests are, and how to dial."""
 
-    async def resolve(self, dest: str) -> list[Endpoint]:
-        """Every endpoint known of `dest` now, best first. Raises `LitzError` when asking failed."""
+    async def resolve(self, dest: str, timeout: float) -> Resolution:
+        """Every endpoint known of `dest` now, and what went wrong in asking, for at most `timeout` seconds. Must not
+        raise."""
 
     async def build(self, dest: str, endpoint: Endpoint) -> Wire:
         """Dial once."""
@@ -65,6 +67,8 @@ class Dialler:
         self._asking: asyncio.Task[None] | None = None
         self._ask_again = RetryState(backoff)
         self._ask_at: float | None = None
+        self._failures: tuple[Attempt, ...] = ()
+        """Of the latest look-up."""
         self._round: asyncio.Future[None] | None = None
         self._round_kind: str | None = None
         self.wanted = False
@@ -123,6 +127,7 @@ class Dialler:
             self._end_round(None)
         else:
             sort = f" by a wire of kind {kind}" if kind is not None else ""
+            attempts += self._failures
             self._end_round(ConnectError(f"cannot reach {self._dest}{sort}", dest=self._dest, attempts=attempts))
 
     def _ask(self) -> None:
@@ -131,35 +136,42 @@ class Dialler:
             self._asking = self._node.spawn(self._resolve(), f"litz look up {self._dest}")
 
     async def _resolve(self) -> None:
-        error: ConnectError | None = None
         try:
-            async with asyncio.timeout(self._node.options.dial_timeout):
-                endpoints = await self._resolver.resolve(self._dest)
-            if endpoints:
-                self.pool.set_endpoints(endpoints, self._node.now())
-                self._ask_again.proved()
-            else:
-                error = UnknownDestError(
-                    f"no endpoint of {self._dest} is known; name one with add_endpoints() or in the directory, "
-                    "or let it dial this node",
-                    dest=self._dest,
-                )
-        except Exception as cause:
-            # Directories are not ours: whatever they raise, it must not hang those who wait.
-            error = ConnectError(
-                f"the directory could not say where {self._dest} is",
-                dest=self._dest,
-                attempts=[Attempt("directory", cause)],
-            )
-            error.__cause__ = cause
+            resolution = await self._resolver.resolve(self._dest, self._node.options.dial_timeout)
         finally:
             self._asking = None
-        if error is not None and not self.pool.slots:
+        self._tell_failures(resolution.failures)
+        endpoints, failures = resolution.endpoints, resolution.failures
+        if endpoints:
+            if not resolution.complete:
+                # Who did not answer now may have named these before.
+                endpoints = [*endpoints, *(slot.endpoint for slot in self.pool.slots if slot.listed)]
+            self.pool.set_endpoints(endpoints, self._node.now())
+            self._ask_again.proved()
+        elif not self.pool.slots:
             if self.asked_for:
                 self._ask_at = self._node.now() + self._ask_again.failed(self._node.environment.rng)
             if self._round is not None and not self._round.done():
-                self._end_round(error)
+                self._end_round(self._nowhere(failures))
         self.pump()
+
+    def _nowhere(self, failures: tuple[Attempt, ...]) -> ConnectError:
+        if not failures:
+            return UnknownDestError(
+                f"no endpoint of {self._dest} is known; name one with add_endpoints() or in the directory, "
+                "or let it dial this node",
+                dest=self._dest,
+            )
+        error = ConnectError(f"could not find out where {self._dest} is", dest=self._dest, attempts=failures)
+        error.__cause__ = failures[0].error
+        return error
+
+    def _tell_failures(self, failures: tuple[Attempt, ...]) -> None:
+        """Once, however often it is asked again."""
+        told = {str(failure) for failure in self._failures}
+        self._failures = failures
+        if any(str(failure) not in told for failure in failures):
+            self._node.emit(LookUpFailed(self._dest, failures))
 
     def _next_due(self) -> float | None:
         """When `check` has something to do: dial, or ask again where the dest is as long as nothing is known of it."""
@@ -250,6 +262,7 @@ class Dialler:
             self.pool.failed(endpoint, error, now)
             attempts = self.pool.all_failed()
             if attempts:
+                attempts += self._failures
                 failure = ConnectError(f"cannot reach {self._dest}", dest=self._dest, attempts=attempts)
                 failure.__cause__ = error
                 self._end_round(failure)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from litz.errors import InvalidDestError, InvalidEndpointError
 from litz.wire import Endpoint, Wire, WireBuilder
-from outproc.addressing import MAX_HINTS, Addressing, installed_builders
+from outproc.addressing import MAX_ANSWERS, MAX_FAILURES, MAX_HINTS, Addressing, installed_builders
 
 
 class Builder(WireBuilder):
@@ -36,7 +38,7 @@ class Known:
 
 
 async def urls(addressing: Addressing, dest: str = "bob") -> list[str]:
-    return [str(endpoint) for endpoint in await addressing.resolve(dest)]
+    return [str(endpoint) for endpoint in (await addressing.resolve(dest, 1.0)).endpoints]
 
 
 async def test_hints_come_first_then_the_directory_then_what_builders_know_and_each_once() -> None:
@@ -54,6 +56,70 @@ async def test_a_directory_is_asked_each_time() -> None:
     assert await urls(addressing) == await urls(addressing) == ["x:directory", "x:shared"]
     assert directory.asked == ["bob", "bob"]
     assert await urls(Addressing([Builder("x")], None)) == []
+
+
+class Failing(Builder):
+    """Cannot say where anybody is, and understands its own URLs."""
+
+    async def endpoints(self, dest: str) -> Sequence[Endpoint]:
+        raise ZeroDivisionError("a bug")
+
+
+class Hanging(Builder):
+    async def endpoints(self, dest: str) -> Sequence[Endpoint]:
+        await asyncio.Event().wait()
+        return ()
+
+
+class Says:
+    """A directory that answers whatever it is told to."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def look_up(self, dest: str) -> Sequence[str]:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer  # type: ignore[no-any-return]  # directories are not ours
+
+
+async def test_who_fails_costs_nobody_elses_answer() -> None:
+    addressing = Addressing([Failing("y"), Builder("x", own=["x:own"])], Says(OSError("down")))
+    addressing.add_hints("bob", ["x:hint"])
+    resolution = await addressing.resolve("bob", 1.0)
+    assert [str(endpoint) for endpoint in resolution.endpoints] == ["x:hint", "x:own"]
+    assert list(map(str, resolution.failures)) == ["directory: OSError: down", "y builder: ZeroDivisionError: a bug"]
+    assert not resolution.complete
+
+
+async def test_who_hangs_costs_only_time() -> None:
+    resolution = await Addressing([Hanging("y"), Builder("x", own=["x:own"])], None).resolve("bob", 0.01)
+    assert [str(endpoint) for endpoint in resolution.endpoints] == ["x:own"]
+    assert list(map(str, resolution.failures)) == ["y builder: TimeoutError: no answer within 0.01 s"]
+
+
+@pytest.mark.parametrize("bad", ["ftp://1", "no url", 7, None, Endpoint("ftp", "ftp://1")])
+async def test_one_bad_endpoint_costs_none_of_the_good(bad: object) -> None:
+    resolution = await Addressing([Builder("x")], Says(["x:1", bad, "x:2"])).resolve("bob", 1.0)
+    assert [str(endpoint) for endpoint in resolution.endpoints] == ["x:1", "x:2"]
+    ((who, error),) = [(attempt.endpoint, attempt.error) for attempt in resolution.failures]
+    assert (who, type(error)) == ("directory", InvalidEndpointError)
+    assert resolution.complete, "everybody has answered"
+
+
+@pytest.mark.parametrize(("answer", "text"), [("x:1", "a list of URLs"), (None, "not iterable")])
+async def test_a_directory_that_gives_no_list_is_named(answer: object, text: str) -> None:
+    resolution = await Addressing([Builder("x")], Says(answer)).resolve("bob", 1.0)
+    assert resolution.endpoints == []
+    ((error),) = [str(attempt.error) for attempt in resolution.failures]
+    assert text in error
+
+
+async def test_what_is_read_of_an_answer_is_bounded() -> None:
+    resolution = await Addressing([Builder("x")], Says(f"ftp:{i}" for i in range(10**9))).resolve("bob", 1.0)
+    assert len(resolution.failures) == MAX_FAILURES
+    resolution = await Addressing([Builder("x")], Says(f"x:{i}" for i in range(10**9))).resolve("bob", 1.0)
+    assert len(resolution.endpoints) == MAX_ANSWERS
 
 
 async def test_only_the_newest_hints_stay() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from litz.errors import BusyError, ConnectError, ReplacedError, UnknownDestError
-from litz.events import ConnectFailed, WireDown, WireUp
+from litz.events import ConnectFailed, LookUpFailed, WireDown, WireUp
 from litz.snapshot import DestState
 from outproc.dest_transport import DestTransport
 from tests.unit.outproc.town import Everybody, Town, event_of, take, turns, virtual
@@ -73,8 +73,8 @@ class Broken:
 @pytest.mark.parametrize(
     ("outcome", "error", "text"),
     [
-        (OSError("down"), ConnectError, "the directory could not say.*down"),
-        (ZeroDivisionError("a bug"), ConnectError, "the directory could not say.*a bug"),
+        (OSError("down"), ConnectError, "could not find out where bob is; directory: OSError: down"),
+        (ZeroDivisionError("a bug"), ConnectError, "could not find out where bob is.*a bug"),
         (["ftp://nobody"], ConnectError, "ftp://nobody"),
         ([], UnknownDestError, "no endpoint of bob is known"),
     ],
@@ -88,6 +88,45 @@ def test_whatever_the_directory_does_the_caller_hears_it(
         async with town.manager("alice", knows=Broken(outcome)) as alice:
             with pytest.raises(error, match=text):
                 await alice.send("bob", b"x")
+
+    virtual(scenario)
+
+
+def test_what_is_good_is_dialled_and_what_is_bad_is_told_once_and_in_the_error() -> None:
+    async def scenario() -> None:
+        town = Town()
+        knows = Broken(["ftp://nobody", "memory:bob"])
+        async with town.manager("bob") as bob, town.manager("alice", knows=knows) as alice:
+            events = alice.events()
+            with pytest.raises(ConnectError) as caught:
+                await alice.send("bob", b"x")
+            assert [attempt.endpoint for attempt in caught.value.attempts] == ["memory:bob", "directory"]
+            (bad,) = (await event_of(events, LookUpFailed)).attempts
+            assert "ftp://nobody" in str(bad)
+            alice.send_nowait("bob", b"x")
+            await event_of(events, LookUpFailed)
+            await asyncio.sleep(30)
+            await bob.listen("memory:bob")
+            await alice.wait_connected("bob", timeout=10)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1):
+                    await event_of(events, LookUpFailed)
+
+    virtual(scenario)
+
+
+def test_a_directory_that_is_down_takes_no_endpoint_away() -> None:
+    async def scenario() -> None:
+        town = Town()
+        knows = Broken(["memory:bob"], OSError("down"))
+        async with town.manager("bob") as bob, town.manager("alice", knows=knows) as alice:
+            await bob.listen("memory:bob")
+            await alice.send("bob", b"x", confirm="received")
+            alice.add_endpoints("bob", ["memory:other"])
+            await turns()
+            slots = alice.snapshot().dests[0].slots
+            assert sorted(slot.endpoint for slot in slots) == ["memory:bob", "memory:other"]
+            assert alice.is_connected("bob")
 
     virtual(scenario)
 
