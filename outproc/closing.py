@@ -11,6 +11,10 @@ from outproc.dest_table import DestTable
 from outproc.local_node import LocalNode
 from outproc.reception import Reception
 
+WORK = 0.7
+GRACE = 0.05
+"""Parts of `close_timeout`. There are five graces at most."""
+
 
 async def close_node(
     node: LocalNode,
@@ -19,13 +23,16 @@ async def close_node(
     listeners: list[WireListener],
     builders: Iterable[WireBuilder],
 ) -> None:
-    """Close what is there within the close deadline. Late connects find a closed reception and are aborted."""
-    deadline = node.now() + node.options.close_timeout
+    """Close what is there in less than `close_timeout`: nothing is begun after `WORK` of it, and what does not heed its
+    cancellation then gets `GRACE` of it each time. The rest is for the handlers of `serve`. Late connects find a closed
+    reception and are aborted."""
+    whole = node.options.close_timeout
+    deadline, grace = node.now() + whole * WORK, whole * GRACE
     reception.closed = dests.closed = True
     # Nothing new comes in while the goodbyes go out.
-    await _within(deadline, [_quietly(listener.aclose()) for listener in listeners])
+    await _within(deadline, [_quietly(listener.aclose()) for listener in listeners], grace)
     listeners.clear()
-    await _within(deadline, [_quietly(transport.close("closing")) for transport in dests.transports()])
+    await _within(deadline, [_quietly(transport.close("closing")) for transport in dests.transports()], grace)
     await node.health.stop()
     for link in list(node.links):
         link.close()
@@ -33,9 +40,9 @@ async def close_node(
     for link in list(node.links):
         link.abort()
     tasks = [task for task in node.tasks if task is not asyncio.current_task()]
-    await _cancelled(tasks, max(0.5, deadline - node.now()))
-    await _until_closed(node, max(deadline, node.now() + 0.5))
-    await _within(deadline, [_quietly(builder.aclose()) for builder in builders])
+    await _cancelled(tasks, max(grace, deadline - node.now()))
+    await _until_closed(node, max(deadline, node.now() + grace))
+    await _within(deadline, [_quietly(builder.aclose()) for builder in builders], grace)
     node.timers.close()
 
 
@@ -49,12 +56,12 @@ async def _until_closed(node: LocalNode, deadline: float) -> None:
         return
 
 
-async def _within(deadline: float, work: list[asyncio.Task[None]]) -> None:
+async def _within(deadline: float, work: list[asyncio.Task[None]], grace: float) -> None:
     if not work:
         return
     loop = asyncio.get_running_loop()
     _, late = await asyncio.wait(work, timeout=max(0.0, deadline - loop.time()))
-    await _cancelled([task for task in work if task in late], 0.5)
+    await _cancelled([task for task in work if task in late], grace)
 
 
 async def _cancelled(tasks: Sequence[asyncio.Task[Any]], patience: float) -> None:

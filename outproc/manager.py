@@ -34,7 +34,7 @@ from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import Wire, WireBuilder, WireListener
 from outproc.addressing import Addressing, Directory, installed_builders
 from outproc.body import body_of
-from outproc.closing import close_node
+from outproc.closing import GRACE, close_node
 from outproc.confirmations import all_of
 from outproc.dest_transport import DestTransport
 from outproc.dispatch import Dispatch
@@ -107,6 +107,8 @@ class OutprocTransportManager(TransportManager):
     async def _close(self) -> None:
         self._home.open = False
         self._fast.clear()
+        loop, whole = asyncio.get_running_loop(), self._options.close_timeout
+        deadline = loop.time() + whole
         if self._entered is not None:
             await close_node(
                 self._entered.node,
@@ -119,7 +121,7 @@ class OutprocTransportManager(TransportManager):
         self._events.close()
         self._changed.set()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._options.close_timeout):
+            async with asyncio.timeout_at(max(deadline, loop.time() + whole * GRACE)):
                 await self._inbox.wait_served()
 
     def _orphaned(self) -> None:

@@ -259,7 +259,7 @@ class Life:
         began = loop.time()
         await self.manager.aclose()
         took = loop.time() - began
-        limit = 2 * self.world.plan.options.close_timeout + 2.0
+        limit = self.world.plan.options.close_timeout
         if took > limit and not self.world.stalled_since(began):
             raise InvariantError("closed", f"aclose of {self} took {took:.3f} s, the limit is {limit:g}")
         await self.stop_consumers()
