@@ -17,7 +17,7 @@ Law for every engine:
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from litz.wire import WirePath
 from outproc.wires.webrtc.description import Description
@@ -130,6 +130,7 @@ class PeerConnection(Protocol):
         """Free everything: sockets, tasks, timers, threads. Idempotent, bounded (2 s), never raises."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """A WebRTC library. One object per builder."""
 
