@@ -8,8 +8,8 @@ from outproc.node.web.bundle import BUNDLE
 from tests.browser.node_js import run_javascript_tests
 
 
-def test_frames_agree_with_the_vectors() -> None:
-    run_javascript_tests(["frames.test.mjs"], 60)
+def test_frames_and_handshake_agree_with_the_vectors() -> None:
+    run_javascript_tests(["frames.test.mjs", "handshake.test.mjs"], 60)
 
 
 @pytest.mark.limit(180)

@@ -50,7 +50,7 @@ export class Handshake {
     this.first = toUtf8(JSON.stringify({
       type: "hello", versions: [1], dialler: id, dest: this.dest, nonce: showBytes(this.nonce),
       incarnation: showHalf(incarnation), auth: { method: auth.method, credential: showBytes(auth.credential()) },
-      kind: this.kind, bound: false, seal: "never", x25519: null, limits: showHalf(limits), features: [],
+      kind: this.kind, bound: false, seal: "never", x25519: null, limits: showHalf(limits), features: this.node.features ?? [],
     }));
     return this.first;
   }

@@ -8,7 +8,9 @@ export class WebSocketWire {
   constructor(url, owner) {
     this.kind = "websocket";
     this.maxFrame = 1 << 20;
-    const socket = (this.socket = new WebSocket(url, "litz.1"));
+    const at = new URL(url);
+    if (at.pathname === "/") at.pathname = "/litz";
+    const socket = (this.socket = new WebSocket(at, "litz.1"));
     socket.binaryType = "arraybuffer";
     socket.onopen = () => owner.opened();
     socket.onmessage = ({ data }) => {
@@ -16,6 +18,7 @@ export class WebSocketWire {
       else owner.frame(new Uint8Array(data));
     };
     // What went wrong is hidden from pages on purpose; the code is all there is.
+    socket.onerror = () => owner.closed("it cannot be connected, or broke");
     socket.onclose = ({ code, reason }) => owner.closed(`closed (${code}${reason && ", " + reason})`);
   }
   get writable() {
@@ -26,7 +29,7 @@ export class WebSocketWire {
   }
   close() {
     const { socket } = this;
-    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
     socket.close();
   }
 }
