@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from litz.errors import BackpressureError, NotARequestError
+from litz.errors import BackpressureError, ConnectError, NotARequestError
 from litz.events import LostReceipt, Outcome
 from litz.inbox_queue import InboxQueue
 from litz.message import Channel, Detail, Message, Receipt
@@ -62,6 +62,11 @@ class Waiter(NamedTuple):
     data: Any
     detail: Detail | None
     size: int
+
+
+def never_reached(dest: str) -> ConnectError:
+    """For a request that surely did not run."""
+    return ConnectError("the request never reached it; send it again", dest=dest)
 
 
 class OutLane:
@@ -273,13 +278,11 @@ class OutLane:
         """What the peer never took. Only after the end of the link, or without one."""
         if self.lossy:
             return []
-        return [
-            LostReceipt((self.channel, message.number), Outcome.NEVER_ACCEPTED) for message, _ in self.backlog
-        ]
+        return [LostReceipt((self.channel, message.number), Outcome.NEVER_ACCEPTED) for message, _ in self.backlog]
 
     def finish(self, failure: Callable[[tuple[LostReceipt, ...]], Exception], closed: Exception | None) -> None:
         """The session ended. Confirmations fail unless they have come; those who wait for space try the next
-        session, or get `closed`."""
+        session, or get `closed`. A request is of the session it was made in: it fails at once."""
         acks, self.acks = self.acks, []
         for target, level, future in acks:
             if future.done():
@@ -295,6 +298,8 @@ class OutLane:
                 continue
             if closed is not None:
                 waiter.future.set_exception(closed)
+            elif waiter.detail is not None and waiter.detail.request_id is not None:
+                waiter.future.set_exception(never_reached(self.channel.dest))
             else:
                 waiter.future.set_result(None)
         if self.queue is not None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from inproc.hub import Hub, Link, post
-from inproc.lane import OutLane
+from inproc.lane import OutLane, never_reached
 from inproc.options import InprocOptions
 from inproc.transport import InprocTransport
 from litz.dest import validate_dest
@@ -193,7 +193,7 @@ class Node:
             if future.done():
                 continue
             if request_id in refused:
-                future.set_exception(ConnectError("the request never reached it; send it again", dest=dest))
+                future.set_exception(never_reached(dest))
             else:
                 future.set_exception(OutcomeUnknownError(f"{dest} is gone ({reason.value}); the request may have run"))
         if had_session:

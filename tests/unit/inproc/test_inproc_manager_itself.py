@@ -268,3 +268,22 @@ async def test_drain_fails_when_the_peer_never_came() -> None:
         with pytest.raises(SessionEndedError) as caught:
             await draining
         assert [lost.number for lost in caught.value.lost] == [0]
+
+
+async def test_a_request_that_waits_for_space_hears_of_the_end_at_once() -> None:
+    """It once waited for the next session, was sent there, and its answer was thrown away."""
+    hub = Hub()
+    async with InprocTransportManager("a", hub, queue_messages=1, connect_timeout=30.0) as a:
+        async with InprocTransportManager("b", hub, queue_messages=1):
+            a.send_nowait("b", 0)
+            asking = asyncio.ensure_future(a.request("b", 1))
+            sending = asyncio.ensure_future(a.send("b", 2))
+            await asyncio.sleep(0)
+            assert not asking.done()
+        async with asyncio.timeout(5):
+            with pytest.raises(ConnectError, match="never reached it; send it again"):
+                await asking
+        async with InprocTransportManager("b", hub) as b:
+            assert [message.data for message in await take(b, 1)] == [2]
+            await sending
+            assert b.snapshot().inbox_bytes == 0
