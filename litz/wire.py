@@ -10,10 +10,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from litz.errors import InvalidEndpointError
 from litz.message import Buffer
+
+if TYPE_CHECKING:
+    from litz.node_port import NodePort
 
 HIGH_WATER = 256 * 1024
 """A wire with at least this many bytes buffered is not writable."""
@@ -175,6 +178,11 @@ class WireBuilder(ABC):
     kind: str = ""
     schemes: Sequence[str] = ()
     """URL schemes that name this kind of endpoint."""
+
+    def attach(self, port: NodePort) -> None:
+        """The manager has been entered and will build wires: `port` is how to reach it, and through it other nodes.
+        Called once, before anything else, in the loop's thread. Default: nothing is needed."""
+        return
 
     @abstractmethod
     async def build(self, dest: str, endpoint: Endpoint) -> Wire:

@@ -118,6 +118,7 @@ class DestTransport(Transport):
             news=self._news,
         )
         self.node.emit(SessionStarted(self._dest, self.session.index, self.verified))
+        self.node.internal.session_began(self._dest, peer.features)
 
     def enter(self, link: Link) -> None:
         """The link has joined the session: it is up."""
@@ -139,6 +140,7 @@ class DestTransport(Transport):
             self._dismiss(longest_silent(self.links, link), LeaveReason.DISPLACED)
         self.bind_lanes()
         self.outbound.arm()
+        self.node.internal.wires_changed(self._dest)
 
     def leave(self, link: Link) -> None:
         """The link is out of the session, dead or not. The session lives on."""
@@ -160,6 +162,7 @@ class DestTransport(Transport):
             self.await_wires()
             self._move(DestState.DETACHED)
         self.dialler.lost(link)
+        self.node.internal.wires_changed(self._dest)
 
     def _provided_kinds(self) -> frozenset[str]:
         return frozenset(link.wire.kind for link in self.links if not link.dialled)
@@ -194,8 +197,7 @@ class DestTransport(Transport):
     def _act(self, link: Link, received: Received) -> None:
         inbound = self.inbound
         if inbound is not None:
-            for delivery in received.deliveries:
-                inbound.deliver(delivery)
+            inbound.take(received)
         for note in received.notes:
             if isinstance(note, Skipped):
                 self.node.emit(MessagesSkipped(self._dest, note.lane, note.first, note.last, note.reason))
@@ -235,6 +237,7 @@ class DestTransport(Transport):
         if due is not None:
             # What is overdue waits for a wire that is not writable: look again, but do not spin.
             self._ack_timer.by(due if due > now else now + session.limits.ack_delay)
+        self.node.internal.wrote(self)
 
     def _ack_due(self, now: float) -> None:
         self.outbound.flush()
@@ -313,6 +316,8 @@ class DestTransport(Transport):
             self.inbound = None
         self._ack_timer.at(None)
         self._expiry.at(None)
+        if was_paired:
+            self.node.internal.session_ended(self)
         if was_paired or lost:
             self.node.emit(SessionEnded(self._dest, session.index, reason, detail, lost))
         return error

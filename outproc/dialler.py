@@ -318,9 +318,12 @@ class Dialler:
             self._ask()
         self.pump()
 
-    def refresh(self) -> None:
-        """The endpoints may have changed: ask again, if this side dials at all."""
+    def refresh(self, kind: str | None = None) -> None:
+        """The endpoints may have changed: ask again, if this side dials at all. Those of `kind` that failed have a new
+        chance at once."""
         if self.wanted:
+            if kind is not None:
+                self.pool.interrupt(self._node.now(), kind)
             self._ask()
 
     def woke(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Mapping
 from typing import Any
 
 from litz.dest import validate_dest
@@ -17,6 +18,7 @@ from outproc.body import body_of
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
+from outproc.manager_port import ManagerPort
 from outproc.reception import Reception
 from outproc.requesting import Requests
 from outproc.session.log import EntryDetail
@@ -39,6 +41,11 @@ class Dispatch:
         self.reception = Reception(node, self.dests.of_peer)
         if node.environment.clocks is not None:
             node.health.wake_watch = WakeWatch(node.environment.clocks, node.ping_after, self._woke)
+
+    def attach_builders(self, settings: Mapping[str, object]) -> None:
+        """Give each builder its port."""
+        for builder in self._addressing.builders:
+            builder.attach(ManagerPort(self.node, self.dests, self.reception.accept, builder.kind, settings))
 
     def _make(self, dest: str) -> DestTransport:
         return DestTransport(

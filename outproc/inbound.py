@@ -7,12 +7,14 @@ from functools import partial
 from itertools import repeat
 from typing import Any
 
-from litz.errors import NotARequestError
+from litz.errors import NotARequestError, ProtocolError
 from litz.inbox import InboxQueue
 from litz.message import Detail, Message
 from litz.payload import REPLY_LANE, PayloadType
 from litz.requests import Correlation
 from outproc.local_node import LocalNode
+from outproc.session.exchange import Received
+from outproc.session.fixed_lanes import INTERNAL_LANES
 from outproc.session.receive_lane import Delivery
 from outproc.session.session import LOSSY_LANE, Session
 
@@ -78,11 +80,22 @@ class Inbound:
         self._news = news
         self._sources: dict[int, SessionSource] = {}
         self._queues: dict[int, InboxQueue] = {}
-        self._replies = self._reply_size = 0
         self._stale: dict[int, None] = {}
         self._timer = node.timers.timer(self._account)
         for payload_type in PayloadType:
             self._sources[payload_type] = SessionSource(dest, payload_type, session, reply, verified=verified)
+
+    def take(self, received: Received) -> None:
+        """Hand over all that a frame brought. Adds the violation if an internal message is malformed."""
+        for delivery in received.deliveries:
+            if delivery.lane not in INTERNAL_LANES:
+                self.deliver(delivery)
+                continue
+            try:
+                self._node.internal.receive(self._dest, delivery)
+            except ProtocolError as error:
+                received.violation = received.violation or error
+            self._consumed_at_once(delivery)
 
     def deliver(self, delivery: Delivery) -> None:
         """Hand over what became whole. From here on the inbox owns it."""
@@ -135,10 +148,14 @@ class Inbound:
         correlations = delivery.correlations or [(0, 0)] * len(delivery.bodies)
         for (kind, request_id), body in zip(correlations, delivery.bodies, strict=True):
             self._answer(self._dest, kind, request_id, body)
-        self._replies += len(delivery.bodies)
-        self._reply_size += delivery.size
+        self._consumed_at_once(delivery)
+
+    def _consumed_at_once(self, delivery: Delivery) -> None:
+        """Of lanes that wait for no consumer."""
+        lane = self._session.receive_lanes[delivery.lane]
+        messages, size = lane.consumed_messages + len(delivery.bodies), lane.consumed_size + delivery.size
         end = delivery.number + len(delivery.bodies)
-        self._session.consumed(REPLY_LANE, self._replies, self._reply_size, end, self._node.now())
+        self._session.consumed(delivery.lane, messages, size, end, self._node.now())
         self._news()
 
     # -- progress of the consumer -------------------------------------------------------------------

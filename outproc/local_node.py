@@ -14,13 +14,16 @@ from litz.inbox import Inbox
 from litz.message import Receipt
 from outproc.handshake import Entropy, Limits, Node
 from outproc.health_checker import HealthChecker
+from outproc.internal_traffic import InternalTraffic
 from outproc.log_budget import LogBudget
 from outproc.options import TransportOptions
 from outproc.security.authenticator import Authenticator
 from outproc.session.identity import Half, Incarnation
+from outproc.session.internal_lanes import InternalSendLane
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.log import Body
 from outproc.session.pairing import Halves
+from outproc.session.send_lane import SendLane
 from outproc.session.tombstones import Tombstones
 from outproc.session_numbers import SessionNumbers
 from outproc.timers import Timers
@@ -72,6 +75,7 @@ class LocalNode:
     ping_after: float = field(init=False)
     tombstones: Tombstones = field(init=False)
     log_budget: LogBudget = field(init=False)
+    internal: InternalTraffic = field(init=False)
     session_numbers: SessionNumbers = field(init=False)
     handshake_node: Node = field(init=False)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -89,6 +93,7 @@ class LocalNode:
         self.ping_after = options.ping_after
         self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)
         self.log_budget = LogBudget(options.process_log_size)
+        self.internal = InternalTraffic(self.loop)
         self.session_numbers = SessionNumbers(options.max_tombstones)
         self.handshake_node = Node(
             id=self.local_id,
@@ -105,6 +110,10 @@ class LocalNode:
     def inbox_full(self) -> bool:
         """Whether the handler queue holds as much as this process may; then peers are granted little (P5)."""
         return self.inbox.pending_bytes >= self.options.process_window_size
+
+    def budget_of(self, lane: SendLane) -> LogBudget:
+        """Where the log of `lane` counts."""
+        return self.internal.budget if isinstance(lane, InternalSendLane) else self.log_budget
 
     def new_half(self) -> Half:
         """A half that was never used before (R2)."""

@@ -98,6 +98,7 @@ class OutprocTransportManager(TransportManager):
     async def __aenter__(self) -> Self:
         loop = self._home.bind()
         self._entered = Dispatch(self._make_node(loop), self, self._addressing)
+        self._entered.attach_builders({})
         self._entered.node.health.start()
         return self
 

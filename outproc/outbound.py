@@ -23,6 +23,7 @@ from litz.message import Channel, Receipt
 from litz.payload import PayloadType
 from outproc.confirmations import Confirmations, Level
 from outproc.local_node import LocalNode
+from outproc.session.fixed_lanes import FIXED_LANES
 from outproc.session.limits import Overflow
 from outproc.session.log import Body, EntryDetail, Gap
 from outproc.session.send_lane import Admission, SendLane
@@ -275,7 +276,7 @@ class Outbound:
         """Count what was accepted since the last flush without a closer look."""
         for lane in self.session.send_lanes.values():
             self._close_quota(lane)
-            self._node.log_budget.settle(lane)
+            self._node.budget_of(lane).settle(lane)
 
     # -- acks ---------------------------------------------------------------------------------------
 
@@ -283,7 +284,7 @@ class Outbound:
         """Acks brought news for `lanes`."""
         for number in lanes:
             lane = self.session.send_lanes[number]
-            self._node.log_budget.settle(lane)
+            self._node.budget_of(lane).settle(lane)
             confirmations = self.confirmations.get(number)
             if confirmations is not None:
                 confirmations.confirmed("received", lane.acked.number)
@@ -295,7 +296,7 @@ class Outbound:
     @property
     def holds_messages(self) -> bool:
         """Whether anything that was accepted is not confirmed yet."""
-        return any(lane.log.count for lane in self.session.send_lanes.values())
+        return any(self.session.send_lanes[number].log.count for number in FIXED_LANES)
 
     @property
     def is_wanted(self) -> bool:
@@ -336,7 +337,7 @@ class Outbound:
         futures = [
             self.confirmation(self.receipt(number, lane.log.next_number - 1), "drained")
             for number, lane in self.session.send_lanes.items()
-            if lane.log.next_number
+            if lane.log.next_number and number in self.channels
         ]
         return [future for future in futures if future is not None]
 
@@ -353,7 +354,7 @@ class Outbound:
             confirmations.fail_all(error)
         self.confirmations = {}
         for lane in self.session.send_lanes.values():
-            self._node.log_budget.forget(lane)
+            self._node.budget_of(lane).forget(lane)
 
     def refuse(self, error: LitzError) -> None:
         """The goodbye goes out: what is sent from now on gets `error`, because no wire would carry it any more. Those

@@ -9,6 +9,7 @@ from outproc.dest_transport import DestTransport
 from outproc.link import Link
 from outproc.local_node import LocalNode
 from outproc.pool import Cooling, Slot
+from outproc.session.internal_lanes import lane_in, lane_out
 from outproc.session.session import LOSSY_LANE
 
 
@@ -74,8 +75,10 @@ def _slot(slot: Slot[Link], now: float) -> SlotSnapshot:
 def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
     session, inbound = transport.session, transport.inbound
     lanes = []
-    for number, lane in session.send_lanes.items():
-        incoming = session.receive_lanes[number]
+    # Of an internal lane only one direction may be there.
+    sending, receiving = dict(session.send_lanes), dict(session.receive_lanes)
+    for number in dict.fromkeys((*sending, *receiving)):
+        lane, incoming = lane_out(sending, number), lane_in(receiving, number)
         inbox, inbox_bytes = inbound.pending(number) if inbound is not None else (0, 0)
         lanes.append(
             LaneSnapshot(

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from litz.payload import PayloadType, WirePreference
 from outproc.link import Link
 from outproc.session.duplicates import Strand, losers
+from outproc.session.fixed_lanes import INTERNAL_LANES
+from outproc.session.send_lane import SendLane
 from outproc.session.session import LOSSY_LANE, Session
 from outproc.wire_choice import Candidate, choose_wire
 
@@ -18,7 +20,27 @@ def links_of(session: Session) -> list[Link]:
 
 def unbound_lanes(session: Session, preference: WirePreference) -> list[tuple[int, Link]]:
     """Every lane without a wire that some wire may carry, with the best for it. The caller binds them."""
-    candidates = [
+    links = links_of(session)
+    direct = [link for link in links if link.wire.path.route != "relay"]
+    free = [number for number, lane in session.send_lanes.items() if lane.wire is None or _strays(lane, direct)]
+    if session.lossy_out.wire is None:
+        free.append(LOSSY_LANE)
+    everywhere, inner = _candidates(links), _candidates(direct or links)
+    chosen = [
+        (number, choose_wire(inner if number in INTERNAL_LANES else everywhere, _payload_type(number), preference))
+        for number in free
+    ]
+    return [(number, link) for number, link in chosen if link is not None]
+
+
+def _strays(lane: SendLane, direct: Sequence[Link]) -> bool:
+    """Whether an internal lane rides on a relay although there is a better way: what is relayed itself would then
+    depend on another relay."""
+    return lane.lane in INTERNAL_LANES and bool(direct) and lane.wire not in direct
+
+
+def _candidates(links: Sequence[Link]) -> list[Candidate[Link]]:
+    return [
         Candidate(
             link,
             link.wire.kind,
@@ -27,13 +49,8 @@ def unbound_lanes(session: Session, preference: WirePreference) -> list[tuple[in
             ordered=link.wire.ordered,
             reliable=link.wire.reliable,
         )
-        for link in links_of(session)
+        for link in links
     ]
-    free = [number for number, lane in session.send_lanes.items() if lane.wire is None]
-    if session.lossy_out.wire is None:
-        free.append(LOSSY_LANE)
-    chosen = [(number, choose_wire(candidates, _payload_type(number), preference)) for number in free]
-    return [(number, link) for number, link in chosen if link is not None]
 
 
 def _payload_type(lane: int) -> PayloadType:

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from litz.payload import REPLY_LANE, PayloadType
+from outproc.session.fixed_lanes import INTERNAL_BULK, INTERNAL_SIGNAL
 
 LINE_WIDTH = 200
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -35,8 +36,9 @@ def time_text(seconds: float | None) -> str:
 
 def lane_text(lane: int) -> str:
     """The name of a lane."""
-    if lane == REPLY_LANE:
-        return "replies"
+    names = {REPLY_LANE: "replies", INTERNAL_SIGNAL: "internal", INTERNAL_BULK: "internal bulk"}
+    if lane in names:
+        return names[lane]
     return PayloadType(lane).name if lane in list(PayloadType) else str(lane)
 
 

@@ -6,9 +6,14 @@ from litz.payload import REPLY_LANE, PayloadType
 
 SIGNAL_LANE = int(PayloadType.RPC_SIGNAL)
 LOSSY_LANE = int(PayloadType.STREAM_LATENCY_FIRST)
-PRIORITY_LANES = (SIGNAL_LANE, REPLY_LANE)
-"""Sent before all others, and exempt from the session's credit."""
+INTERNAL_SIGNAL = 9
+INTERNAL_BULK = 10
+INTERNAL_LANES = (INTERNAL_SIGNAL, INTERNAL_BULK)
+"""What the parts of a node say to each other (`litz.node_port`). Consumed on arrival, made when they are first used."""
+PRIORITY_LANES = (SIGNAL_LANE, REPLY_LANE, INTERNAL_SIGNAL)
+"""Sent before all others, and exempt from the session's credit (as INTERNAL_BULK is)."""
 BULK_LANES = (int(PayloadType.RPC_RELIABLE), int(PayloadType.STREAM_RELIABLE))
-SHARING_LANES = (*BULK_LANES, LOSSY_LANE)
+SHARING_LANES = (*BULK_LANES, INTERNAL_BULK, LOSSY_LANE)
 """Share a wire in turn, by frames."""
-FIXED_LANES = (*PRIORITY_LANES, *BULK_LANES)
+FIXED_LANES = (SIGNAL_LANE, REPLY_LANE, *BULK_LANES)
+"""There from the start of every session."""

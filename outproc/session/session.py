@@ -44,8 +44,9 @@ from outproc.session.control import NOTHING, Unsent
 from outproc.session.cutting import FrameParts
 from outproc.session.exchange import JoinedWire, Received, Statement
 from outproc.session.faults import Faults
-from outproc.session.fixed_lanes import FIXED_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
+from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
 from outproc.session.identity import Half, Pair
+from outproc.session.internal_lanes import lane_in, lane_out
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.lossy_lane import LossyReceiveLane, LossySendLane
 from outproc.session.receive_lane import ReceiveCredit, ReceiveLane, Verdict
@@ -255,9 +256,7 @@ class Session:
     def _take(
         self, wire: Hashable, record: Batch | Skip | Fin, received: Received, now: float, *, ack_now: bool
     ) -> None:
-        lane = self.receive_lanes.get(record.lane)
-        if lane is None:
-            raise ProtocolError(f"there is no lane {record.lane}")
+        lane = lane_in(self.receive_lanes, record.lane)
         if isinstance(record, Batch):
             number, offset = record.number, record.offset
         else:
@@ -290,16 +289,10 @@ class Session:
         self.unsent.ack(lane.lane, now if urgent else now + self.limits.ack_delay)
 
     def _acknowledge(self, ack: Ack) -> bool:
-        lane = self.send_lanes.get(ack.lane)
-        if lane is None:
-            raise ProtocolError(f"an ack for lane {ack.lane}, which does not exist")
-        return lane.acknowledge(ack)
+        return lane_out(self.send_lanes, ack.lane).acknowledge(ack)
 
     def _allow(self, credit: Credit) -> None:
-        lane = self.send_lanes.get(credit.lane)
-        if lane is None:
-            raise ProtocolError(f"credit for lane {credit.lane}, which does not exist")
-        lane.allow(credit.messages, credit.size)
+        lane_out(self.send_lanes, credit.lane).allow(credit.messages, credit.size)
 
     def consumed(self, lane: int, messages: int, size: int, processed: int, now: float) -> None:
         """The consumer is done with `messages` of `size` bytes of `lane`, in all, and with every number below
@@ -355,6 +348,8 @@ class Session:
             if number == LOSSY_LANE:
                 lossy = self.lossy_out
                 used = lossy.fill(out, budget, joined.max_frame - FRAME_SIZE) if lossy.wire is wire else 0
+            elif number not in self.send_lanes:
+                continue
             else:
                 lane = self.send_lanes[number]
                 used = lane.fill(out, budget) if lane.wire is wire and lane.has_unsent else 0
@@ -384,7 +379,7 @@ class Session:
         return [frame_header(self.tag), encode_leave(reason)]
 
     def end(self, finals: Finals | None) -> list[tuple[int, int, Outcome]]:
-        """The session is over. Returns (lane, number, outcome) of every message not confirmed.
+        """The session is over. Returns (lane, number, outcome) of every message of the user's that is not confirmed.
 
         `finals`: the peer's final positions per lane, None if they are not known. Nothing is taken any more.
         """
@@ -392,6 +387,8 @@ class Session:
         self.wires.clear()
         lost = []
         for lane in self.send_lanes.values():
+            if lane.lane in INTERNAL_LANES:
+                continue
             final = None
             if finals is not None:
                 ack = finals.get(lane.lane)

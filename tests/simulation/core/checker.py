@@ -40,10 +40,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from litz.events import DropReason, Outcome
+from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES
 from outproc.session.identity import Half, Incarnation, Pair
 from outproc.session.log import EntryDetail
 from outproc.session.receive_lane import Delivery, Finished, Skipped
-from outproc.session.session import FIXED_LANES, Session
+from outproc.session.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -98,7 +99,7 @@ class Side:
         self.owner = owner
         self.session = session
         self.pair: Pair | None = None
-        self.lanes = {lane: LaneRecord() for lane in FIXED_LANES}
+        self.lanes = {lane: LaneRecord() for lane in (*FIXED_LANES, *INTERNAL_LANES)}
         self.final = False
         self.ended = False
         self.dead = False
@@ -359,6 +360,8 @@ class Checker:
             listed[lane, number] = outcome
             self.hits[f"lost {outcome.name}"] += 1
         for lane, record in side.lanes.items():
+            if lane in INTERNAL_LANES:
+                continue  # it has no user who could be told
             reached = other.lanes[lane].next if other is not None else 0
             for number, entry in enumerate(record.sent):
                 found = listed.pop((lane, number), None)

@@ -6,12 +6,17 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES
 from outproc.session.identity import Half
-from outproc.session.session import FIXED_LANES, Session
+from outproc.session.session import Session
 
 if TYPE_CHECKING:
     from tests.simulation.core.driver import Peer
     from tests.simulation.core.network import SimWire
+
+
+ALL_LANES = (*FIXED_LANES, *INTERNAL_LANES)
+"""Every reliable lane; the internal ones come when they are first used."""
 
 
 class Link:
@@ -57,7 +62,7 @@ class Link:
 class Consumer:
     """The handler queue of one session, and what was taken out of it."""
 
-    queues: dict[int, deque[tuple[int, int]]] = field(default_factory=lambda: {lane: deque() for lane in FIXED_LANES})
+    queues: dict[int, deque[tuple[int, int]]] = field(default_factory=lambda: {lane: deque() for lane in ALL_LANES})
     """(number, size)"""
-    messages: dict[int, int] = field(default_factory=lambda: dict.fromkeys(FIXED_LANES, 0))
-    size: dict[int, int] = field(default_factory=lambda: dict.fromkeys(FIXED_LANES, 0))
+    messages: dict[int, int] = field(default_factory=lambda: dict.fromkeys(ALL_LANES, 0))
+    size: dict[int, int] = field(default_factory=lambda: dict.fromkeys(ALL_LANES, 0))

@@ -26,6 +26,8 @@ FAULTS = (
     "lane moved back",
     "lane on two wires",
     "wire limit",
+    "internal posted",
+    "internal refused",
 )
 TRANSITIONS = (
     "join PAIR",

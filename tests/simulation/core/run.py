@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from outproc.session.internal_lanes import INTERNAL_LIMITS
 from tests.simulation.core.checker import InvariantError
 from tests.simulation.core.healing import heal
 from tests.simulation.core.world import World
@@ -36,6 +37,9 @@ class SeedFailedError(AssertionError):
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
     """One walk, with faults, then without."""
     world = World(seed, trace)
+    usual = dict(INTERNAL_LIMITS)
+    # What the protocol gives the internal lanes is never used up in a walk.
+    INTERNAL_LIMITS.update(dict.fromkeys(usual, world.plan.limits))
     try:
         for _ in range(world.plan.steps):
             world.step()
@@ -46,4 +50,6 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
     except Exception as error:
         detail = f"{type(error).__name__}: {error}"
         raise SeedFailedError(seed, "impossible-state", detail, COMMAND.format(seed=seed)) from error
+    finally:
+        INTERNAL_LIMITS.update(usual)
     return SeedResult(seed, world.digest, world.hits, world.wiretap.overlaps, world.checker.delivered, world.heals)

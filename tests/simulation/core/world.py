@@ -9,13 +9,15 @@ from zlib import crc32
 
 from litz.events import DropReason
 from outproc.frames.layout import ACK_NOW
+from outproc.session.fixed_lanes import INTERNAL_LANES
 from outproc.session.identity import Incarnation
+from outproc.session.internal_lanes import InternalSendLane, lane_out
 from outproc.session.log import EntryDetail
 from outproc.session.send_lane import Admission, SendLane
 from outproc.session.session import FIXED_LANES, LOSSY_LANE, PRIORITY_LANES
 from tests.simulation.core.checker import Checker
 from tests.simulation.core.driver import Node, Peer
-from tests.simulation.core.ends import Link
+from tests.simulation.core.ends import ALL_LANES, Link
 from tests.simulation.core.network import SimWire
 from tests.simulation.core.plan import FRAME_SIZES, make_plan
 from tests.simulation.core.wiretap import Wiretap
@@ -146,13 +148,16 @@ class World:
 
     def op_send(self) -> None:
         peer = self.any_peer()
-        number = self.rng.choice(FIXED_LANES)
+        number = self.rng.choice(ALL_LANES)
         for _ in range(self.rng.choice((1, 1, 2, 5))):
             self.send(peer, number)
         self.after(peer)
 
     def send(self, peer: Peer, number: int) -> None:
         session, rng = peer.session, self.rng
+        if number in INTERNAL_LANES:
+            self._post(peer, number)
+            return
         lane = session.send_lanes[number]
         if session.final or lane.log.finished:
             return
@@ -177,6 +182,24 @@ class World:
         elif decision is Admission.FAIL:
             peer.end_session(None, cause=True)
             return
+        self.checker.check_log(session, number)
+
+    def _post(self, peer: Peer, number: int) -> None:
+        session = peer.session
+        if session.pair is None or session.final:
+            return
+        lane = lane_out(session.send_lanes, number)
+        assert isinstance(lane, InternalSendLane)
+        if not lane.has_room:
+            self.hits["internal refused"] += 1
+            return
+        self.hits["internal posted"] += 1
+        body = self.rng.randbytes(min(self.rng.choice(self.plan.sizes), self.plan.limits.max_message))
+        entry = lane.log.next_number
+        lane.post(body)
+        self.log("post", peer.node.name, peer.id, number, entry, len(body))
+        self.checker.accepted(session, number, entry, body, None)
+        peer.bind_lanes()
         self.checker.check_log(session, number)
 
     def _offer(self, peer: Peer, lane: SendLane, body: bytes) -> None:
@@ -222,10 +245,10 @@ class World:
         if self.rng.random() >= self.plan.consume:
             self.hits["slow consumer"] += any(peer.consumer.queues.values())
             return
-        self.consume(peer, self.rng.choice((1, 1, 3, 100)), self.rng.choice(((0,), (2,), PRIORITY_LANES, FIXED_LANES)))
+        self.consume(peer, self.rng.choice((1, 1, 3, 100)), self.rng.choice(((0,), (2,), PRIORITY_LANES, ALL_LANES)))
         self.after(peer)
 
-    def consume(self, peer: Peer, count: int, lanes: Sequence[int] = FIXED_LANES) -> None:
+    def consume(self, peer: Peer, count: int, lanes: Sequence[int] = ALL_LANES) -> None:
         consumer = peer.consumer
         for lane in lanes:
             queue = consumer.queues[lane]
@@ -241,7 +264,7 @@ class World:
         peer = self.any_peer()
         wires = list(peer.session.wires)
         if len(wires) > 1:
-            number = self.rng.choice(FIXED_LANES)
+            number = self.rng.choice(list(peer.session.send_lanes))
             wire = self.rng.choice(wires)
             if peer.session.send_lanes[number].wire is not wire:
                 self.send(peer, number)

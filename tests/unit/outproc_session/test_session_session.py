@@ -191,8 +191,8 @@ def test_a_jump_is_one_fault_of_the_frame_and_the_rest_of_it_counts() -> None:
     [
         (Batch(77, 1, 0, 0, 0, [b"x"]), "no lane 77"),
         (Lossy(RPC, 0, [b"x"]), "not a latency-first lane"),
-        (Ack(77, Position(0, 0), 0, 0), "ack for lane 77"),
-        (Credit(77, 1, 1), "credit for lane 77"),
+        (Ack(77, Position(0, 0), 0, 0), "no lane 77"),
+        (Credit(77, 1, 1), "no lane 77"),
         (Ack(RPC, Position(1, 0), 0, 0), "only 0 entries"),
     ],
 )
