@@ -197,18 +197,18 @@ class Inbox:
             batch.queue.finish(batch)
         self.forget_idle(batch.queue.lane.sender)
 
-    def put_back(self, batch: Batch, index: int) -> None:
+    def put_back(self, batch: Batch, index: int, *, seen: bool = True) -> None:
         """Its consumer leaves. Messages from `index` on were not processed: they come first for the next one,
-        and those that had been handed out are marked."""
+        and those that had been handed out are marked, if anybody has `seen` them."""
         owner = batch.queue.lane.sender
         handed = batch.handed
         batch.settled = index
         rest = None if batch.finished else batch.queue.split(batch, index)
         held = self.let_go(batch)
         if rest is not None:
-            if handed > index:
+            if seen and handed > index:
                 rest.spell_out(0)
-            for position in range(handed - index):
+            for position in range(handed - index if seen else 0):
                 rest.items[position] = again(rest.items[position])
             owner.give_back(rest)
         if held:

@@ -19,6 +19,10 @@ NOTHING: Final[Iterator[Message]] = iter(())
 """In place of a batch's iterator it makes the next `__anext__` look around: the stream is parked."""
 
 
+class NotHandedOnError(LookupError):
+    """Leave a stream with this error when the message that it gave last was taken ahead, and nobody saw it."""
+
+
 class InboxStream(MessageStream):
     """Hands out messages of an inbox, one by one, at the price of one C call each.
 
@@ -46,7 +50,7 @@ class InboxStream(MessageStream):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._leave(again=error is not None)
+        self._leave(again=error is not None, seen=not isinstance(error, NotHandedOnError))
 
     def __del__(self) -> None:
         self._leave(again=False)
@@ -112,14 +116,14 @@ class InboxStream(MessageStream):
         """Make the next `__anext__` look around before it hands out more."""
         self._iterator = NOTHING
 
-    def _leave(self, *, again: bool) -> None:
+    def _leave(self, *, again: bool, seen: bool = True) -> None:
         if self._left:
             return
         self._left = True
         self._iterator = NOTHING
         batch, self._current = self._current, None
         if batch is not None:
-            self._inbox.put_back(batch, batch.progress if again else batch.handed)
+            self._inbox.put_back(batch, batch.progress if again else batch.handed, seen=seen)
         self._on_left()
         if self._turns.waiter is not None:
             self._turns.notify()

@@ -11,6 +11,7 @@ from litz.errors import ManagerStateError
 from litz.events import Event
 from litz.manager import EventStream, MessageStream
 from litz.message import Message
+from litz.message_stream import NotHandedOnError
 from litz.payload import PayloadType
 
 Item = TypeVar("Item")
@@ -37,13 +38,14 @@ class Feed:
     async def leave(self, *, again: bool) -> None:
         """Stop reading. `again`: what it gave last was not processed."""
         task, self.task = self.task, None
+        error: LookupError | None = LookupError("not processed") if again else None
         if task is not None:
             task.cancel()
             await asyncio.wait([task])
-            again = not task.cancelled() and task.exception() is None and task.result() is not None
-        if again:
-            error = LookupError("not processed")
-            await self.stream.__aexit__(LookupError, error, None)
+            ahead = not task.cancelled() and task.exception() is None and task.result() is not None
+            error = NotHandedOnError("taken ahead") if ahead else None
+        if error is not None:
+            await self.stream.__aexit__(type(error), error, None)
         else:
             await self.stream.aclose()
 

@@ -60,7 +60,34 @@ async def test_what_was_not_processed_comes_again_and_what_was_looked_ahead_is_k
                 raise KeyError("not processed")
         again = await take(a, 2)
         assert sorted(texts(again)) == [b"one", b"two"]
-        assert [message.redelivered for message in again if message.data == first.data] == [True]
+        assert [message.redelivered for message in again] == [message.data == first.data for message in again]
+
+
+async def test_what_was_looked_ahead_and_seen_by_nobody_is_not_marked() -> None:
+    async with town() as (a, inside, outside):
+        for number in range(3):
+            await inside.send("a", b"in %d" % number)
+            await outside.send("a", b"out %d" % number, confirm="received")
+        got = []
+        for _ in range(3):
+            async with a.messages() as stream:
+                got += [await anext(stream), await anext(stream)]
+        assert sorted(texts(got)) == [b"%s %d" % (side, n) for side in (b"in", b"out") for n in range(3)]
+        assert [message.redelivered for message in got] == [False] * 6
+
+
+async def test_what_was_marked_before_stays_marked_when_it_is_looked_ahead() -> None:
+    async with town() as (a, inside, outside):
+        await inside.send("a", b"one")
+        with pytest.raises(KeyError):
+            async with a.messages() as stream:
+                await anext(stream)
+                raise KeyError("not processed")
+        await outside.send("a", b"two", confirm="received")
+        for _ in range(2):
+            async with a.messages() as stream:
+                message = await anext(stream)
+                assert message.redelivered is (message.data == b"one")
 
 
 async def test_a_stream_that_was_left_says_so_and_one_reader_at_a_time() -> None:
