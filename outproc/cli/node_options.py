@@ -46,8 +46,8 @@ def add_listen_option(parser: argparse.ArgumentParser) -> None:
         "--listen",
         action="append",
         metavar="URL",
-        help=f"where to listen: ws://host:port or unix:/file; may be repeated; port 0 picks one "
-        f"(default: {DEFAULT_LISTEN})",
+        help="where to listen: ws://host:port, wss://host:port (with --cert) or unix:/file; may be repeated; port 0 "
+        f"picks one (default: {DEFAULT_LISTEN})",
     )
 
 

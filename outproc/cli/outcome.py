@@ -42,7 +42,10 @@ def text_of(error: BaseException) -> str:
         what = str(error).partition("; pass ")[0]
         return f"{what}; give --key FILE and --trust FILE, or --shared-key-file FILE, or listen on 127.0.0.1"
     if isinstance(error, LitzError | UsageError | CommandError):
-        return str(error)
+        return str(error).replace(
+            "give WebSocketWireBuilder(ssl=...) a context that trusts its authority",
+            "give --ca FILE with its authority",
+        )
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
         taken = error.errno == errno.EADDRINUSE

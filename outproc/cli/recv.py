@@ -23,6 +23,7 @@ from outproc.cli.node_options import (
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, UsageError
 from outproc.cli.running import Stop, StoppedError, run
 from outproc.cli.status import status_of
+from outproc.cli.tls_options import add_cert_options, listen_options
 from outproc.cli.transfer_progress import Standing, show_progress
 from outproc.manager import OutprocTransportManager
 
@@ -44,6 +45,7 @@ def add(commands: Any) -> None:
     )
     add_identity_options(parser, default_id="recv")
     add_listen_option(parser)
+    add_cert_options(parser)
     parser.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="where files go (default: here)")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="end after N files (default: 1)")
     parser.add_argument("--forever", action="store_true", help="take files until Ctrl-C or SIGTERM, which then exit 0")
@@ -64,11 +66,12 @@ async def receive_files(arguments: argparse.Namespace, stop: Stop) -> int:
     """Take as many files as asked for; 0 if all were verified."""
     authenticator = authenticator_of(arguments)
     local_id = local_id_of(arguments, authenticator, "recv")
+    ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN])
     results: asyncio.Queue[Finished] = asyncio.Queue()
     async with OutprocTransportManager(local_id, authenticator=authenticator) as manager:
         files = IncomingFiles(manager, arguments.dir, _say, results.put_nowait)
-        for url in arguments.listen or [DEFAULT_LISTEN]:
-            await manager.listen(url)
+        for url, how in ports:
+            await manager.listen(url, **how)
 
         async def handle(message: Message) -> bytes | None:
             return await files.handle(message) if files.wants(message) else None

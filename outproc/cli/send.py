@@ -20,6 +20,7 @@ from outproc.cli.outcome import DONE, EXIT_CODES, UsageError
 from outproc.cli.outgoing_file import FileSource, OutgoingFile, Source, StreamSource
 from outproc.cli.running import Stop, run
 from outproc.cli.status_tables import size_text
+from outproc.cli.tls_options import add_ca_option, builders_of
 from outproc.cli.transfer_progress import Standing, show_progress
 from outproc.manager import OutprocTransportManager
 
@@ -41,6 +42,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--to", action="append", required=True, metavar="URL", help="where it listens; repeatable")
     parser.add_argument("--name", help="what the file is called there (default: its own name, or stdin)")
     add_identity_options(parser, default_id="one of its own for each run")
+    add_ca_option(parser)
     parser.set_defaults(run=_run)
 
 
@@ -61,7 +63,7 @@ async def send_file(arguments: argparse.Namespace, stop: Stop) -> int:
     began = time.monotonic()
     with closing(source):
         async with OutprocTransportManager(
-            local_id, directory={dest: arguments.to}, authenticator=authenticator
+            local_id, directory={dest: arguments.to}, authenticator=authenticator, builders=builders_of(arguments)
         ) as manager:
             outgoing = OutgoingFile(manager, dest, source)
 

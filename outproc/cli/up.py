@@ -23,9 +23,10 @@ from outproc.cli.node_options import (
     host_id,
     local_id_of,
 )
-from outproc.cli.outcome import DONE, EXIT_CODES
+from outproc.cli.outcome import DONE, EXIT_CODES, text_of
 from outproc.cli.running import Stop, run
 from outproc.cli.status import status_of
+from outproc.cli.tls_options import add_ca_option, add_cert_options, builders_of, listen_options
 from outproc.manager import OutprocTransportManager
 from outproc.options import TransportOptions
 
@@ -45,6 +46,8 @@ def add(commands: Any) -> None:
     )
     add_identity_options(parser, default_id="the name of this host")
     add_listen_option(parser)
+    add_cert_options(parser)
+    add_ca_option(parser)
     parser.add_argument("--dest", action="append", metavar="ID=URL", help="stay connected to this dest; repeatable")
     parser.add_argument(
         "--serve",
@@ -85,11 +88,16 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
     local_id = local_id_of(arguments, authenticator, host_id())
     # Half of the default, so that draining and closing together stay within one close deadline.
     options = TransportOptions(close_timeout=TransportOptions().close_timeout - DRAIN_TIMEOUT)
+    ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN])
     async with OutprocTransportManager(
-        local_id, directory=directory, authenticator=authenticator, options=options
+        local_id,
+        directory=directory,
+        authenticator=authenticator,
+        builders=builders_of(arguments),
+        options=options,
     ) as manager:
-        for url in arguments.listen or [DEFAULT_LISTEN]:
-            await manager.listen(url)
+        for url, how in ports:
+            await manager.listen(url, **how)
         async with ControlSocket(local_id, {"status": lambda: status_of(manager)}):
             files = IncomingFiles(manager, arguments.dir, _say) if "recv" in wanted else None
             async with asyncio.TaskGroup() as group:
@@ -120,7 +128,7 @@ async def stay_connected(manager: OutprocTransportManager, dest: str) -> None:
             delay, told = 0.5, ""
         except LitzError as error:
             if str(error) != told:
-                _say(f"{error} (trying again)")
+                _say(f"{text_of(error)} (trying again)")
                 told = str(error)
             delay = min(delay * 2, 30.0)
         await asyncio.sleep(delay if delay > 0.5 else 2.0)

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 
 
 @cache
-def _pair() -> tuple[bytes, bytes]:
+def pem_pair() -> tuple[bytes, bytes]:
     """A self-signed certificate for 127.0.0.1 and localhost, and its key, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "litz test")])
@@ -40,7 +40,7 @@ def _pair() -> tuple[bytes, bytes]:
 
 
 def server_context() -> ssl.SSLContext:
-    certificate, key = _pair()
+    certificate, key = pem_pair()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "both.pem"
@@ -51,4 +51,4 @@ def server_context() -> ssl.SSLContext:
 
 def client_context() -> ssl.SSLContext:
     """Trusts that certificate and nothing else."""
-    return ssl.create_default_context(cadata=_pair()[0].decode())
+    return ssl.create_default_context(cadata=pem_pair()[0].decode())
