@@ -117,8 +117,8 @@ def _decode_batch(frame: bytes, at: int) -> tuple[Record, int]:
     if offset or remaining:
         _check_cut(lengths, offset, remaining)
     correlations, keys, at = _columns(frame, at, flags, count)
-    bodies, at = _bodies(frame, at, lengths)
-    return Batch(lane, epoch, number, offset, remaining, bodies, correlations, keys), at
+    bodies, end = _bodies(frame, at, lengths)
+    return Batch(lane, epoch, number, offset, remaining, bodies, correlations, keys, end - at), end
 
 
 def _decode_lossy(frame: bytes, at: int) -> tuple[Record, int]:
@@ -152,9 +152,14 @@ def _check_cut(lengths: tuple[int, ...], offset: int, remaining: int) -> None:
 def _lengths(frame: bytes, at: int, flags: int, count: int) -> tuple[tuple[int, ...], int]:
     if flags & ~COLUMNS:
         raise ProtocolError(f"unknown flags {flags:#04x} of a batch")
-    if flags & WIDE:
-        return unpack_from(f"<{count}I", frame, at), at + count * WIDE_LENGTH_SIZE
-    return unpack_from(f"<{count}H", frame, at), at + count * LENGTH_SIZE
+    width, code = (WIDE_LENGTH_SIZE, "I") if flags & WIDE else (LENGTH_SIZE, "H")
+    end = at + count * width
+    column = frame[at:end]
+    first = column[:width]
+    if len(column) == count * width and column == first * count:
+        # All alike, as they often are: seen at once, and no number is made for each.
+        return (int.from_bytes(first, "little"),) * count, end
+    return unpack_from(f"<{count}{code}", column), end
 
 
 def _columns(

@@ -184,8 +184,8 @@ def encode_leave(reason: int) -> bytes:
 
 def encode_record(out: list[Buffer], record: Record) -> int:
     """Append any record to `out`, and return its size in bytes. For tools and tests: it is slow."""
-    # The fields of each record are the parameters of its encoder, in the same order.
-    values = [getattr(record, field.name) for field in fields(record)]
+    # The fields of each record are the parameters of its encoder, in the same order, but for what is no part of it.
+    values = [getattr(record, field.name) for field in fields(record) if field.compare]
     if isinstance(record, Batch):
         return encode_batch(out, *values)
     if isinstance(record, Lossy):

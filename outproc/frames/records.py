@@ -6,7 +6,7 @@ Treat them as immutable. Numbers count messages, offsets and sizes are bytes; al
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final, NamedTuple
 
@@ -56,7 +56,8 @@ class Batch:
     """Messages `number` .. `number + len(bodies) - 1` of a reliable lane.
 
     `offset` bytes of the first were sent before; `remaining` bytes of the last still follow. With
-    `offset == remaining == 0` all are whole. `correlations` and `keys` are None, or as long as `bodies`.
+    `offset == remaining == 0` all are whole. `correlations` and `keys` are None, or as long as `bodies`. `size` is
+    that of all bodies; -1: nobody has counted.
     """
 
     lane: int
@@ -67,6 +68,7 @@ class Batch:
     bodies: list[bytes]
     correlations: list[Correlation] | None = None
     keys: list[str | None] | None = None
+    size: int = field(default=-1, compare=False, repr=False)
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ per message.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -87,7 +88,7 @@ def _first(segment: Segment) -> int:
 class SendLog:
     """Entries `base` to `next_number - 1`, in order, in segments without holes."""
 
-    __slots__ = ("base", "details", "dropped", "has_parts", "latest", "segments", "size", "tail")
+    __slots__ = ("base", "details", "dropped", "has_parts", "latest", "marks", "segments", "size", "tail", "trimmed")
 
     def __init__(self) -> None:
         self.base = 0
@@ -100,6 +101,10 @@ class SendLog:
         """Whether any message was ever given as several buffers."""
         self.dropped = 0
         """Numbers held by gaps in the log."""
+        self.marks: deque[tuple[int, int]] = deque()
+        """(number, bytes ever appended below it), so that trimming to where a flush ended need not count again."""
+        self.trimmed = 0
+        """Bytes that were trimmed. With `size` it is all that was appended and not dropped."""
 
     @property
     def next_number(self) -> int:
@@ -132,6 +137,12 @@ class SendLog:
             if detail.key is not None:
                 self.latest[detail.key] = number
         return number
+
+    def grown(self, size: int) -> None:
+        """Messages of `size` bytes in all were appended to `tail.bodies` directly."""
+        if size:
+            self.size += size
+            self.marks.append((self.tail.end, self.trimmed + self.size))
 
     def finish(self) -> int:
         """Add the end entry and return its number; a second call returns the same."""
@@ -177,7 +188,7 @@ class SendLog:
             if isinstance(head, Run):
                 count = min(number, head.end) - head.first
                 if count > 0:
-                    freed += sum(map(len, head.bodies[:count]))
+                    freed += self._size_of(head, count, freed)
                     del head.bodies[:count]
                     head.first += count
                 if head.bodies or head is self.segments[-1]:
@@ -195,9 +206,20 @@ class SendLog:
             del self.segments[0]
         self.base = max(self.base, min(number, self.next_number))
         self.size -= freed
+        self.trimmed += freed
         if self.details:
             self._trim_details()
         return freed
+
+    def _size_of(self, head: Run, count: int, freed: int) -> int:
+        """The size of the first `count` messages of the first segment, before which `freed` bytes are being trimmed."""
+        end = head.first + count
+        number = size = 0
+        while self.marks and self.marks[0][0] <= end:
+            number, size = self.marks.popleft()
+        if number <= head.first:
+            return sum(map(len, head.bodies[:count]))
+        return size - self.trimmed - freed + sum(map(len, head.bodies[number - head.first : count]))
 
     def _trim_details(self) -> None:
         # Insertion order is number order, so this looks at what is trimmed and one more.
@@ -226,6 +248,7 @@ class SendLog:
         if not isinstance(run, Run) or not run.first <= number < run.end:
             raise RuntimeError(f"entry {number} is no message in this log")
         freed = len(run.bodies[number - run.first])
+        self.marks.clear()
         self._forget_detail(number)
         self.size -= freed
         self.dropped += 1

@@ -128,7 +128,7 @@ class ReceiveLane:
         bodies = batch.bodies
         number, offset = batch.number, batch.offset
         correlations, keys = batch.correlations, batch.keys
-        size = sum(map(len, bodies))
+        size = batch.size if batch.size >= 0 else sum(map(len, bodies))
         self.unacked_size += size
         self.unacked_messages += len(bodies)
         if number == self.expected.number and not (self.expected.offset or batch.remaining):

@@ -21,8 +21,7 @@ from outproc.session.log import Body, End, EntryDetail, Gap, Parts, Run, SendLog
 BATCH_HEADER = 28
 ENTRY_RECORD = 28
 """The largest size of a SKIP or FIN record."""
-
-
+NOT_COUNTED: tuple[int, list[int], int] = (-1, [], 0)
 __all__ = ["Admission", "Quota", "SendCredit", "SendLane"]
 
 
@@ -59,6 +58,8 @@ class SendLane:
         self.unflushed_messages = 0
         self.unflushed_size = 0
         self._quota_from: int | None = None
+        self._counted = NOT_COUNTED
+        """Of the last quota: its first number, the size of each message, and of all. It is sent next as a rule."""
 
     # -- appending ----------------------------------------------------------------------------------
 
@@ -81,12 +82,12 @@ class SendLane:
         number, self._quota_from = self._quota_from, None
         if number is None:
             return False
-        tail = self.log.tail
-        added = tail.bodies[number - tail.first :]
-        size = sum(map(len, added))
-        self.log.size += size
-        self.unflushed_messages += len(added)
+        sizes = list(map(len, self.log.tail.bodies[number - self.log.tail.first :]))
+        size = sum(sizes)
+        self.log.grown(size)
+        self.unflushed_messages += len(sizes)
         self.unflushed_size += size
+        self._counted = (number, sizes, size)
         return True
 
     def flushed(self) -> None:
@@ -271,8 +272,10 @@ class SendLane:
         number, offset = self.cursor
         start = number - run.first
         bodies = run.bodies[start : start + self.limits.batch_messages]
-        sizes = list(map(len, bodies))
-        total = sum(sizes)
+        (counted, sizes, total), self._counted = self._counted, NOT_COUNTED
+        if counted != number or len(sizes) != len(bodies):
+            sizes = list(map(len, bodies))
+            total = sum(sizes)
         allowed = self._allowed(number, sizes, total)
         if allowed == 0:
             self.blocked = True
