@@ -67,6 +67,7 @@ class Dialler:
         self._asking: asyncio.Task[None] | None = None
         self._ask_again = RetryState(backoff)
         self._ask_at: float | None = None
+        self._asked_at = 0.0
         self._failures: tuple[Attempt, ...] = ()
         """Of the latest look-up."""
         self._round: asyncio.Future[None] | None = None
@@ -140,6 +141,7 @@ class Dialler:
             resolution = await self._resolver.resolve(self._dest, self._node.options.dial_timeout)
         finally:
             self._asking = None
+            self._asked_at = self._node.now()
         self._tell_failures(resolution.failures)
         endpoints, failures = resolution.endpoints, resolution.failures
         if endpoints:
@@ -149,7 +151,8 @@ class Dialler:
             self.pool.set_endpoints(endpoints, self._node.now())
             self._ask_again.proved()
         elif not self.pool.slots:
-            if self.asked_for:
+            if self.asked_for or failures:
+                # Also of a peer that came by itself: a directory that failed does not say that it has no endpoints.
                 self._ask_at = self._node.now() + self._ask_again.failed(self._node.environment.rng)
             if self._round is not None and not self._round.done():
                 self._end_round(self._nowhere(failures))
@@ -174,9 +177,16 @@ class Dialler:
             self._node.emit(LookUpFailed(self._dest, failures))
 
     def _next_due(self) -> float | None:
-        """When `check` has something to do: dial, or ask again where the dest is as long as nothing is known of it."""
+        """When `check` has something to do: dial, or ask again where the dest is as long as nothing is known of it or
+        nothing known leads there."""
         if self.pool.slots:
-            return self.pool.next_due()
+            due = self.pool.next_due()
+            if self.pool.all_failed():
+                # It may have moved, or the answer was wrong. However long these endpoints are left alone (a stranger's
+                # is for 30 s), the directory is asked at the pace of the slowest backoff.
+                again = self._asked_at + self._node.options.backoff_cap
+                due = again if due is None else min(due, again)
+            return due
         return None if self._provided() else self._ask_at
 
     # -- dialling -----------------------------------------------------------------------------------
@@ -214,6 +224,10 @@ class Dialler:
         try:
             async with self._slots, asyncio.timeout(self._node.options.dial_timeout):
                 wire = await self._resolver.build(self._dest, endpoint)
+                if _is_cancelled():
+                    # Builders are not ours: this one did not heed it, and there is nobody who waits for its wire.
+                    wire.abort()
+                    raise asyncio.CancelledError
                 link, outcome = self._adopt(wire, endpoint)
                 await outcome
         except asyncio.CancelledError:
@@ -367,3 +381,9 @@ def _retrieve(outcome: asyncio.Future[None]) -> None:
     """Nobody may be waiting any more when a round fails; the event tells."""
     if not outcome.cancelled():
         outcome.exception()
+
+
+def _is_cancelled() -> bool:
+    """Whether this task was cancelled, or its deadline is over, and what it awaited has passed over that."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

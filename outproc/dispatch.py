@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from litz.dest import validate_dest
-from litz.errors import BackpressureError, ConnectError
+from litz.errors import BackpressureError, ConnectError, LitzError
 from litz.manager import Confirm, WhenDown
 from litz.message import Receipt
 from litz.payload import PayloadType
@@ -34,6 +34,7 @@ class Dispatch:
         self.node = node
         self._owner = owner
         self._addressing = addressing
+        self._late: dict[DestTransport, deque[tuple[int, bytes, EntryDetail]]] = {}
         self._dial_slots = asyncio.Semaphore(node.options.max_dials)
         base = int.from_bytes(node.environment.entropy(8), "little") >> 1
         self.requests = Requests(base, node.options.max_requests, node.inbox, self.append, self._append_now)
@@ -123,9 +124,25 @@ class Dispatch:
 
     def _append_now(self, dest: str, lane: int, data: bytes, detail: EntryDetail) -> None:
         transport = self.dests.get(dest)
-        if transport is not None and not transport.closing:
-            with contextlib.suppress(BackpressureError):
-                transport.outbound.accept(lane, data, detail, first=True)
+        if transport is None or transport.closing:
+            return
+        if transport.outbound.accept(lane, data, detail, first=True) is None:
+            late = self._late.setdefault(transport, deque())
+            late.append((lane, data, detail))
+            if len(late) == 1:
+                self.node.spawn(self._append_late(transport, late), f"litz cancel at {dest}")
+
+    async def _append_late(self, transport: DestTransport, late: deque[tuple[int, bytes, EntryDetail]]) -> None:
+        """Cancellations that found their log full wait for space. They are of requests that the logs and windows of the
+        session hold or held, so these bound them."""
+        try:
+            while late:
+                await transport.outbound.accept_in_turn(*late[0])
+                late.popleft()
+        except LitzError:
+            pass  # closed: there is nobody to be told
+        finally:
+            del self._late[transport]
 
 
 def _lane_of(payload_type: PayloadType, confirm: Confirm | None) -> int:

@@ -147,6 +147,9 @@ class Inbound:
     def _replied(self, delivery: Delivery) -> None:
         correlations = delivery.correlations or [(0, 0)] * len(delivery.bodies)
         for (kind, request_id), body in zip(correlations, delivery.bodies, strict=True):
+            if kind == Correlation.CANCEL and PayloadType.RPC_RELIABLE not in self._queues:
+                # It overtook the first request of all: the inbox keeps it with the queue that the request comes to.
+                self._open(PayloadType.RPC_RELIABLE)
             self._answer(self._dest, kind, request_id, body)
         self._consumed_at_once(delivery)
 

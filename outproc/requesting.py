@@ -39,7 +39,7 @@ Append = Callable[[str, int, Any, EntryDetail, WhenDown | None], Awaitable[Recei
 """Accepts one message: (dest, lane, data, detail, when_down). Waits for space."""
 
 AppendNow = Callable[[str, int, bytes, EntryDetail], None]
-"""The same without waiting, for a cancellation; drops it if there is no session or no space."""
+"""The same for a cancellation, without waiting: it is told as soon as there is space, and to no later transport."""
 
 
 class Requests:

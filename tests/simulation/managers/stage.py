@@ -11,6 +11,7 @@ from typing import Any
 from litz.events import Event
 from litz.message import Message
 from litz.testing import SimLoop, SimNetwork, SimRun, SimWireBuilder, run_simulation
+from outproc.addressing import Directory
 from outproc.local_node import Environment
 from outproc.manager import OutprocTransportManager
 from outproc.options import TransportOptions
@@ -82,10 +83,11 @@ class Stage:
         kinds: tuple[str, ...] = ("sim",),
         clock: float = 0.0,
         listen: bool = True,
+        directory: Directory | None = None,
         **options: Any,
     ) -> Actor:
-        """Start a node. `reach`: hosts (named as their nodes) that it has endpoints of. `clock`: seconds its wall
-        clock is ahead."""
+        """Start a node. `reach`: hosts (named as their nodes) that it has endpoints of, unless there is a `directory`.
+        `clock`: seconds its wall clock is ahead."""
         self._made += 1
         machine = self.network.host(host or name)
         machine.clock_offset = clock
@@ -94,7 +96,7 @@ class Stage:
         builders = [machine.builder(kind) for kind in kinds]
         manager = OutprocTransportManager(
             name,
-            directory={dest: [f"{kind}://{dest}:1" for kind in kinds] for dest in reach},
+            directory=directory or {dest: [f"{kind}://{dest}:1" for kind in kinds] for dest in reach},
             builders=builders,
             options=TransportOptions(**options),
             environment=Environment(lambda: int(started * 1e9), rng.randbytes, rng),

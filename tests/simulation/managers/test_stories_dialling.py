@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import pytest
 
 from litz.errors import ConnectError, ReplacedError
 from litz.events import EndReason, LostReceipt, Outcome, SessionEnded
+from litz.snapshot import DestState
+from litz.testing import SimWireBuilder
 from litz.wire import Endpoint, Wire, WireBuilder
 from outproc.manager import OutprocTransportManager
 from tests.simulation.managers.stage import Stage, play
@@ -120,6 +123,122 @@ def test_a_builder_that_raises_anything_is_a_failed_attempt() -> None:
             with pytest.raises(ConnectError, match="a bug in a builder"):
                 async with asyncio.timeout(5):
                     await manager.send("b", b"x")
+
+    play(story)
+
+
+class Wandering:
+    """A directory that gives these answers, and the last of them for ever."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.asked = 0
+
+    async def look_up(self, dest: str) -> Sequence[str]:
+        self.asked += 1
+        return [self.answers.pop(0)] if len(self.answers) > 1 else self.answers
+
+
+def test_a_directory_that_named_a_stranger_is_asked_again_soon() -> None:
+    """Seed 49 once: a stranger is left alone for 30 s, and so long nobody asked whether the dest is elsewhere."""
+
+    async def story(stage: Stage) -> None:
+        directory = Wandering("sim://c:1", "sim://b:1")
+        a = await stage.actor("a", directory=directory, backoff_cap=1.0)
+        b = await stage.actor("b")
+        await stage.actor("c")
+        await a.manager.send("b", b"hello", when_down="queue")
+        await b.until(lambda: b.got == [b"hello"], seconds=5.0)
+
+    play(story)
+
+
+def test_a_directory_is_not_asked_more_often_than_the_slowest_backoff() -> None:
+    async def story(stage: Stage) -> None:
+        directory = Wandering("sim://c:1")
+        a = await stage.actor("a", directory=directory, backoff_cap=1.0)
+        await stage.actor("c")
+        await a.manager.send("b", b"hello", when_down="queue")
+        await asyncio.sleep(20.0)
+        assert 15 <= directory.asked <= 22
+        assert a.dials <= 2
+
+    play(story)
+
+
+class Failing:
+    """A directory that fails the first time."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.asked = 0
+
+    async def look_up(self, dest: str) -> Sequence[str]:
+        self.asked += 1
+        if self.asked == 1:
+            raise OSError("the directory restarts")
+        return [self.answer]
+
+
+def test_an_accepting_side_whose_directory_failed_asks_again() -> None:
+    """Seed 3745 once: the dialler restarted and forgot, and the other asked once where it is, and never again."""
+
+    async def story(stage: Stage) -> None:
+        directory = Failing("sim://a:1")
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b", directory=directory)
+        await a.manager.send("b", b"hello", confirm="processed")
+        await stage.crash(a)
+        again = await stage.actor("a", clock=1.0)
+        await b.until(lambda: b.manager.has_dest("a") is DestState.DETACHED)
+        await b.manager.send("a", b"for the dead")
+        await b.until(lambda: again.manager.is_connected("b"), seconds=5.0)
+        assert directory.asked == 2
+
+    play(story)
+
+
+def test_of_a_peer_that_nobody_knows_the_directory_is_asked_once() -> None:
+    """It can only come back by itself: until then it costs no timer."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b", directory=(directory := Wandering()))
+        await a.manager.send("b", b"hello", confirm="processed")
+        await stage.crash(a)
+        await b.until(lambda: b.manager.has_dest("a") is DestState.DETACHED)
+        await asyncio.sleep(60.0)
+        assert directory.asked == 1
+
+    play(story)
+
+
+class Deaf(SimWireBuilder):
+    """Has a wire after all when it is cancelled."""
+
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        dial = asyncio.ensure_future(super().build(dest, endpoint))
+        while not dial.done():
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait([dial])
+        return dial.result()
+
+
+def test_a_wire_of_a_builder_deaf_to_its_cancellation_is_closed() -> None:
+    """Seed 575 once: the dial went on to the handshake, and nothing cancelled it again."""
+
+    async def story(stage: Stage) -> None:
+        b = await stage.actor("b")
+        builder = Deaf(stage.network.host("a"), "sim")
+        async with OutprocTransportManager("a", directory={"b": ["sim://b:1"]}, builders=[builder]) as a:
+            sending = asyncio.ensure_future(a.send("b", b"x"))
+            await asyncio.sleep(0.005)
+            await a.aclose()
+            with pytest.raises(ConnectError):
+                await sending
+        await asyncio.sleep(0.1)  # until b has heard
+        assert stage.network.connections == []
+        assert b.got == []
 
     play(story)
 
