@@ -102,7 +102,7 @@ class Pipe:
         self._reliable = reliable
         self._blocked = blocked
         self._queue: deque[tuple[int, Sequence[Buffer] | None]] = deque()
-        self._flight: list[tuple[float, int, bytes | WireLoss]] = []
+        self._flight: list[tuple[float, float, bytes | WireLoss]] = []
         self._sequence = 0
         self._free_at = 0.0
         self._last_due = 0.0
@@ -197,6 +197,24 @@ class Pipe:
         self._last_due = max(self._last_due, due)
         self._sequence += 1
         heapq.heappush(self._flight, (due, self._sequence, item))
+        self._arm()
+
+    def next_in_flight(self) -> bytes:
+        """The frame that arrives next, empty if none is on its way."""
+        item = self._flight[0][2] if self._flight else b""
+        return item if isinstance(item, bytes) else b""
+
+    def replace_next(self, frames: Sequence[bytes]) -> None:
+        """Something on the way makes `frames` of the frame that arrives next; they arrive together, in this order."""
+        old = self.next_in_flight()
+        if not old:
+            raise ValueError("no frame is on its way")
+        due, sequence, _ = heapq.heappop(self._flight)
+        for index, frame in enumerate(frames):
+            # Before all that was sent after it.
+            heapq.heappush(self._flight, (due, sequence + index / (len(frames) + 1), frame))
+            self.in_flight += len(frame)
+        self.in_flight -= len(old)
         self._arm()
 
     def sever(self, loss: WireLoss | None, notice_after: float = 0.0) -> None:

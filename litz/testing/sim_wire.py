@@ -236,6 +236,15 @@ class SimConnection:
         for pipe in self._pipes(toward):
             pipe.extra_delay = seconds
 
+    def in_flight(self, toward: Side) -> bytes:
+        """The frame that arrives there next, empty if none is on its way."""
+        return self._pipes(toward)[0].next_in_flight()
+
+    def replace_in_flight(self, frames: Sequence[bytes], toward: Side) -> None:
+        """Something in between changes the frame that arrives there next, drops it or makes several of it.
+        Raises ValueError when none is on its way."""
+        self._pipes(toward)[0].replace_next(frames)
+
     def tamper(self, change: Callable[[bytes], bytes] | None, toward: Side | None = None) -> None:
         """Every frame arrives as what `change` makes of it; None: as it was sent."""
         for pipe in self._pipes(toward):

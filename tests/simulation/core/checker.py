@@ -45,23 +45,21 @@ from outproc.session.identity import Half, Incarnation, Pair
 from outproc.session.log import EntryDetail
 from outproc.session.receive_lane import Delivery, Finished, Skipped
 from outproc.session.session import Session
+from tests.simulation import seeds
+from tests.simulation.seeds import invariant_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tests.simulation.core.ends import Link
 
-INVARIANTS = tuple(line.split()[0] for line in (__doc__ or "").split("Invariants\n")[1].strip().splitlines())
+INVARIANTS = invariant_names(__doc__)
 
 
-class InvariantError(AssertionError):
-    """An invariant does not hold."""
+class InvariantError(seeds.InvariantError):
+    """One of those above does not hold."""
 
-    def __init__(self, name: str, detail: str) -> None:
-        assert name in INVARIANTS, name
-        super().__init__(f"{name}: {detail}")
-        self.name = name
-        self.detail = detail
+    names = INVARIANTS
 
 
 @dataclass(slots=True)

@@ -10,8 +10,9 @@ from outproc.session.internal_lanes import INTERNAL_LIMITS
 from tests.simulation.core.checker import InvariantError
 from tests.simulation.core.healing import heal
 from tests.simulation.core.world import World
+from tests.simulation.seeds import SeedFailedError
 
-COMMAND = "python -m tests.simulation.core {seed} --trace"
+PACKAGE = "tests.simulation.core"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +24,6 @@ class SeedResult:
     delivered: int
     heals: int
     """Wires that joined a session that lives already."""
-
-
-class SeedFailedError(AssertionError):
-    """One seed broke an invariant. The text ends with the command that replays it."""
-
-    def __init__(self, seed: int, invariant: str, detail: str, command: str) -> None:
-        super().__init__(f"seed {seed}: {invariant}: {detail}\nreplay: {command}")
-        self.seed = seed
-        self.invariant = invariant
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
@@ -46,10 +38,10 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
         world.log("heal")
         heal(world)
     except InvariantError as error:
-        raise SeedFailedError(seed, error.name, error.detail, COMMAND.format(seed=seed)) from error
+        raise SeedFailedError(PACKAGE, seed, error.name, error.detail) from error
     except Exception as error:
         detail = f"{type(error).__name__}: {error}"
-        raise SeedFailedError(seed, "impossible-state", detail, COMMAND.format(seed=seed)) from error
+        raise SeedFailedError(PACKAGE, seed, "impossible-state", detail) from error
     finally:
         INTERNAL_LIMITS.update(usual)
     return SeedResult(seed, world.digest, world.hits, world.wiretap.overlaps, world.checker.delivered, world.heals)

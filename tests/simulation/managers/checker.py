@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 LOSSY = PayloadType.STREAM_LATENCY_FIRST
 DIALS_FREE = 60
 DIALS_PER_FAULT = 4
+SIGNAL_AND_LOSSY = 2
+"""Lanes that are exempt from the credit of the session."""
 
 
 @dataclass(slots=True)
@@ -101,6 +103,8 @@ class Checker:
             raise InvariantError("exactly-once", f"{life} got {sent!r} again, after {sent.handed[0][0]}")
         if sent.state == "refused":
             raise InvariantError("loud", f"{sent!r} was refused, and {life} got it")
+        if message.verified != self.world.plan.proofs.verified:
+            raise InvariantError("proved", f"{sent!r} came with verified={message.verified}")
 
     def _check_order(self, life: Life, sent: Sent, message: Message) -> None:
         session: Session = message.source.session  # type: ignore[attr-defined]  # of a SessionSource
@@ -133,7 +137,7 @@ class Checker:
             return
         if not life.manager._home.open and not life.manager._entered:
             raise InvariantError("closed", f"{life} dials {endpoint} after its end")
-        if life.dialling.get(endpoint):
+        if life.dialling.get((dest, endpoint)):
             raise InvariantError("one-dial", f"{life} dials {endpoint} twice at once")
         for transport in life.transports():
             for link in transport.links if transport.dest == dest else ():
@@ -142,7 +146,7 @@ class Checker:
                     raise InvariantError("one-dial", f"{life} dials {endpoint} while {link!r} is up")
             if transport in life.goodbyes:
                 raise InvariantError("one-dial", f"{life} dials {endpoint} by itself, whose node has said goodbye")
-        dials = life.dials[endpoint] = life.dials.get(endpoint, 0) + 1
+        dials = life.dials[dest, endpoint] = life.dials.get((dest, endpoint), 0) + 1
         if dials > DIALS_FREE + DIALS_PER_FAULT * self.world.faults:
             raise InvariantError("one-dial", f"{life} has dialled {endpoint} {dials} times, without backoff")
 
@@ -150,7 +154,7 @@ class Checker:
 
     def bounded(self, life: Life) -> None:
         """Everything within its limit, now."""
-        options, node = self.world.plan.options, life.node
+        options, node = life.options, life.node
         for transport in life.transports():
             self._check_kept(life, transport)
             for number, lane in transport.session.send_lanes.items():
@@ -171,8 +175,16 @@ class Checker:
         if len(node.links) > 64 or len(node.tasks) > 64:
             self._over(life, f"{len(node.links)} links, {len(node.tasks)} tasks")
         logged = sum(lane.log.size for transport in life.transports() for lane in transport.session.send_lanes.values())
-        if logged > max(options.process_log_size, options.max_message):
+        # One answer for each dest may go beyond it.
+        beyond = len(life.transports()) * options.max_message
+        if logged > max(options.process_log_size, options.max_message) + beyond:
             self._over(life, f"{logged} bytes in all logs")
+        # What was granted before the process was full may still come, and one message for each empty lane.
+        granted = len(life.pairs) * (options.session_window_size + SIGNAL_AND_LOSSY * options.window_size)
+        if life.manager._inbox.pending_bytes > options.process_window_size + granted:
+            self._over(life, f"{life.manager._inbox.pending_bytes} bytes in the inbox")
+        self.world.hits["process inbox full"] += node.inbox_full
+        self.world.hits["process log full"] += node.log_budget.left < 0 or bool(node.log_budget._waiting)
 
     def _check_kept(self, life: Life, transport: DestTransport) -> None:
         """A session without wires ends in time."""
@@ -181,7 +193,7 @@ class Checker:
             self.detached.pop(session, None)
             return
         since = self.detached.setdefault(session, now)
-        kept = self.world.plan.options.session_kept
+        kept = life.options.session_kept
         if now - since > kept + 0.2 and not self.world.stalled_since(since):
             raise InvariantError("bounded", f"{life} keeps a session with {transport.dest} for {now - since:.2f} s")
 

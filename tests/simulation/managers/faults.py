@@ -29,6 +29,7 @@ class Faults:
             "late join": self._late_join,
             "restart higher": lambda: self._restart(lower=False),
             "restart lower": lambda: self._restart(lower=True),
+            "move": self._move,
             "takeover": lambda: self._takeover(lower=False),
             "takeover lower": lambda: self._takeover(lower=True),
             "close transport": self._close_transport,
@@ -37,7 +38,7 @@ class Faults:
             "outage": self._outage,
             "consumer restarts": self._consumer_restarts,
         }
-        assert set(actions) == set(WORLD_FAULTS)
+        assert set(actions) == {*WORLD_FAULTS, "move"}
         for name, action in actions.items():
             world.nemesis.add(name, action)
 
@@ -102,7 +103,7 @@ class Faults:
         connection = young[-1]
         connection.delay(0.2 + self.rng.random() * 0.5, "acceptor")
         life = lives[connection.source]
-        life.spawn(self._close(life, connection.target.name.rstrip("x")), "close transport")
+        life.spawn(self._close(life, connection.target.name.rstrip("xy")), "close transport")
         return True
 
     def _outage(self) -> bool:
@@ -111,7 +112,7 @@ class Faults:
         self._reset_all()
         for name in names:
             self.world.network.partition([name], [other for other in names if other != name])
-        kept = self.world.plan.options.session_kept
+        kept = min(options.session_kept for options in self.world.plan.options.values())
         self.world.later(self._end_outage(kept + 1.0 if kept < 3 else 1.0))
         return len(names) > 1
 
@@ -129,6 +130,19 @@ class Faults:
         life.crash(tell_peers=self.rng.choice((True, False, None)))
         clock = life.host.clock_offset - (self.rng.random() * 500 + 10 if lower else 0.0)
         self.world.start_later(life.name, life.host.name, clock, after=self.rng.random() * 0.5)
+        return True
+
+    def _move(self) -> bool:
+        """A node goes on at another address, which only the directory knows."""
+        life = self._some_life()
+        if life is None:
+            return False
+        host = life.name if life.host.name.endswith("y") else life.name + "y"
+        found = self.world.network.find_host(host)
+        if found is not None and found.listeners:
+            return False
+        life.crash(tell_peers=self.rng.choice((True, False, None)))
+        self.world.start_later(life.name, host, life.host.clock_offset, after=self.rng.random() * 0.3)
         return True
 
     def _takeover(self, *, lower: bool) -> bool:

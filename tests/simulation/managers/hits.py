@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from litz.testing.sim_network import DIAL_FAULTS
-from tests.simulation.managers.plan import NETWORK_FAULTS, WORLD_FAULTS
+from tests.simulation.managers.plan import DIRECTORY_FAULTS, NETWORK_FAULTS, TRUST_FAULTS, WORLD_FAULTS
 
-FAULTS = (*(n for n in NETWORK_FAULTS if not n.startswith("dial: ")), *WORLD_FAULTS)
-DIALS = (*(f"dial: {mode}" for mode in DIAL_FAULTS), "dial: stuck")
+FAULTS = (*(n for n in NETWORK_FAULTS if not n.startswith("dial: ")), *WORLD_FAULTS, *TRUST_FAULTS, *DIRECTORY_FAULTS)
+DIALS = (
+    *(f"dial: {mode}" for mode in DIAL_FAULTS),
+    "dial: stuck",
+    "dial: deaf, late wire",
+    "dial: deaf, failed",
+)
 RARE = ("frame refuse stale",)
 """Hit about five times in a thousand seeds: `RARE_SEEDS` have them."""
-RARE_SEEDS = (68, 1232)
+RARE_SEEDS = (103, 533, 563)
 REFUSALS = (
     "frame refuse busy",
     "frame refuse replaced",
@@ -51,6 +56,13 @@ TRANSITIONS = (
 USERS = (
     "request answered",
     "request timed out",
+    "request answered at the limit",
+    "answer too large",
+    "handler cancelled",
+    "came by",
+    "process inbox full",
+    "process log full",
+    "spoiled frame arrived",
     "drained",
     "error BackpressureError",
     "error ConnectError",

@@ -9,42 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from litz.events import EndReason, Event, SessionEnded, SessionStarted, WireUp
 from litz.manager import MessageStream
-from litz.message import Message
 from litz.snapshot import DestState
-from litz.testing import SimHost, SimWireBuilder
-from litz.wire import Endpoint, Wire
+from litz.testing import SimHost
+from litz.wire import Endpoint
 from outproc.dest_transport import DestTransport
 from outproc.local_node import Environment, LocalNode
 from outproc.manager import OutprocTransportManager
 from outproc.session.session import Session
-from tests.simulation.managers.record import ECHO, HEAD, RAISE, SLOW, InvariantError, answer_to
+from tests.simulation.managers.builders import DeafBuilder, WatchedBuilder
+from tests.simulation.managers.directory import SimDirectory
+from tests.simulation.managers.handlers import Handlers
+from tests.simulation.managers.record import InvariantError
 
 if TYPE_CHECKING:
     from tests.simulation.managers.world import World
 
 NANOSECONDS = 1_000_000_000
-
-
-class HandlerError(Exception):
-    """What handlers raise when they are asked to."""
-
-
-class WatchedBuilder(SimWireBuilder):
-    """Tells the life that dials of each dial, before and after."""
-
-    life: Life
-
-    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
-        life = self.life
-        try:
-            life.world.checker.dialling(life, dest, endpoint)
-        except InvariantError as error:
-            life.world.failed(error)  # the dialler would take it for a failed dial
-        life.dialling[endpoint] = life.dialling.get(endpoint, 0) + 1
-        try:
-            return await super().build(dest, endpoint)
-        finally:
-            life.dialling[endpoint] -= 1
 
 
 class EventTap:
@@ -77,12 +57,16 @@ class Life:
         self.rng = Random(f"life {world.seed} {number}")
         self.host: SimHost = world.network.host(host or name)
         self.host.clock_offset = clock
+        self.options = world.plan.options[name]
         self.manager = self._make_manager()
-        self.dialling: dict[Endpoint, int] = {}
-        self.dials: dict[Endpoint, int] = {}
+        self.handlers = Handlers(self)
+        self.dialling: dict[tuple[str, Endpoint], asyncio.Task[Any] | None] = {}
+        self.dials: dict[tuple[str, Endpoint], int] = {}
         self.events: list[tuple[int, Event]] = []
         self.pairs: dict[tuple[str, int], str] = {}
         """(dest, index of the session here) -> the incarnation it is with, as far as seen."""
+        self.told_nothing: dict[str, None] = {}
+        """Dests of which the directory said last that it knows nothing."""
         self.goodbyes: list[DestTransport] = []
         """Transports whose peer said goodbye."""
         self.alive = True
@@ -95,13 +79,10 @@ class Life:
         self._reader: asyncio.Task[Any] | None = None
 
     def _make_manager(self) -> OutprocTransportManager:
-        plan, host, network = self.world.plan, self.host, self.world.network
+        plan, host = self.world.plan, self.host
         entropy = Random(f"entropy {self.world.seed} {self.number}")
-        builders = []
-        for kind in plan.kinds:
-            builder = WatchedBuilder(host, kind, max_frame=plan.frames[kind])
-            builder.life = self
-            builders.append(builder)
+        deaf = plan.deaf and self.rng.random() < 0.7
+        builders = [(DeafBuilder if deaf else WatchedBuilder)(self, host, kind) for kind in plan.kinds]
         started = host.wall_time()
         environment = Environment(
             lambda: int(started * NANOSECONDS),
@@ -109,15 +90,22 @@ class Life:
             Random(entropy.random()),
             self.world.sleeps.clocks_of(host.name),
         )
-        directory = {
+        return OutprocTransportManager(
+            self.name,
+            directory=SimDirectory(self) if plan.directory else self._mapping(),
+            authenticator=plan.proofs.authenticator(self.name),
+            builders=builders,
+            options=self.options,
+            environment=environment,
+        )
+
+    def _mapping(self) -> dict[str, list[str]]:
+        plan = self.world.plan
+        return {
             other: [f"{kind}://{network_name}:1" for kind in plan.kinds for network_name in self.world.hosts_of(other)]
             for other in plan.names
             if (self.name, other) in plan.dials
         }
-        assert network is self.world.network
-        return OutprocTransportManager(
-            self.name, directory=directory, builders=builders, options=plan.options, environment=environment
-        )
 
     @property
     def node(self) -> LocalNode:
@@ -172,69 +160,16 @@ class Life:
 
     def start_consumers(self) -> None:
         how = self.world.plan.consumers[self.name]
-        work: list[Coroutine[Any, Any, Any]]
-        match how:
-            case "messages":
-                work = [self._read(None)]
-            case "apart":
-                first = next(name for name in self.world.plan.names if name != self.name)
-                work = [self._read(None), self._read(first)]
-            case "serve":
-                work = [self.manager.serve(self._handle)]
-            case "serve wide":
-                work = [self.manager.serve(self._handle_slowly, concurrency=3)]
-            case _:
-                work = [self.manager.serve(self._handle_slowly)]
-        self.consumers = [self.spawn(each, f"consumer {how}") for each in work]
+        self.handlers.stopping = False
+        self.consumers = [self.spawn(each, f"consumer {how}") for each in self.handlers.consumers(how)]
 
     async def stop_consumers(self) -> None:
         tasks, self.consumers = self.consumers, []
+        self.handlers.stopping = True
         for task in tasks:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
-
-    async def _read(self, sender: str | None) -> None:
-        async with self.manager.messages(sender=sender) as stream:
-            async for message in stream:
-                self._handed(message)
-                await self._think()
-                if message.is_request:
-                    await self._answer(message)
-
-    def _handed(self, message: Message) -> None:
-        try:
-            self.world.checker.handed(self, message)
-        except InvariantError as error:
-            self.world.failed(error)  # `serve` would only log it
-
-    async def _answer(self, message: Message) -> None:
-        if message.data[HEAD - 1] == RAISE:
-            await message.source.fail(message, HandlerError("asked to"))
-        elif message.data[HEAD - 1] == ECHO:
-            await message.reply(answer_to(message.data))
-
-    def _handle(self, message: Message) -> Any:
-        self._handed(message)
-        return self._result(message)
-
-    async def _handle_slowly(self, message: Message) -> Any:
-        self._handed(message)
-        await self._think()
-        if message.is_request and message.data[HEAD - 1] == SLOW:
-            await asyncio.sleep(0.3)
-        return self._result(message)
-
-    def _result(self, message: Message) -> Any:
-        if not message.is_request:
-            return None
-        if message.data[HEAD - 1] == RAISE:
-            raise HandlerError("asked to")
-        return answer_to(message.data)
-
-    async def _think(self) -> None:
-        if self.world.plan.think and not self.world.healed and self.rng.random() < 0.3:
-            await asyncio.sleep(self.rng.random() * self.world.plan.think)
 
     # -- its end ------------------------------------------------------------------------------------
 
@@ -259,7 +194,7 @@ class Life:
         began = loop.time()
         await self.manager.aclose()
         took = loop.time() - began
-        limit = self.world.plan.options.close_timeout
+        limit = self.options.close_timeout
         if took > limit and not self.world.stalled_since(began):
             raise InvariantError("closed", f"aclose of {self} took {took:.3f} s, the limit is {limit:g}")
         await self.stop_consumers()

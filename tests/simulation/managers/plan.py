@@ -9,10 +9,10 @@ from typing import Final
 from litz.payload import PayloadType
 from litz.testing import Link
 from outproc.options import TransportOptions
-from outproc.session.limits import Overflow
+from tests.simulation.managers.node_options import options_of
+from tests.simulation.managers.proofs import Proofs, draw_proofs
 
 KINDS: Final = ("tcp", "rtc", "uds")
-BACKOFF_CAP: Final = 1.0
 LANES: Final = (
     PayloadType.RPC_RELIABLE,
     PayloadType.RPC_RELIABLE,
@@ -59,6 +59,24 @@ WORLD_FAULTS: Final = {
     "consumer restarts": 0.7,
 }
 
+TRUST_FAULTS: Final = {
+    "impostor": 1.0,
+    "frame changed": 2.0,
+    "frame doubled": 2.0,
+}
+"""Only where ids are proved, and the frames only where they are sealed."""
+
+DIRECTORY_FAULTS: Final = {
+    "directory: raise": 1.0,
+    "directory: hang": 1.0,
+    "directory: slow": 1.0,
+    "directory: empty": 1.0,
+    "directory: wrong": 1.0,
+    "directory: stranger": 0.7,
+    "move": 0.6,
+}
+"""Only where there is a directory. "wrong" names a host that is not there, "stranger" the host of another node."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -66,14 +84,22 @@ class Plan:
     kinds: tuple[str, ...]
     dials: frozenset[tuple[str, str]]
     """Who has endpoints of whom."""
-    options: TransportOptions
+    options: dict[str, TransportOptions]
+    """Of each node."""
+    proofs: Proofs
+    """How nodes prove who they are, and which kinds of wire are sealed."""
+    directory: bool
+    """Whether endpoints come from a directory that can fail, and not from a mapping."""
+    deaf: bool
+    """Whether some builders do not heed a cancellation."""
     frames: dict[str, tuple[int, ...]]
     link: Link
     consumers: dict[str, str]
     """How each node reads: messages, apart (a stream per sender), serve, serve async, serve wide."""
     think: float
     """Seconds that a consumer takes for some messages."""
-    sizes: tuple[int, ...]
+    sizes: dict[str, tuple[int, ...]]
+    """Of the messages of each node."""
     faults: dict[str, float]
     seconds: float
     """How long the faults last."""
@@ -92,6 +118,7 @@ def make_plan(seed: int) -> Plan:
     pairs = [(one, other) for one in names for other in names if one != other]
     dials = frozenset(pair for pair in pairs if both or pair[0] < pair[1] or rng.random() < 0.2)
     faults = {**NETWORK_FAULTS, **WORLD_FAULTS}
+    extra = Random(f"managers plan, more {seed}")
     for name in rng.sample(sorted(faults), rng.randint(0, 12)):
         if name not in ("reset all", "rebind"):
             del faults[name]
@@ -100,11 +127,23 @@ def make_plan(seed: int) -> Plan:
         faults.pop(name, None)
         if takeovers:
             faults[name] = 2.0
+    options = options_of(rng, extra, names, max_message)
+    proofs = draw_proofs(extra, names, kinds, seed)
+    options = {name: each.model_copy(update={"seal": proofs.seal[name]}) for name, each in options.items()}
+    directory = extra.random() < 0.5
+    if proofs.method != "none":
+        faults |= TRUST_FAULTS if proofs.sealed_kinds else {"impostor": 1.0}
+    if directory:
+        faults |= DIRECTORY_FAULTS
+    mixed = rng.random() < 0.5
     return Plan(
         names=names,
         kinds=kinds,
         dials=dials,
-        options=_options(rng, max_message),
+        options=options,
+        proofs=proofs,
+        directory=directory,
+        deaf=extra.random() < 0.25,
         frames={kind: rng.choice(((4_096,), (4_096, 9_000, 65_536), (65_536,), (1 << 20,))) for kind in KINDS},
         link=Link(
             latency=rng.choice((0.001, 0.01, 0.05)),
@@ -113,7 +152,7 @@ def make_plan(seed: int) -> Plan:
         ),
         consumers={name: rng.choice(("messages", "apart", "serve", "serve async", "serve wide")) for name in names},
         think=rng.choice((0.0, 0.0, 0.02, 0.1)),
-        sizes=(5, 30, 200, max_message // 3, max_message) if rng.random() < 0.5 else (5, 40, 40, 300, 1_500),
+        sizes={name: _sizes(options[name].max_message, mixed=mixed) for name in names},
         faults=faults,
         seconds=rng.choice((2.0, 3.0, 4.0)),
         every=rng.choice((0.12, 0.2, 0.3)),
@@ -121,34 +160,5 @@ def make_plan(seed: int) -> Plan:
     )
 
 
-def _options(rng: Random, max_message: int) -> TransportOptions:
-    small = rng.random() < 0.6
-    policies: dict[PayloadType, Overflow] = {}
-    if rng.random() < 0.3:
-        for kind in (PayloadType.RPC_RELIABLE, PayloadType.RPC_SIGNAL, PayloadType.STREAM_RELIABLE):
-            policies[kind] = rng.choice(list(Overflow))
-    return TransportOptions(
-        log_messages=rng.choice((2, 5, 20)) if small else 16_384,
-        log_size=rng.choice((500, 4_000, 60_000)) if small else 4 << 20,
-        process_log_size=rng.choice((50_000, 1 << 20)) if small else 256 << 20,
-        window_messages=rng.choice((1, 3, 12)) if small else 16_384,
-        window_size=max_message * rng.choice((1, 3)) if small else 16 << 20,
-        session_window_size=max_message * rng.choice((1, 4)) if small else 64 << 20,
-        max_message=max_message,
-        overflow=policies,
-        session_kept=rng.choice((0.4, 1.2, 60.0, 60.0)),
-        tombstones_kept=rng.choice((1.0, 120.0)),
-        max_tombstones=rng.choice((1, 100)),
-        max_wires=rng.choice((1, 2, 2, 8, 8, 8, 8, 8)),
-        ping_after=0.4,
-        dead_after=0.4,
-        wake_timeout=0.1,
-        handshake_timeout=1.0,
-        dial_timeout=1.0,
-        close_timeout=2.0,
-        stagger=0.02,
-        backoff_base=0.02,
-        backoff_cap=BACKOFF_CAP,
-        stable_after=1.0,
-        accept_grace=0.3,
-    )
+def _sizes(largest: int, *, mixed: bool) -> tuple[int, ...]:
+    return (5, 30, 200, largest // 3, largest) if mixed else (5, 40, 40, 300, min(1_500, largest))

@@ -12,6 +12,10 @@ Invariants
   heals          after the last fault everything is acknowledged within ten times the backoff cap
   no-starving    nobody waits for ever, and waiting senders are served in turn
   answers        a reply answers its own request
+  requests-end   every request ends with a reply, a typed error or its timeout, and a handler whose requester
+                 gave up is cancelled, and no other
+  proved         nobody gets in without the proof; on a sealed wire nothing is readable, and a frame that was
+                 changed or comes twice costs the wire
   closed         `aclose` returns in bounded time and leaves no task, timer or wire
   typed-errors   every error that gets out is typed, and none reaches the loop
   violations     a peer that breaks the rules loses the wire; only the last violation of `max_faults`, without a
@@ -28,30 +32,24 @@ from typing import TYPE_CHECKING
 
 from litz.events import LostReceipt
 from litz.message import Receipt
+from tests.simulation import seeds
+from tests.simulation.seeds import invariant_names
 
 if TYPE_CHECKING:
     from tests.simulation.managers.life import Life
 
-INVARIANTS = tuple(
-    line.split()[0]
-    for line in (__doc__ or "").split("Invariants\n")[1].splitlines()
-    if line.startswith("  ") and not line.startswith("   ")
-)
+INVARIANTS = invariant_names(__doc__)
 
 BLOCK = bytes((i * 197 + i // 251 * 31 + i // 7) & 0xFF for i in range(1 << 17))
 HEAD = 5
-PLAIN, ECHO, RAISE, SLOW = range(4)
+PLAIN, ECHO, RAISE, SLOW, HOLD, BIG = range(6)
 """What a consumer does with a message."""
 
 
-class InvariantError(AssertionError):
-    """An invariant does not hold."""
+class InvariantError(seeds.InvariantError):
+    """One of those above does not hold."""
 
-    def __init__(self, name: str, detail: str) -> None:
-        assert name in INVARIANTS, name
-        super().__init__(f"{name}: {detail}")
-        self.name = name
-        self.detail = detail
+    names = INVARIANTS
 
 
 @dataclass(slots=True, eq=False)
@@ -90,3 +88,8 @@ def uid_of(data: bytes) -> int:
 def answer_to(data: bytes) -> bytes:
     """What a request is answered with: only the right answer has the right bytes."""
     return b"re" + data[:500]
+
+
+def big_answer(data: bytes, largest: int) -> bytes:
+    """An answer as large as the node that gives it may send, or one byte more."""
+    return (answer_to(data) + BLOCK)[: largest + uid_of(data) % 2]

@@ -11,8 +11,9 @@ from litz.testing import SimLoop, run_simulation
 from litz.testing.sim_loop import SimDeadlockError, SimLeakError, SimLimitError
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.world import World
+from tests.simulation.seeds import SeedFailedError
 
-COMMAND = "python -m tests.simulation.managers {seed} --trace"
+PACKAGE = "tests.simulation.managers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +23,7 @@ class SeedResult:
     hits: Counter[str]
     heals: int
     overlaps: int
-    two_wires: bool
     delivered: int
-    steps: int
-
-
-class SeedFailedError(AssertionError):
-    """One seed broke an invariant. The text ends with the command that replays it."""
-
-    def __init__(self, seed: int, invariant: str, detail: str, command: str) -> None:
-        super().__init__(f"seed {seed}: {invariant}: {detail}\nreplay: {command}")
-        self.seed = seed
-        self.invariant = invariant
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
@@ -48,14 +38,14 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
     try:
         run = run_simulation(main, seed=seed, max_time=300.0, max_steps=400_000)
     except InvariantError as error:
-        raise SeedFailedError(seed, error.name, error.detail, COMMAND.format(seed=seed)) from error
+        raise SeedFailedError(PACKAGE, seed, error.name, error.detail) from error
     except SimDeadlockError as error:
-        raise SeedFailedError(seed, "no-starving", str(error), COMMAND.format(seed=seed)) from error
+        raise SeedFailedError(PACKAGE, seed, "no-starving", str(error)) from error
     except (SimLeakError, SimLimitError) as error:
-        raise SeedFailedError(seed, "closed", str(error), COMMAND.format(seed=seed)) from error
+        raise SeedFailedError(PACKAGE, seed, "closed", str(error)) from error
     except Exception as error:
         detail = f"{type(error).__name__}: {error}"
-        raise SeedFailedError(seed, "typed-errors", detail, COMMAND.format(seed=seed)) from error
+        raise SeedFailedError(PACKAGE, seed, "typed-errors", detail) from error
     finally:
         gc.collect(0)
     world = worlds[0]
@@ -65,7 +55,5 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
         world.hits,
         world.heals,
         world.overlaps,
-        len(world.plan.kinds) > 1,
         world.checker.delivered,
-        run.steps,
     )

@@ -6,12 +6,16 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from litz.events import SessionEnded, WireDown, WireUp
+from tests.simulation.managers.record import InvariantError
 
 if TYPE_CHECKING:
     from outproc.session.session import Session
     from tests.simulation.managers.life import Life
     from tests.simulation.managers.world import World
 
+JSON = b'{"type":"'
+READABLE = ("hello", "challenge", "refuse")
+"""Frames of the handshake before a wire is sealed."""
 LEAVE_REASONS = {1: "DUPLICATE", 2: "DISPLACED"}
 
 
@@ -36,16 +40,24 @@ class Sniffer:
         self._note(*facts)
         if len(facts) == 3 and isinstance(facts[2], bytes):
             pipe, _, frame = facts
-            if frame[:1] == b"{":
+            connection = pipe // 2
+            if frame.startswith(JSON):
                 self._handshake(pipe, frame)
-            elif pipe % 2 == 0 and pipe // 2 in self._joining:
+            elif pipe % 2 == 0 and connection in self._joining:
                 self.hits["early data"] += 1
+            else:
+                self.shaking.pop(connection, None)
+            self.world.trust_faults.arrived(connection, "dialler" if pipe % 2 else "acceptor", frame)
 
     def _handshake(self, pipe: int, frame: bytes) -> None:
         kind = frame[9:20].partition(b'"')[0].decode()
         connection = pipe // 2
         if self.world.trace is not None:
             self.world.log("frame", connection, frame.partition(b"\n")[0].decode())
+        if kind not in READABLE and self._sealed(connection):
+            raise InvariantError(
+                "proved", f"{kind!r} travels readable on connection {connection}, which is to be sealed"
+            )
         if kind in ("hello", "challenge", "join"):
             self.shaking[connection] = None
         else:
@@ -62,6 +74,13 @@ class Sniffer:
         if not kind.startswith("join"):
             self._joining.pop(connection, None)
         self.hits[f"frame {kind}"] += 1
+
+    def _sealed(self, connection: int) -> bool:
+        sealed = self.world.plan.proofs.sealed_kinds
+        lives = [life.host for life in self.world.lives]
+        return any(
+            c.number == connection and c.kind in sealed and c.source in lives for c in self.world.network.connections
+        )
 
     def count(self, lives: Iterable[Life]) -> None:
         """Take over counters that only grow, and the events that are new."""

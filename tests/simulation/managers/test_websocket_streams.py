@@ -124,35 +124,47 @@ def test_cut_at_every_byte(side: Side) -> None:
         play_cut(side, offset, sizes)
 
 
+def play_trouble(seed: int, fragment: int, count: int, sizes: tuple[int, ...], cut_after: int) -> int:
+    """Cut or stall the first connections somewhere, after about `cut_after` bytes. Returns how many there were."""
+
+    async def main(loop: SimLoop) -> int:
+        rng = Random(seed)
+        streams = Streams(loop, seed)
+        streams.fragment = fragment
+
+        def trouble(stream: SimStream) -> None:
+            side: Side = rng.choice(("client", "server"))
+            if len(streams.made) > 6:
+                return
+            if rng.random() < 0.7:
+                stream.cut_after(side, int(rng.expovariate(1 / cut_after)))
+            else:
+                loop.call_later(rng.random() * 0.1, stream.stall, side)
+
+        streams.on_stream = trouble
+        await exchange(streams, count, sizes, pause=0.004)
+        return len(streams.made)
+
+    return run_simulation(main, seed=seed, allow_timers=True).value
+
+
 @pytest.mark.limit(max(120, SEEDS))
 def test_cuts_and_stalls_again_and_again() -> None:
     """Each connection is cut or stalled somewhere, for a while; large messages go on where they were."""
-    made = 0
-
-    def play(seed: int) -> int:
-        async def main(loop: SimLoop) -> int:
-            rng = Random(seed)
-            streams = Streams(loop, seed)
-            streams.fragment = rng.choice((40, 300, 5_000, 16_384))
-
-            def trouble(stream: SimStream) -> None:
-                side: Side = rng.choice(("client", "server"))
-                if len(streams.made) > 6:
-                    return
-                if rng.random() < 0.7:
-                    stream.cut_after(side, int(rng.expovariate(1 / 9_000)))
-                else:
-                    loop.call_later(rng.random() * 0.1, stream.stall, side)
-
-            streams.on_stream = trouble
-            await exchange(streams, 20, (5, 100, 3_000, 29_000), pause=0.004)
-            return len(streams.made)
-
-        return run_simulation(main, seed=seed, allow_timers=True).value
-
-    for seed in range(SEEDS):
-        made += play(seed)
+    fragments = (40, 300, 5_000, 16_384)
+    made = sum(
+        play_trouble(seed, fragments[seed % len(fragments)], 20, (5, 100, 3_000, 29_000), 9_000)
+        for seed in range(SEEDS)
+    )
     assert made >= 4 * SEEDS, f"only {made - SEEDS} heals in {SEEDS} seeds"
+
+
+@pytest.mark.limit(max(120, SEEDS))
+def test_in_pieces_of_two_bytes() -> None:
+    """Every header and every length arrives in pieces, and is cut in the middle."""
+    seeds = max(1, SEEDS // 2)
+    made = sum(play_trouble(seed, 2, 12, (0, 5, 100, 700), 2_000) for seed in range(seeds))
+    assert made >= 4 * seeds, f"only {made - seeds} heals in {seeds} seeds"
 
 
 def test_a_frame_that_takes_longer_than_the_silence_limit_is_life() -> None:

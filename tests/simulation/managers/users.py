@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from litz.errors import BackpressureError, ConnectError, LitzError, RemoteError, RequestTimeoutError
+from litz.errors import BackpressureError, ConnectError, LitzError
 from litz.message import Receipt
 from litz.payload import PayloadType
 from outproc.session.limits import Overflow
+from tests.simulation.managers.asking import Asker
 from tests.simulation.managers.plan import LANES
-from tests.simulation.managers.record import ECHO, PLAIN, RAISE, SLOW, InvariantError, Sent, answer_to, payload, uid_of
+from tests.simulation.managers.record import PLAIN, InvariantError, Sent, payload
 
 if TYPE_CHECKING:
     from tests.simulation.managers.life import Life
@@ -27,17 +28,19 @@ class User:
         self.life = life
         self.world = life.world
         self.rng = Random(f"user {life.world.seed} {life.number}")
+        asker = Asker(self)
         self.acts: list[tuple[Callable[[str], Coroutine[Any, Any, None]], float]] = [
             (self.burst, 6),
             (self.burst_nowait, 3),
             (self.confirmed, 3),
-            (self.asks, 3),
-            (self.gives_up_asking, 1),
+            (asker.asks, 3),
+            (asker.gives_up_asking, 1.5),
             (self.drains, 1),
             (self.line, 3),
             (self.cancelled, 3),
             (self.looks, 1),
             (self.reconnects, 0.5),
+            (self.floods, 0.3),
         ]
 
     async def run(self) -> None:
@@ -49,9 +52,9 @@ class User:
             if self.world.healed or not self.life.alive:
                 return
             act = self.rng.choices([act for act, _ in self.acts], [weight for _, weight in self.acts])[0]
-            self.life.spawn(self._typed(act, self.rng.choice(others)), act.__name__)
+            self.life.spawn(self.typed(act, self.rng.choice(others)), act.__name__)
 
-    async def _typed(self, act: Callable[[str], Coroutine[Any, Any, None]], dest: str) -> None:
+    async def typed(self, act: Callable[[str], Coroutine[Any, Any, None]], dest: str) -> None:
         self.world.log(self.life, "user", act.__name__, dest)
         try:
             await act(dest)
@@ -74,7 +77,7 @@ class User:
 
     def make(self, dest: str, lane: int, what: int = PLAIN) -> Sent:
         checker = self.world.checker
-        size = self.rng.choice(self.world.plan.sizes)
+        size = self.rng.choice(self.world.plan.sizes[self.life.name])
         return checker.send(self.life, dest, lane, payload(len(checker.sent), what, size))
 
     def shape(self, data: bytes) -> Any:
@@ -91,7 +94,7 @@ class User:
     async def send(self, sent: Sent, **options: Any) -> Receipt | None:
         """One `send`, with what became of it."""
         confirm = options.get("confirm")
-        policy = self.world.plan.options.overflow.get(PayloadType(sent.lane), Overflow.BLOCK)
+        policy = self.life.options.overflow.get(PayloadType(sent.lane), Overflow.BLOCK)
         try:
             receipt = await self.life.manager.send(
                 sent.dest, self.shape(sent.data), payload_type=PayloadType(sent.lane), **options
@@ -120,6 +123,18 @@ class User:
             if spread and self.rng.random() < 0.4:
                 self.world.mover.spread(self.life, dest, lane)
 
+    async def floods(self, dest: str) -> None:
+        """More than the wires take at once, on both bulk lanes."""
+        await asyncio.gather(
+            self._flood(dest, PayloadType.RPC_RELIABLE), self._flood(dest, PayloadType.STREAM_RELIABLE)
+        )
+
+    async def _flood(self, dest: str, lane: PayloadType) -> None:
+        for _ in range(40):
+            if self.world.healed:
+                return  # with a window of one message the rest would take longer than healing may
+            await self.send(self.make(dest, lane))
+
     async def burst_nowait(self, dest: str) -> None:
         lane = self.rng.choice(LANES)
         for _ in range(self.rng.randint(1, 12)):
@@ -144,39 +159,6 @@ class User:
             sent = self.make(dest, lane)
             await self.send(sent, confirm=confirm, timeout=timeout)
 
-    async def asks(self, dest: str) -> None:
-        for _ in range(self.rng.randint(1, 3)):
-            await self._ask(dest, self.rng.choice((ECHO, ECHO, RAISE, SLOW)), self.rng.choice((None, 0.2, 2.0)))
-
-    async def _ask(self, dest: str, what: int, timeout: float | None) -> None:
-        sent = self.make(dest, PayloadType.RPC_RELIABLE, what)
-        sent.state = "doubtful"
-        if what == SLOW and self.world.plan.consumers[dest] in ("messages", "apart"):
-            timeout = 0.5  # nobody answers those there
-        try:
-            answer = await self.life.manager.request(dest, sent.data, timeout=timeout)
-        except RemoteError as error:
-            if what != RAISE or error.kind != "HandlerError":
-                raise InvariantError("answers", f"{sent!r} was answered with {error!r}") from error
-        except asyncio.CancelledError:
-            sent.given_up = True
-            raise
-        except RequestTimeoutError:
-            sent.given_up = True
-            self.world.hits["request timed out"] += 1
-        else:
-            self.world.hits["request answered"] += 1
-            if answer != answer_to(sent.data):
-                raise InvariantError("answers", f"{sent!r} was answered with that of {uid_of(answer[2:])}")
-
-    async def gives_up_asking(self, dest: str) -> None:
-        task = self.life.spawn(self._typed_ask(dest), "ask")
-        await asyncio.sleep(self.rng.random() * 0.2)
-        await self._cancel([task])
-
-    async def _typed_ask(self, dest: str) -> None:
-        await self._typed(lambda dest: self._ask(dest, self.rng.choice((ECHO, SLOW)), None), dest)
-
     async def drains(self, dest: str) -> None:
         await self.life.manager.drain(self.rng.choice((dest, None)), timeout=self.rng.choice((0.05, 1.0)))
         self.world.hits["drained"] += 1
@@ -192,11 +174,11 @@ class User:
         if tasks:
             await asyncio.wait(tasks)
         numbers = [(s.receipt[0].session, s.receipt[1]) for s in group if s.receipt is not None]
-        if numbers != sorted(numbers) and not self.world.plan.options.overflow:
+        if numbers != sorted(numbers) and not self.life.options.overflow:
             raise InvariantError("no-starving", f"{self.life}: senders overtook each other in the line: {numbers}")
 
     async def _typed_send(self, sent: Sent) -> None:
-        await self._typed(lambda dest: _nothing(self.send(sent)), sent.dest)
+        await self.typed(lambda dest: _nothing(self.send(sent)), sent.dest)
 
     async def cancelled(self, dest: str) -> None:
         """Sends cancelled at any moment: wholly accepted or not at all, and nobody else is disturbed."""

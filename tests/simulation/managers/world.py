@@ -9,24 +9,23 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any
 
-from litz.errors import LitzError
 from litz.testing import Nemesis, SimLoop, SimNetwork
 from tests.simulation.managers.checker import Checker
+from tests.simulation.managers.directory import DirectoryFaults
 from tests.simulation.managers.faults import Faults
+from tests.simulation.managers.healing import Healing, acting
 from tests.simulation.managers.life import Life
 from tests.simulation.managers.mover import Mover
-from tests.simulation.managers.plan import BACKOFF_CAP, make_plan
-from tests.simulation.managers.record import InvariantError
+from tests.simulation.managers.plan import make_plan
+from tests.simulation.managers.record import InvariantError, Sent
 from tests.simulation.managers.sleeps import Sleeps
 from tests.simulation.managers.sniffer import Sniffer
 from tests.simulation.managers.spoiler import Spoiler
+from tests.simulation.managers.trust_faults import TrustFaults
 from tests.simulation.managers.users import User
 
-HEALED_WITHIN = 10 * BACKOFF_CAP
 SAMPLE_EVERY = 0.1
-CLOSING = ("late join", "restart higher", "restart lower")
-FIGHT = 2.5
-"""Seconds in which two processes of one id, and nobody's fault, find out which of them goes."""
+CLOSING = ("late join", "restart higher", "restart lower", "move")
 
 
 class World:
@@ -44,6 +43,8 @@ class World:
         self.nemesis = Nemesis(self.network, seed=seed, longest=1.0)
         self.mover = Mover(self)
         Faults(self)
+        self.trust_faults = TrustFaults(self)
+        self.directory_faults = DirectoryFaults(self)
         self.spoiler = Spoiler(self)
         self.sleeps = Sleeps(self)
         self.checker = Checker(self)
@@ -54,9 +55,11 @@ class World:
         self.faults = 0
         self.closings = 0
         """Faults that close something from this side."""
+        self.holding: dict[tuple[Life, Sent], None] = {}
+        """Handlers that wait to be cancelled, and for whom."""
         self._failure: asyncio.Future[None] = loop.create_future()
         self._tasks: dict[asyncio.Task[Any], None] = {}
-        self._starting = 0
+        self.starting = 0
         self._stalled_at = 0.0
         loop.set_exception_handler(self._unseen)
 
@@ -102,6 +105,11 @@ class World:
         takeovers = {"takeover", "takeover lower"} & set(self.plan.faults)
         return (name, name + "x") if takeovers else (name,)
 
+    def hosts_now(self, name: str) -> tuple[str, ...]:
+        """Where processes of that name listen, as a directory knows it."""
+        now = [life.host.name for life in self.lives if life.name == name and life.alive and life.host.listeners]
+        return tuple(dict.fromkeys(now)) or (name,)
+
     def start_later(self, name: str, host: str, clock: float, *, after: float, takeover: bool = False) -> None:
         async def start() -> None:
             await asyncio.sleep(after)
@@ -111,10 +119,10 @@ class World:
                 return
             await self.start(name, host, clock)
 
-        self._starting += 1
+        self.starting += 1
 
         def started(_task: object) -> None:
-            self._starting -= 1
+            self.starting -= 1
 
         self.later(start()).add_done_callback(started)
 
@@ -155,9 +163,10 @@ class World:
         self.log("HEAL")
         self.healed = True
         self.nemesis.heal_all()
+        self.directory_faults.heal()
         self.spoiler.stop()
         began = self.loop.time()
-        await self._heal(began + HEALED_WITHIN)
+        await Healing(self).run()
         self.log("healed in", self.loop.time() - began)
         watch.cancel()
         self._count()
@@ -200,84 +209,13 @@ class World:
                 self.checker.bounded(life)
                 life.sample()
         self.sniffer.count(self.lives)
-
-    # -- healing ------------------------------------------------------------------------------------
-
-    async def _heal(self, deadline: float) -> None:
-        while self._starting:
-            await asyncio.sleep(0.01)
-        if any(sum(life.name == name and life.alive for life in self.lives) > 1 for name in self.plan.names):
-            await asyncio.sleep(FIGHT)
-        for name in self.plan.names:
-            same = sorted((life for life in self.lives if life.name == name and life.alive), key=_incarnation)
-            for loser in same[:-1]:
-                loser.ended = True
-                await loser.close()
-            if not same:
-                await self.start(name, name, 0.0)
-        for life in self.lives:
-            if life.alive and not life.consumers:
-                life.start_consumers()
-        deadline = max(deadline, self.loop.time() + HEALED_WITHIN)
-        alive = [life for life in self.lives if life.alive]
-        what = "connect"
-        try:
-            async with asyncio.timeout_at(deadline):
-                await asyncio.gather(*(self._connect(life) for life in alive))
-                what = "end every verb"
-                while any(_acting(life) for life in self.lives):
-                    await asyncio.sleep(0.02)
-                    # Somebody may have closed a transport in the meantime, and others wait to be dialled.
-                    await asyncio.gather(*(self._connect(life) for life in alive))
-                what = "drain"
-                await asyncio.gather(*(self._drain(life) for life in alive))
-                what = "read all"
-                while any(life.inbox_left for life in alive):
-                    await asyncio.sleep(0.05)
-        except TimeoutError:
-            name = "no-starving" if what in ("end every verb", "read all") else "heals"
-            raise InvariantError(
-                name, f"could not {what} within {HEALED_WITHIN:g} s: {self._describe(alive)}"
-            ) from None
+        self.trust_faults.check()
 
     async def _users_end(self) -> None:
-        while any(_acting(life) for life in self.lives):
+        while any(acting(life) for life in self.lives):
             await asyncio.sleep(0.02)
-
-    async def _connect(self, life: Life) -> None:
-        for dest in self.plan.names:
-            while (life.name, dest) in self.plan.dials:
-                try:
-                    await life.manager.get_or_create_transport(dest)
-                    break
-                except LitzError as error:
-                    self.log(life, "cannot connect:", error)
-                    await asyncio.sleep(0.1)
-
-    async def _drain(self, life: Life) -> None:
-        while True:
-            try:
-                await life.manager.drain()
-                return
-            except LitzError as error:
-                self.log(life, "drain:", error)
-                await asyncio.sleep(0.05)
-
-    def _describe(self, alive: list[Life]) -> str:
-        parts = [f"\n  {life}: {life.manager.snapshot()}" for life in alive]
-        parts += [f"\n  {life} waits in {task.get_name()}" for life in self.lives for task in _acting(life)]
-        return "".join(parts)
 
     def _count(self) -> None:
         """How often it healed, of those that are alive now."""
         self.sniffer.count(self.lives)
         self.heals = self.sniffer.heals
-
-
-def _incarnation(life: Life) -> tuple[int, int]:
-    return tuple(life.node.incarnation)  # type: ignore[return-value]  # a named tuple of two
-
-
-def _acting(life: Life) -> list[asyncio.Task[Any]]:
-    """Tasks of users that are not done; consumers and the reader of events go on until the end."""
-    return [task for task in life.tasks if task not in life.consumers and not task.get_name().endswith(" events")]

@@ -8,14 +8,16 @@ from tests.simulation.mutants.mutant import Mutant
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
 from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
+from tests.simulation.mutants.trust_mutants import TRUST_MUTANTS
 from tests.simulation.mutants.wake_mutants import WAKE_MUTANTS
 
 ALL: tuple[Mutant, ...] = (
     *PAIRING_MUTANTS,
     *TRAFFIC_MUTANTS,
     *DRIVER_MUTANTS,
-    *WAKE_MUTANTS,
-    *SIGNALING_MUTANTS,
+    *TRUST_MUTANTS,
     *INTERNAL_MUTANTS,
+    *SIGNALING_MUTANTS,
+    *WAKE_MUTANTS,
 )
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in ALL}
