@@ -72,6 +72,30 @@ DRIVER_MUTANTS = (
     Mutant(
         "ack-before-deliver",
         "P1",
+        (
+            Edit(
+                INBOUND,
+                "                self.deliver(delivery)\n",
+                "                self._held.append(delivery)\n"
+                "                self._node.loop.call_later(0.05, self._late)\n",
+            ),
+            Edit(
+                INBOUND,
+                "    def deliver(self, delivery: Delivery) -> None:\n",
+                "    def _late(self) -> None:\n"
+                "        delivery = self._held.pop(0)\n"
+                "        if not self._session.ended:\n"
+                "            self.deliver(delivery)\n\n"
+                "    def deliver(self, delivery: Delivery) -> None:\n",
+            ),
+            Edit(INBOUND, "        self._news = news\n", "        self._news = news\n        self._held = []\n"),
+        ),
+        ("loud",),
+        MANAGERS,
+    ),
+    Mutant(
+        "bodies-lost-on-the-way-to-the-inbox",
+        "P1",
         (Edit(INBOUND, "put_payloads(bodies, first, source, ", "put_payloads(bodies[:1], first, source, "),),
         ("in-order", "loud"),
         MANAGERS,
