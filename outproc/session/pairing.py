@@ -61,7 +61,7 @@ def decide_join(
 
     `mine` is our current half and `theirs` the half it is paired with, None before it is. `remembered` is the
     highest half of the peer ever seen; keep it when a session ends, set it to `peer` after every answer but
-    STALE, and forget it only on ADMIT_AFTER_END.
+    STALE.
     """
     known = theirs if theirs is not None else remembered
     if known is not None and peer < known:
@@ -107,6 +107,8 @@ class Entry(Enum):
     REPLACED = auto()
 
 
+MAX_LIVES = 8
+"""Incarnations of one peer whose highest half is remembered."""
 MAX_CLAIMS = 8
 """Lower incarnations of one peer that are remembered at once."""
 CLAIM_KEPT = 60.0
@@ -130,7 +132,7 @@ class IncarnationGate:
         self.claims: dict[Incarnation, Claim] = {}
         self._answered_ping = float("-inf")
         """When the latest ping was sent that the known incarnation answered."""
-        self._highest: Half | None = None
+        self._highest: tuple[Half, ...] = ()
 
     def decide(self, incarnation: Incarnation, *, wires: int, now: float) -> Entry:
         """Decide about a proved peer. `wires`: how many the known incarnation has joined now.
@@ -180,11 +182,12 @@ class IncarnationGate:
         """A half of the peer was seen in a JOIN or OK that was not stale."""
         known = self.remembered
         if half.incarnation == self.current and (known is None or half > known):
-            self._highest = half
+            others = [other for other in self._highest if other.incarnation != half.incarnation]
+            self._highest = (*others[1 - MAX_LIVES :], half)
 
     @property
     def remembered(self) -> Half | None:
         """The highest half of the known incarnation, over all its sessions, for `decide_join` and `decide_ok`. What
-        another life of the peer used says nothing about this one: a late word of it must not make this one stale."""
-        highest = self._highest
-        return highest if highest is not None and highest.incarnation == self.current else None
+        another life of the peer used says nothing about this one: a late word of it must not make this one stale. What
+        this one used is remembered while others come and go: a late word of it must not pair with a half it gave up."""
+        return next((half for half in self._highest if half.incarnation == self.current), None)

@@ -9,6 +9,7 @@ from outproc.session.identity import Half, Incarnation, Pair
 from outproc.session.pairing import (
     CLAIM_KEPT,
     MAX_CLAIMS,
+    MAX_LIVES,
     Entry,
     Halves,
     IncarnationGate,
@@ -222,6 +223,23 @@ def test_a_pong_without_a_claim_is_nothing() -> None:
 
 def remembered_by(gate: IncarnationGate) -> Half | None:
     return gate.remembered
+
+
+def test_what_a_life_gave_up_stays_given_up_while_another_comes_and_goes() -> None:
+    """Found by core seed 1040496: a late JOIN of a dead life paired with a half that it had discarded."""
+    first, second = Incarnation(1_000, 1), Incarnation(1_010, 1)
+    gate = IncarnationGate()
+    gate.decide(first, wires=0, now=0.0)
+    gate.note(Half(first, 3))
+    gate.decide(second, wires=0, now=1.0)
+    gate.note(Half(second, 1))
+    gate.decide(first, wires=0, now=2.0)
+    assert gate.decide(first, wires=0, now=3.0) is Entry.ADMIT_AFTER_END
+    assert remembered_by(gate) == Half(first, 3)
+    for life in range(2_000, 2_100):
+        gate.decide(Incarnation(life, 1), wires=0, now=4.0)
+        gate.note(Half(Incarnation(life, 1), 1))
+    assert len(gate._highest) == MAX_LIVES
 
 
 def test_what_another_life_used_makes_no_half_of_this_one_stale() -> None:
