@@ -11,9 +11,9 @@ from outproc.dest_table import DestTable
 from outproc.local_node import LocalNode
 from outproc.reception import Reception
 
-WORK = 0.7
+WORK = 0.6
 GRACE = 0.05
-"""Parts of `close_timeout`. There are five graces at most."""
+"""Parts of `close_timeout`. Seven graces are given at most, three of them to tasks such as dials."""
 
 
 async def close_node(
@@ -40,7 +40,7 @@ async def close_node(
     for link in list(node.links):
         link.abort()
     tasks = [task for task in node.tasks if task is not asyncio.current_task()]
-    await _cancelled(tasks, max(grace, deadline - node.now()))
+    await _cancelled(tasks, max(3 * grace, deadline - node.now()))
     await _until_closed(node, max(deadline, node.now() + grace))
     await _within(deadline, [_quietly(builder.aclose()) for builder in builders], grace)
     node.timers.close()

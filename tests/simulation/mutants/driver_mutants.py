@@ -62,7 +62,7 @@ DRIVER_MUTANTS = (
             ),
             Edit(
                 CLOSING,
-                "    await _cancelled(tasks, max(grace, deadline - node.now()))\n",
+                "    await _cancelled(tasks, max(3 * grace, deadline - node.now()))\n",
                 "",
             ),
         ),
