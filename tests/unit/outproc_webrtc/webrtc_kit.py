@@ -20,22 +20,29 @@ def new_wire(engine: Engine, *, offerer: bool, heartbeat: float = 1.0, dead_afte
     return WebRtcWire(lambda wire: engine.connect(settings, wire), heartbeat=heartbeat, dead_after=dead_after)
 
 
-async def connected_wires(engine: Engine, **options: float) -> tuple[WebRtcWire, WebRtcWire]:
-    """An open pair, not started: who offered, and who answered."""
+async def connected_wires(
+    engine: Engine, other: Engine | None = None, **options: float
+) -> tuple[WebRtcWire, WebRtcWire]:
+    """An open pair, not started: who offered, and who answered (with the engine `other`, if it has one of its own)."""
     offerer = new_wire(engine, offerer=True, **options)
-    answerer = new_wire(engine, offerer=False, **options)
+    answerer = new_wire(other or engine, offerer=False, **options)
     offer = await offerer.connection.offer()
     answer = await answerer.connection.answer(read_description(offer, HERE))
     await offerer.connection.answered(read_description(answer, HERE))
     async with asyncio.timeout(10):
         await asyncio.gather(offerer.opened, answerer.opened)
+        # The greeting, in an engine with threads.
+        while offerer.buffered_bytes or answerer.buffered_bytes:  # noqa: ASYNC110 - a wire has no event for this
+            await asyncio.sleep(0)
     return offerer, answerer
 
 
 @asynccontextmanager
-async def wire_pair(engine: Engine | None = None, **options: float) -> AsyncIterator[tuple[WebRtcWire, WebRtcWire]]:
+async def wire_pair(
+    engine: Engine | None = None, other: Engine | None = None, **options: float
+) -> AsyncIterator[tuple[WebRtcWire, WebRtcWire]]:
     """A pair that is closed, and freed, at the end."""
-    wires = await connected_wires(engine or AiortcEngine(), **options)
+    wires = await connected_wires(engine or AiortcEngine(), other, **options)
     try:
         yield wires
     finally:
