@@ -57,7 +57,9 @@ class DeafBuilder(WatchedBuilder):
                 await asyncio.wait([dial], timeout=None if until is None else max(0.0, until - loop.time()))
             except asyncio.CancelledError:
                 self._over(dest, endpoint, asyncio.current_task())
-                until = until or loop.time() + self.life.rng.random() * DEAF_FOR
+                # A closing node waits for it a twentieth of its `close_timeout` at the least.
+                most = DEAF_FOR if self.life.alive else 0.04 * self.life.options.close_timeout
+                until = until or loop.time() + self.life.rng.random() * most
             if until is not None and loop.time() >= until:
                 dial.cancel()
         if until is None:
