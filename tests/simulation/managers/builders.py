@@ -12,7 +12,7 @@ from tests.simulation.managers.record import InvariantError
 if TYPE_CHECKING:
     from tests.simulation.managers.life import Life
 
-DEAF_FOR = 0.3
+DEAF_FOR = 0.1
 """Seconds that a deaf builder goes on at the most after it was cancelled."""
 
 
