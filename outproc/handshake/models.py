@@ -28,7 +28,10 @@ from outproc.handshake.fields import (
 MAX_LANES = 32
 """Lanes that one JOIN, OK or MISMATCH names. Further ones are resumed by control records."""
 
-MIN_MAX_FRAME = 256
+MIN_MAX_FRAME = 1_024
+"""What every frame that cannot be cut must fit into: pings and pongs (128 bytes), then control of at most half of the
+rest, then a batch whose header has all columns and a key of 255 bytes (297, and at least 16 of the message); or the end
+of a session with its text and the positions of 19 lanes. Sealing takes 16."""
 
 MAX_RETRY_AFTER_MS = 3_600_000
 

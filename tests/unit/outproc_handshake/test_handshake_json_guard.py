@@ -15,7 +15,7 @@ from litz.errors import ProtocolError
 from outproc.handshake import MAX_HANDSHAKE_FRAME, Acceptor, Join, Link
 from outproc.handshake.codec import parse, split, with_proof
 from outproc.handshake.json_guard import MAX_DEPTH, guarded_object
-from outproc.handshake.models import Auth
+from outproc.handshake.models import MIN_MAX_FRAME, Auth
 from outproc.session.identity import Half, Incarnation
 from tests.unit.outproc_handshake.handshake_kit import ALICE, TERMS, Wiring, known_bytes, node
 
@@ -156,9 +156,9 @@ def hello(**changes: object) -> bytes:
         {"seal": "perhaps"},
         {"seal": "require"},
         {"x25519": "A" * 43},
-        {"limits": {"max_frame": "10", "max_message": "1"}},
-        {"limits": {"max_frame": "1000", "max_message": "0"}},
-        {"limits": {"max_frame": 1000, "max_message": "1"}},
+        {"limits": {"max_frame": str(MIN_MAX_FRAME - 1), "max_message": "1"}},
+        {"limits": {"max_frame": "4096", "max_message": "0"}},
+        {"limits": {"max_frame": 4096, "max_message": "1"}},
         {"features": ["UPPER"]},
         {"features": ["a"] * 33},
         {"features": "a"},

@@ -10,13 +10,17 @@ from litz.payload import REPLY_LANE
 from outproc.frames.decode import decode_frame
 from outproc.frames.layout import ACK_NOW
 from outproc.frames.records import (
+    MAX_KEY,
     Ack,
     Batch,
     Ping,
     Pong,
     Position,
 )
-from outproc.session.session import FIXED_LANES, SIGNAL_LANE, Session
+from outproc.handshake.models import MIN_MAX_FRAME
+from outproc.security.sealing import OVERHEAD
+from outproc.session.log import EntryDetail
+from outproc.session.session import FIXED_LANES, MAX_PONGS, SIGNAL_LANE, Session
 from tests.unit.outproc_session.sessions import LIMITS, RPC, frame_of, frames, pair, said, send, talk
 
 
@@ -168,3 +172,30 @@ def test_frames_never_exceed_the_smallest_wire_and_everything_gets_through() -> 
     assert [token for got in received for token in got.pongs] == [0, 1, 2, 3]
     assert not b.unsent
     assert len(a.wires["w"].pongs) == 4
+
+
+def smallest_frame() -> int:
+    """Of a peer that takes as little as is allowed, over a sealed wire."""
+    return MIN_MAX_FRAME - OVERHEAD
+
+
+def test_the_largest_header_fits_the_smallest_frame_whatever_else_wants_to_go() -> None:
+    """All columns, the longest key, and as many pings, pongs, acks and credits as there can be: in the first frame."""
+    a, b = pair(max_frame=smallest_frame())
+    detail = EntryDetail(correlation=(1, 2**64 - 1), key="k" * MAX_KEY)
+    for number in range(2 * MAX_PONGS):
+        b.receive("w", frame_of(b, Ping(number)), 0.0)
+        b.ping("w", number)
+    b.unsent.everything(FIXED_LANES, 0.0)
+    b.send_lanes[RPC].append(b"x" * 5_000, detail)
+    whole = frames(b)
+    assert max(map(len, whole)) <= smallest_frame()
+    assert any(isinstance(record, Batch) for record in said(whole[0]))
+    received = [a.receive("w", frame, 0.0) for frame in whole]
+    assert [delivery.bodies for got in received for delivery in got.deliveries] == [[b"x" * 5_000]]
+
+
+def test_the_end_of_a_session_fits_the_smallest_frame() -> None:
+    a, _ = pair(max_frame=smallest_frame())
+    farewell = b"".join(a.farewell(1, "t" * 1_000))
+    assert len(farewell) <= smallest_frame()
