@@ -26,6 +26,7 @@ from outproc.cli.node_options import (
 from outproc.cli.outcome import DONE, EXIT_CODES, text_of
 from outproc.cli.running import Stop, run
 from outproc.cli.status import status_of
+from outproc.cli.tab_page import page_urls, tab_options
 from outproc.cli.tls_options import add_ca_option, add_cert_options, builders_of, listen_options
 from outproc.manager import OutprocTransportManager
 from outproc.options import TransportOptions
@@ -97,7 +98,7 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
         options=options,
     ) as manager:
         for url, how in ports:
-            await manager.listen(url, **how)
+            await manager.listen(url, **{**tab_options(url, local_id, authenticator), **how})
         async with ControlSocket(local_id, {"status": lambda: status_of(manager)}):
             files = IncomingFiles(manager, arguments.dir, _say) if "recv" in wanted else None
             async with asyncio.TaskGroup() as group:
@@ -106,6 +107,8 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
                 if files is not None:
                     tasks.append(group.create_task(files.watch_senders()))
                 _say(f"node {local_id} is up at {', '.join(manager.endpoints)}")
+                for page in page_urls(manager.endpoints, authenticator):
+                    _say(f"its page for browsers: {page}")
                 await stop.wait()
                 _say(f"node {local_id} says goodbye")
                 with suppress(LitzError, TimeoutError):

@@ -91,7 +91,7 @@ class Served:
                 raise LookupError("asked to")
             if message.data == b"slow":
                 await asyncio.sleep(1)
-            return b"bob got " + message.data
+            return b"bob got " + bytes(message.data)
         if message.data != b"end":
             self.got[message.payload_type].append(int(message.data))
         return None

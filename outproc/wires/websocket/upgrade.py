@@ -26,6 +26,7 @@ from outproc.wires.websocket import binding
 from outproc.wires.websocket.address import DEFAULT_PATH
 from outproc.wires.websocket.driver import MAX_FRAME, WebSocketWire
 from outproc.wires.websocket.ends import is_private, path_of
+from outproc.wires.websocket.own_origin import SAME, own_origin
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.refusal import SUBPROTOCOL
 from outproc.wires.websocket.tuning import DEAD_AFTER, tune
@@ -52,7 +53,8 @@ def add_litz_route(
 
     accept      called with each wire, not started, in the loop's thread
     origins     a request that carries an Origin header is refused with 403 unless its origin is one of these
-                (exact, as browsers send it: "https://app.example"); on loopback too
+                (exact, as browsers send it: "https://app.example"); on loopback too. "same" stands for pages that
+                this address serves itself, when the browser knows it by a loopback name
     admit       limit on what has not proved itself; see `Admit`
     max_frame   largest frame in bytes, both ways
     dead_after  seconds of unacknowledged data after which the system ends a connection
@@ -88,7 +90,7 @@ class _Gate:
                 headers = {"Retry-After": str(max(1, round(wait)))}
                 return web.Response(status=503, text="too many connections\n", headers=headers)
         judge = ServerProtocol(
-            origins=[None, *map(Origin, self.origins)], subprotocols=[Subprotocol(SUBPROTOCOL)], logger=QUIET
+            origins=[None, *map(Origin, self._origins(request))], subprotocols=[Subprotocol(SUBPROTOCOL)], logger=QUIET
         )
         answer = judge.accept(_as_websockets(request))
         if answer.status_code != 101:
@@ -101,6 +103,12 @@ class _Gate:
             wire.abort()
             raise
         return _HandedOver(status=101)
+
+    def _origins(self, request: web.Request) -> list[str]:
+        if SAME not in self.origins:
+            return list(self.origins)
+        own = own_origin(request.host, secure=request.secure)
+        return [origin for origin in self.origins if origin != SAME] + ([own] if own is not None else [])
 
     def _hand_over(self, request: web.Request, transport: asyncio.Transport, answer: bytes) -> WebSocketWire:
         handler = request.protocol

@@ -34,37 +34,40 @@ export function decideOk(mine, theirs, peer, named, remembered) {
   return theirs ? "resume" : "pair";
 }
 
-// Remembers the highest incarnation of one peer, and who challenges it (R13).
+const MAX_CLAIMS = 8;
+
+// Remembers the highest incarnation of one peer, and which lower ones asked (R13).
 export class Gate {
   constructor() {
     this.current = null;
-    this.claim = null;
+    this.claims = new Map(); // lower incarnation -> when it asked
+    this.answeredPing = -Infinity; // when the latest ping was sent that the known incarnation answered
     this.highest = null;
   }
   // "admit", "after-end" (end the session of the known one first), "busy" (ping the known one) or "replaced".
   decide(incarnation, wires, now) {
-    if (!this.current || compareHalves(incarnation, this.current) >= 0) {
-      this.current = incarnation;
-      this.claim = null;
-      return "admit";
-    }
-    const claim = this.claim;
-    if (!claim || compareHalves(claim.incarnation, incarnation)) {
-      this.claim = { incarnation, asked: now, answered: false };
+    if (!this.current || compareHalves(incarnation, this.current) >= 0) return this.#take(incarnation, "admit");
+    const key = show({ ...incarnation, counter: 0n });
+    const asked = this.claims.get(key);
+    if (asked === undefined) {
+      if (this.claims.size < MAX_CLAIMS) this.claims.set(key, now);
       return "busy";
     }
-    if (claim.answered) {
-      this.claim = null;
+    if (this.answeredPing > asked) {
+      this.claims.delete(key);
       return "replaced";
     }
-    if (wires) return "busy";
+    return wires ? "busy" : this.#take(incarnation, "after-end");
+  }
+  #take(incarnation, entry) {
     this.current = incarnation;
-    this.claim = null;
-    return "after-end";
+    this.claims.clear();
+    this.answeredPing = -Infinity;
+    return entry;
   }
   // The known incarnation answered a ping that was sent at `pinged`.
   answered(pinged) {
-    if (this.claim && pinged > this.claim.asked) this.claim.answered = true;
+    this.answeredPing = Math.max(this.answeredPing, pinged);
   }
   note(half) {
     if (sameHalf(incarnationOf(half), this.current) && (!this.remembered || compareHalves(half, this.remembered) > 0)) {

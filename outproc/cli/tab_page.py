@@ -1,0 +1,35 @@
+"""Where `litz up` serves the page `/tab`, and to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from aiohttp import web
+
+from outproc.node.web.pages import add_pages
+from outproc.security.authenticator import Authenticator
+from outproc.wires.websocket.address import parse
+from outproc.wires.websocket.own_origin import SAME
+
+
+def tab_options(url: str, local_id: str, authenticator: Authenticator | None) -> dict[str, Any]:
+    """What `listen` is to be told so that the page is served at `url` and may open a wire there; nothing where there
+    is none: beyond loopback, on Unix sockets, and where peers must prove who they are, because the page has no key."""
+    if authenticator is not None or not url.startswith(("ws://", "wss://")):
+        return {}
+    address = parse(url)
+    if not address.is_local:
+        return {}
+    app = web.Application()
+    add_pages(app, local_id, address.path)
+    return {"app": app, "origins": (SAME,)}
+
+
+def page_urls(endpoints: Sequence[str], authenticator: Authenticator | None) -> list[str]:
+    """Where the page is, for people, given where the node really listens."""
+    return [
+        f"http{url.removeprefix('ws').removesuffix(parse(url).path)}/tab"
+        for url in endpoints
+        if tab_options(url, "node", authenticator)
+    ]
