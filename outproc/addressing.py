@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import entry_points
 from itertools import islice
 from typing import Protocol, runtime_checkable
@@ -61,10 +62,12 @@ async def _ready(urls: Iterable[object]) -> Iterable[object]:
     return urls
 
 
-async def _answer(name: str, asking: Awaitable[Iterable[object]], timeout: float) -> list[object] | Exception:
+async def _answer(
+    name: str, ask: Callable[[], Awaitable[Iterable[object]]], timeout: float
+) -> list[object] | Exception:
     try:
         async with asyncio.timeout(timeout):
-            answer = await asking
+            answer = await ask()
         if isinstance(answer, str):
             raise InvalidEndpointError(f"the {name} gave {answer!r}; it should give a list of URLs")
         return list(islice(answer, MAX_ANSWERS))
@@ -145,15 +148,16 @@ class Addressing:
         complete = not any(isinstance(answer, Exception) for answer in answers)
         return Resolution(list(found), tuple(failures[:MAX_FAILURES]), complete)
 
-    def _sources(self, dest: str) -> list[tuple[str, Awaitable[Iterable[object]]]]:
-        """Whom to ask, by name. Builders that only have the default answer are not bothered."""
-        sources: list[tuple[str, Awaitable[Iterable[object]]]] = []
+    def _sources(self, dest: str) -> list[tuple[str, Callable[[], Awaitable[Iterable[object]]]]]:
+        """Whom to ask, by name, and how: a coroutine is made only once it will be awaited. Builders that only have the
+        default answer are not bothered."""
+        sources: list[tuple[str, Callable[[], Awaitable[Iterable[object]]]]] = []
         if isinstance(self._directory, Mapping):
-            sources.append(("directory", _ready(self._directory.get(dest, ()))))
+            sources.append(("directory", partial(_ready, self._directory.get(dest, ()))))
         elif self._directory is not None:
-            sources.append(("directory", self._directory.look_up(dest)))
+            sources.append(("directory", partial(self._directory.look_up, dest)))
         own = [builder for builder in self.builders if type(builder).endpoints is not WireBuilder.endpoints]
-        return [*sources, *((f"{builder.kind} builder", builder.endpoints(dest)) for builder in own)]
+        return [*sources, *((f"{builder.kind} builder", partial(builder.endpoints, dest)) for builder in own)]
 
     def _checked(self, item: object) -> Endpoint:
         if isinstance(item, Endpoint) and item.scheme in self._by_scheme:
