@@ -1,4 +1,4 @@
-"""`litz key new|show|trust`: the private key of a node, and the keys it trusts."""
+"""`litz key new|show|trust|distrust`: the private key of a node, and the keys it trusts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from outproc.cli.node_options import config_dir
 from outproc.cli.outcome import DONE, EXIT_CODES, UsageError
 from outproc.security.key_text import derived_id, parse_public_key, public_key_text
-from outproc.security.keys import add_trust, load_key, new_key
+from outproc.security.keys import add_trust, load_key, new_key, remove_trust
 
 _EXAMPLE = """\
 example, on the host of alice:
@@ -53,6 +53,17 @@ def add(commands: Any) -> None:
     )
     trust.set_defaults(run=_trust)
 
+    distrust = verbs.add_parser(
+        "distrust",
+        help="trust no key for an id any more",
+        description="Takes every key of ID out of the trust file. Nodes that run read it when they start.",
+        epilog="example: litz key distrust alice",
+        formatter_class=text,
+    )
+    distrust.add_argument("id", help="the id that no key may prove any more")
+    distrust.add_argument("--trust", type=Path, metavar="FILE", help="the trust file (default: as for trust)")
+    distrust.set_defaults(run=_distrust)
+
 
 def _new(arguments: argparse.Namespace) -> int:
     path = arguments.file or config_dir() / "key"
@@ -76,4 +87,12 @@ def _trust(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UsageError(str(error)) from error
     print(f"{arguments.id} is trusted with this key, as {path} says" if new else f"{path} says so already")
+    return DONE
+
+
+def _distrust(arguments: argparse.Namespace) -> int:
+    path = arguments.trust or config_dir() / "trust"
+    if not remove_trust(path, arguments.id):
+        raise UsageError(f"{path} trusts no key for {arguments.id!r}")
+    print(f"{arguments.id} is not trusted any more, as {path} says; nodes that run read it when they start")
     return DONE

@@ -6,8 +6,7 @@ from outproc.security.key_ring import KeyRing
 from outproc.security.key_text import derived_id, parse_public_key, public_key_text
 from outproc.security.keys import KeyFileError
 from outproc.security.preauth import Busy, PreauthLimiter, Ticket
-from outproc.security.sealed_wire import SealedWire
-from outproc.security.sealing import SealKeys, SealNeed, SealPolicy, must_seal, seal_need
+from outproc.security.sealing import SealKeys, SealNeed, SealPolicy, seal_need
 from outproc.security.shared_key import SharedKeyAuthenticator
 
 __all__ = [
@@ -23,11 +22,9 @@ __all__ = [
     "SealKeys",
     "SealNeed",
     "SealPolicy",
-    "SealedWire",
     "SharedKeyAuthenticator",
     "Ticket",
     "derived_id",
-    "must_seal",
     "parse_public_key",
     "public_key_text",
     "seal_need",

@@ -44,9 +44,6 @@ class KeyRing:
             found |= compare_digest(key, public_key)
         return found
 
-    def keys_of(self, peer_id: str) -> tuple[bytes, ...]:
-        return self._keys.get(peer_id, ())
-
     def __contains__(self, peer_id: object) -> bool:
         return peer_id in self._keys
 

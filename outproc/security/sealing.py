@@ -66,11 +66,6 @@ def seal_need(wire: Wire, authenticator: Authenticator | None, policy: SealPolic
     return SealNeed.OFFER if possible else SealNeed.NEVER
 
 
-def must_seal(wire: Wire, authenticator: Authenticator | None, policy: SealPolicy = "auto") -> bool:
-    """Whether `wire` may carry JOIN and data only sealed. Raises as `seal_need` does."""
-    return seal_need(wire, authenticator, policy) is SealNeed.REQUIRE
-
-
 @dataclass(frozen=True, slots=True)
 class SealKeys:
     """The two keys of one wire, as one side uses them. 32 bytes each."""

@@ -129,12 +129,6 @@ class Session:
         low, high = sorted(self.pair)
         self.tag = crc32(f"{low}|{high}".encode())
 
-    def renew(self, mine: Half) -> None:
-        """Take a new half. Only before the pair is complete: nothing was ever transmitted, so nothing ends."""
-        if self.pair is not None:
-            raise RuntimeError("a paired session cannot change its half; end it")
-        self.mine = mine
-
     def statement(self) -> Statement:
         """What to state in a JOIN or OK. Stating a grant grants it."""
         grants = tuple(Credit(lane.lane, *lane.grant()) for lane in self.receive_lanes.values())

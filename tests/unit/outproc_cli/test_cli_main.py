@@ -95,12 +95,15 @@ def test_default_key_and_trust_files(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert run("key", "trust", "bob", public) == 0
     assert "says so already" in capsys.readouterr().out
     assert (tmp_path / "config" / "litz" / "trust").read_text() == f"bob {public}\n"
+    assert run("key", "distrust", "bob") == 0
+    assert (tmp_path / "config" / "litz" / "trust").read_text() == ""
+    assert run("key", "distrust", "bob") == 2
 
 
 @pytest.mark.parametrize(
     "words",
     [(), ("demo",), ("up",), ("send",), ("recv",), ("status",), ("key",)]
-    + [("key", verb) for verb in ("new", "show", "trust")],
+    + [("key", verb) for verb in ("new", "show", "trust", "distrust")],
     ids=" ".join,
 )
 def test_help_has_an_example(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

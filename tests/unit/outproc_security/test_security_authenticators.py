@@ -170,7 +170,7 @@ def test_a_ring_takes_only_what_makes_sense() -> None:
         KeyRing({ALICE.derived_id: MALLORY.public_key})
     ring = KeyRing({"a": ALICE.public_key})
     ring.trust("a", ALICE.public_key)
-    assert ring.keys_of("a") == (ALICE.public_key,)
-    assert ring.keys_of("b") == ()
+    assert ring.trusts("a", ALICE.public_key)
+    assert not ring.trusts("b", ALICE.public_key)
     assert ("a" in ring, "b" in ring, list(ring), len(ring)) == (True, False, ["a"], 1)
     assert repr(ring) == "<key ring of 1 ids>"

@@ -1,36 +1,24 @@
-"""Sealed frames: what opens, what does not, and what a wire does about it.
-
-Covers `outproc.security.sealed_wire`.
-"""
+"""Sealed frames: what opens, what does not, and which wires are sealed."""
 
 from __future__ import annotations
-
-import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from litz.errors import ProtocolError, UnauthenticatedError
-from litz.testing import Link, SimLoop, SimNetwork, run_simulation
-from litz.testing.recording import open_ends
-from litz.testing.wire_contract import WIRE_CHECKS, WireCheck
-from litz.wire import LossReason, Wire
 from outproc.security import (
     Authenticator,
     NoAuthenticator,
     Role,
-    SealedWire,
     SealKeys,
     SealNeed,
     SealPolicy,
     SharedKeyAuthenticator,
-    must_seal,
     seal_need,
 )
 from outproc.security.sealing import OVERHEAD, Exchange, Opener, Sealer
+from outproc.wires.memory import MemoryWire
 
 KEY = bytes(range(32))
 THERE = SealKeys(send=b"a" * 32, receive=b"b" * 32)
@@ -129,7 +117,7 @@ def test_a_key_without_contribution_is_refused() -> None:
 # -- whether to seal ----------------------------------------------------------------------------------
 
 
-class FakeWire(SealedWire):
+class FakeWire(MemoryWire):
     """A wire of which only its properties matter."""
 
     def __init__(self, *, secure: bool, ordered: bool = True, reliable: bool = True) -> None:
@@ -155,7 +143,6 @@ class FakeWire(SealedWire):
 def test_the_policy(authenticator: Authenticator | None, secure: bool, policy: SealPolicy, need: SealNeed) -> None:
     wire = FakeWire(secure=secure)
     assert seal_need(wire, authenticator, policy) is need
-    assert must_seal(wire, authenticator, policy) is (need is SealNeed.REQUIRE)
 
 
 def test_always_needs_an_authenticator() -> None:
@@ -166,120 +153,6 @@ def test_always_needs_an_authenticator() -> None:
 @pytest.mark.parametrize(("ordered", "reliable"), [(False, True), (True, False)])
 def test_a_wire_that_cannot_be_sealed(ordered: bool, reliable: bool) -> None:
     with pytest.raises(UnauthenticatedError, match="use a protected kind of wire"):
-        must_seal(FakeWire(secure=False, ordered=ordered, reliable=reliable), SHARED)
+        seal_need(FakeWire(secure=False, ordered=ordered, reliable=reliable), SHARED)
     protected = FakeWire(secure=True, ordered=ordered, reliable=reliable)
     assert seal_need(protected, SHARED) is SealNeed.NEVER
-    with pytest.raises(RuntimeError, match="cannot be sealed"):
-        SealedWire(Bare(protected)).seal(THERE)
-
-
-class Bare(FakeWire):
-    def __init__(self, like: FakeWire) -> None:
-        super().__init__(secure=like.secure, ordered=like.ordered, reliable=like.reliable)
-
-
-# -- the wire -----------------------------------------------------------------------------------------
-
-
-@asynccontextmanager
-async def plain_pair() -> AsyncIterator[tuple[Wire, Wire]]:
-    network = SimNetwork(asyncio.get_running_loop(), seed=1, link=Link(latency=0.001))
-    dialler, acceptor = network.host("a").builder(secure=False), network.host("b").builder(secure=False)
-    accepted: asyncio.Queue[Wire] = asyncio.Queue()
-    listener = await acceptor.listen(acceptor.endpoint("b"), accepted.put_nowait)
-    dialled = await dialler.build("b", listener.endpoints[0])
-    yield dialled, await accepted.get()
-    await listener.aclose()
-
-
-@asynccontextmanager
-async def unsealed_pair() -> AsyncIterator[tuple[SealedWire, SealedWire]]:
-    async with plain_pair() as (dialled, accepted):
-        yield SealedWire(dialled), SealedWire(accepted)
-
-
-@asynccontextmanager
-async def sealed_pair() -> AsyncIterator[tuple[SealedWire, SealedWire]]:
-    async with unsealed_pair() as (dialled, accepted):
-        dialled.seal(THERE)
-        accepted.seal(BACK)
-        yield dialled, accepted
-
-
-@pytest.mark.parametrize("make_pair", [unsealed_pair, sealed_pair])
-@pytest.mark.parametrize("check", WIRE_CHECKS.values(), ids=list(WIRE_CHECKS))
-def test_it_keeps_the_law_of_wires(check: WireCheck, make_pair: Callable[[], object]) -> None:
-    async def main(loop: SimLoop) -> None:
-        await check(make_pair)  # type: ignore[arg-type]  # a pair of subclasses
-
-    run_simulation(main, seed=1)
-
-
-def test_sealing_begins_between_two_frames_and_says_so() -> None:
-    async def main(loop: SimLoop) -> None:
-        async with plain_pair() as (inner, far):
-            wire, peer = SealedWire(inner), SealedWire(far)
-            before = wire.secure
-            assert not before
-            assert wire.max_frame == inner.max_frame - OVERHEAD
-
-            @asynccontextmanager
-            async def make_pair() -> AsyncIterator[tuple[Wire, Wire]]:
-                yield wire, peer
-
-            async with open_ends(make_pair) as (dialler, acceptor):
-                dialler.start()
-                acceptor.start()
-                dialler.write(b"open")
-                await acceptor.receives([b"open"])
-                wire.seal(THERE)
-                peer.seal(BACK)
-                dialler.write(b"clo", b"sed")
-                acceptor.write(b"back")
-                await acceptor.receives([b"open", b"closed"])
-                await dialler.receives([b"back"])
-                assert wire.secure
-                assert wire.sealed
-                assert repr(wire).startswith("<sealed sim")
-                with pytest.raises(RuntimeError, match="sealed already"):
-                    wire.seal(THERE)
-                with pytest.raises(RuntimeError, match="exactly once"):
-                    wire.start(dialler.sink)
-                with pytest.raises(ValueError, match="this wire takes"):
-                    wire.write([bytes(wire.max_frame), b"x"])
-                dialler.write(b"after the refused one")
-                await acceptor.receives([b"open", b"closed", b"after the refused one"])
-
-    run_simulation(main, seed=1)
-
-
-def test_a_frame_that_does_not_open_costs_the_wire() -> None:
-    async def main(loop: SimLoop) -> None:
-        async with plain_pair() as (mallory, far):
-            peer = SealedWire(far)
-            peer.seal(BACK)
-
-            @asynccontextmanager
-            async def make_pair() -> AsyncIterator[tuple[Wire, Wire]]:
-                yield mallory, peer
-
-            async with open_ends(make_pair) as (dialler, acceptor):
-                dialler.start()
-                acceptor.start()
-                genuine = Sealer(THERE.send)
-                first = genuine.seal([b"one"])
-                dialler.write(first)
-                dialler.write(first)  # replayed
-                dialler.write(genuine.seal([b"two"]))
-                loss = await acceptor.closed()
-                assert acceptor.sink.frames == [b"one"]
-                assert loss.reason is LossReason.PROTOCOL
-                assert "replayed" in loss.detail
-                assert isinstance(loss.error, ProtocolError)
-                # Nor would a frame be taken that the inner wire still had: it opens, but one before it did not.
-                again = Sealer(THERE.send)
-                again.seal([b"one"])
-                peer.frame_received(again.seal([b"two"]))
-                assert acceptor.sink.frames == [b"one"]
-
-    run_simulation(main, seed=1)

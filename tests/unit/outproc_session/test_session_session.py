@@ -25,7 +25,6 @@ from outproc.frames.records import (
     SessionCredit,
 )
 from outproc.session.exchange import Received, Statement
-from outproc.session.identity import Half
 from outproc.session.limits import Overflow
 from outproc.session.receive_lane import Finished, Skipped
 from outproc.session.session import FIXED_LANES, LOSSY_LANE, SIGNAL_LANE, Session
@@ -38,12 +37,9 @@ def test_data_needs_a_complete_pair() -> None:
     session = Session(A, LIMITS)
     with pytest.raises(RuntimeError, match="paired"):
         session.join("w", 4_096, Statement())
-    session.renew(Half(A.incarnation, 2))
     session.complete(B)
     with pytest.raises(RuntimeError, match="paired already"):
         session.complete(B)
-    with pytest.raises(RuntimeError, match="cannot change its half"):
-        session.renew(A)
     with pytest.raises(RuntimeError, match="only a joined wire"):
         session.bind(RPC, "w")
 
