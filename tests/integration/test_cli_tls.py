@@ -1,4 +1,7 @@
-"""`litz up`, `recv` and `send` over `wss://` with a certificate of one's own, and what is said when it is not right."""
+"""`litz up`, `recv` and `send` over `wss://` with a certificate of one's own, and what is said when it is not right.
+
+Covers `outproc.cli.tls_options`.
+"""
 
 from __future__ import annotations
 
