@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,8 @@ class Page:
         self._reader = asyncio.create_task(self._read())
         self.loaded = asyncio.Event()
         self.errors: list[str] = []
+        self.on_report: Callable[[str], None] = self.errors.append
+        """Called with what the page says by the binding `report` (Runtime.addBinding)."""
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the DevTools protocol."""
@@ -77,6 +79,8 @@ class Page:
                 self._calls.pop(said["id"]).set_result(said)
             elif said["method"] == "Page.loadEventFired":
                 self.loaded.set()
+            elif said["method"] == "Runtime.bindingCalled":
+                self.on_report(said["params"]["payload"])
             elif said["method"] == "Runtime.exceptionThrown":
                 self.errors.append(str(said["params"]["exceptionDetails"]))
             elif said["method"] == "Log.entryAdded" and said["params"]["entry"]["level"] == "error":

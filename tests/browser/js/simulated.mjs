@@ -19,7 +19,7 @@ export class Run {
     this.pairs = new Map(); // session object or "life/index" -> name of the pair
     const { world } = this;
     this.two = world.random() < 0.5;
-    this.maxFrame = world.pick([256, 700, 4096, 65536]);
+    this.maxFrame = world.pick([1024, 1500, 4096, 65536]);
     this.limits = {
       logMessages: world.pick([4, 50, 16384]), logSize: world.pick([3000, 100000]),
       windowMessages: world.pick([5, 60, 16384]), windowSize: world.pick([9000, 1 << 20]), sessionWindow: world.pick([9000, 2 << 20]),

@@ -89,7 +89,7 @@ export function readFields(object) {
   const kind = typeof object.type === "string" && Object.hasOwn(KINDS, object.type) ? KINDS[object.type] : bad("type");
   const found = kind(object);
   const low = found.limits;
-  if (low && (low.max_frame < 256 || low.max_message < 1)) bad("limit");
+  if (low && (low.max_frame < 1024 || low.max_message < 1)) bad("limit");
   return found;
 }
 

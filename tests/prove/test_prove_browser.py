@@ -1,0 +1,233 @@
+"""A tab in a real Chromium and a node: 10,000 messages each way over each kind of wire, while wires are cut, the tab is
+reloaded and goes offline. Every message arrives once and in order within its incarnation; every end of one is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from litz.errors import LitzError
+from litz.events import EndReason, Event, Outcome, SessionEnded
+from litz.message import Message
+from litz.payload import PayloadType
+from outproc.cli.cutting_proxy import CuttingProxy
+from outproc.manager import OutprocTransportManager
+from outproc.node.web.pages import add_pages
+from outproc.wires.websocket.address import parse
+from tests.browser.chromium import Browser, Page, chromium
+
+pytestmark = pytest.mark.prove
+
+WORKER = Path(__file__).parents[1] / "browser/js/tab_worker.mjs"
+LANES = (PayloadType.RPC_RELIABLE, PayloadType.RPC_SIGNAL, PayloadType.STREAM_RELIABLE)
+COUNT = 10_000
+RELOADS = 3
+ENDS = (EndReason.CLOSED_BY_PEER, EndReason.PEER_RESTARTED)
+
+
+@dataclass
+class Tally:
+    """What both sides said, and what they are held to."""
+
+    to_tab: dict[tuple[int, int, int], str] = field(default_factory=dict)
+    """What Python's `send` accepted: by session, lane and number."""
+    got_by_tab: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+    """By lane, what the tab said it got, over all its lives: number and text."""
+    got_by_bob: dict[tuple[int, int], list[int]] = field(default_factory=lambda: defaultdict(list))
+    """By life of the tab and lane, the numbers it sent."""
+    lives: list[int] = field(default_factory=list)
+    wires: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    offline: int = 0
+    violations: list[str] = field(default_factory=list)
+    ends: list[SessionEnded] = field(default_factory=list)
+
+    @property
+    def tab_count(self) -> int:
+        return sum(map(len, self.got_by_tab.values()))
+
+    @property
+    def bob_count(self) -> int:
+        return sum(map(len, self.got_by_bob.values()))
+
+    def reported(self, said: dict[str, Any]) -> None:
+        match said["event"]:
+            case "life":
+                self.lives.append(said["life"])
+            case "got":
+                self.got_by_tab[said["lane"]].append((said["number"], said["text"]))
+            case "wireup":
+                self.wires[said["kind"]] += 1
+            case "offline":
+                self.offline += 1
+            case "violation":
+                self.violations.append(said["text"])
+
+    def handle(self, message: Message) -> None:
+        life, number = message.data.split()
+        self.got_by_bob[int(life), int(message.payload_type)].append(int(number))
+
+    def check(self, sent_in_last_life: int) -> None:
+        """Once, in order, loud: see the module."""
+        assert self.violations == []
+        # From the tab: within each life and lane without a hole from the first on; in the last life all of it.
+        for (life, lane), numbers in self.got_by_bob.items():
+            assert numbers == list(range(lane, 3 * len(numbers) + lane, 3)), f"life {life}, lane {lane}"
+        last = self.lives[-1]
+        assert sum(len(numbers) for (life, _), numbers in self.got_by_bob.items() if life == last) == sent_in_last_life
+        # To the tab: per session and lane a beginning of what was accepted, and nothing that was "never accepted".
+        lost = {
+            (end.session, loss.channel.lane, loss.receipt[1]): loss.outcome for end in self.ends for loss in end.lost
+        }
+        for lane, got in self.got_by_tab.items():
+            texts = [text for _, text in got]
+            assert len(set(texts)) == len(texts), "doubled"
+            for session in {session for session, _, _ in self.to_tab}:
+                accepted = [self.to_tab[key] for key in sorted(self.to_tab) if key[:2] == (session, lane)]
+                here = set(accepted)
+                arrived = [text for text in texts if text in here]
+                assert arrived == accepted[: len(arrived)], f"session {session}, lane {lane}"
+                for key, text in self.to_tab.items():
+                    if key[:2] == (session, lane) and lost.get(key) is Outcome.NEVER_ACCEPTED:
+                        assert text not in arrived
+                if session not in {end.session for end in self.ends}:
+                    assert arrived == accepted, f"session {session} lives, and lane {lane} lacks some"
+
+
+async def flood(bob: OutprocTransportManager, tally: Tally, stop: asyncio.Event) -> None:
+    """Send until told to stop. What has no session to go to, because the tab said goodbye, is sent again."""
+    number = 0
+    while not stop.is_set():
+        lane = LANES[number % 3]
+        text = b"%d" % number + (b" " * 150_000 if number % 500 == 11 else b"")
+        try:
+            channel, position = await bob.send("tab", text, payload_type=lane, when_down="queue")
+        except LitzError:
+            await asyncio.sleep(0.02)
+            continue
+        tally.to_tab[channel.session, channel.lane, position] = str(number)
+        number += 1
+        if number % 20 == 0:
+            await asyncio.sleep(0.004)
+
+
+async def collect_ends(events: AsyncIterator[tuple[int, Event]], tally: Tally) -> None:
+    async for _, event in events:
+        if isinstance(event, SessionEnded):
+            tally.ends.append(event)
+
+
+async def soon(condition: Any, what: str, patience: float = 60.0) -> None:
+    end = asyncio.get_running_loop().time() + patience
+    while not condition():
+        assert asyncio.get_running_loop().time() < end, f"waited in vain for: {what}"
+        await asyncio.sleep(0.02)
+
+
+def test_page(app: web.Application) -> None:
+    """A page that runs the worker and nothing else."""
+    worker = WORKER.read_text("utf-8")
+
+    async def page(_: web.Request) -> web.Response:
+        return web.Response(
+            text='<!doctype html><script type="module" src="/worker.js"></script>', content_type="text/html"
+        )
+
+    async def script(_: web.Request) -> web.Response:
+        return web.Response(text=worker, content_type="text/javascript")
+
+    app.router.add_get("/test", page)
+    app.router.add_get("/worker.js", script)
+
+
+test_page.__test__ = False  # type: ignore[attr-defined]  # it begins with "test" and is none
+
+
+@asynccontextmanager
+async def tab_of(browser: Browser, url: str, tally: Tally) -> AsyncIterator[Page]:
+    page = await browser.open("about:blank")
+    page.on_report = lambda text: tally.reported(json.loads(text))
+    await page.call("Runtime.addBinding", name="report")
+    await page.go(url)
+    yield page
+
+
+async def misfortunes(page: Page, tally: Tally, proxy: CuttingProxy) -> None:
+    """Reload and go offline, spread over the traffic."""
+    for turn in range(1, RELOADS + 1):
+        wanted = COUNT * turn // (RELOADS + 1)
+        await soon(lambda wanted=wanted: min(tally.tab_count, tally.bob_count) >= wanted, f"{wanted} messages each way")
+        await page.reload()
+        await soon(lambda turn=turn: len(tally.lives) == turn + 1, "the next life")
+        await asyncio.sleep(0.3)
+        await page.call(
+            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
+        for link in list(proxy.links):
+            link.cut()
+        await asyncio.sleep(1.0)
+        await page.call(
+            "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
+        )
+
+
+@pytest.mark.limit(240)
+async def test_ten_thousand_each_way_over_websockets() -> None:
+    tally = Tally()
+    app = web.Application()
+    add_pages(app, "bob")
+    test_page(app)
+    async with chromium() as browser, OutprocTransportManager("bob") as bob, CuttingProxy(Random(3)) as proxy:
+        listener = await bob.listen("ws://127.0.0.1:0", app=app, origins=("same",))
+        port = await proxy.forward("127.0.0.1", parse(listener.endpoints[0].address).port)
+        stop = asyncio.Event()
+        with bob.events() as events:
+            async with asyncio.TaskGroup() as group:
+                serving = group.create_task(bob.serve(tally.handle))
+                ends = group.create_task(collect_ends(events, tally))
+                async with tab_of(browser, f"http://127.0.0.1:{port}/test", tally) as page:
+                    await bob.wait_connected("tab", timeout=30)
+                    flooding = group.create_task(flood(bob, tally, stop))
+                    cutting = group.create_task(proxy.cut_about_every(0.1))
+                    await misfortunes(page, tally, proxy)
+                    await soon(lambda: min(tally.tab_count, tally.bob_count) >= COUNT, f"{COUNT} messages each way")
+                    cutting.cancel()
+                    stop.set()
+                    await flooding
+                    await page.evaluate("stopped = true")
+                    await page.until("drained()", "all that the tab accepted is acknowledged")
+                    await bob.drain("tab", timeout=30)
+                    sent = await page.evaluate("sent")
+                    await soon(lambda: tally.got_by_tab and finished(tally), "the tab's application has all")
+                    await bob.send("tab", b"-1", confirm="processed", timeout=10)
+                    tally.got_by_tab[0] = [each for each in tally.got_by_tab[0] if each[1] != "-1"]
+                    before = len(tally.ends)
+                    await asyncio.sleep(0.1)
+                    tally.check(sent)
+                    # Every life but the last one has ended, and the node was told of each.
+                    assert before == RELOADS
+                    assert {end.reason for end in tally.ends} <= set(ENDS)
+                    assert tally.offline == RELOADS
+                    assert proxy.cuts > 10
+                    await page.evaluate("litz.close()")
+                    await soon(lambda: len(tally.ends) == before + 1, "the goodbye")
+                    assert (tally.ends[-1].reason, tally.ends[-1].lost) == (EndReason.CLOSED_BY_PEER, ())
+                serving.cancel()
+                ends.cancel()
+    print(f"{tally.tab_count} to the tab, {tally.bob_count} from it, {proxy.cuts} cuts, {dict(tally.wires)} wires")
+
+
+def finished(tally: Tally) -> bool:
+    """Whether the tab has said that it got all of the session that lives."""
+    live = max(session for session, _, _ in tally.to_tab)
+    wanted = {text for key, text in tally.to_tab.items() if key[0] == live}
+    return wanted <= {text for got in tally.got_by_tab.values() for _, text in got}
