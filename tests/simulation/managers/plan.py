@@ -44,7 +44,7 @@ NETWORK_FAULTS: Final = {
 
 WORLD_FAULTS: Final = {
     "reset all": 9.0,
-    "rebind": 6.0,
+    "rebind": 9.0,
     "cross dial": 1.0,
     "flap": 0.5,
     "late join": 1.5,

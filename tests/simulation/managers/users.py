@@ -30,7 +30,7 @@ class User:
         self.rng = Random(f"user {life.world.seed} {life.number}")
         asker = Asker(self)
         self.acts: list[tuple[Callable[[str], Coroutine[Any, Any, None]], float]] = [
-            (self.burst, 6),
+            (self.burst, 8),
             (self.burst_nowait, 3),
             (self.confirmed, 3),
             (asker.asks, 3),
@@ -40,7 +40,7 @@ class User:
             (self.cancelled, 3),
             (self.looks, 1),
             (self.reconnects, 0.5),
-            (self.floods, 0.3),
+            (self.floods, 0.5),
         ]
 
     async def run(self) -> None:
@@ -116,11 +116,11 @@ class User:
     async def burst(self, dest: str) -> None:
         lane = self.rng.choice(LANES)
         options = {"when_down": self.rng.choice((None, None, "queue", "wait", "fail"))}
-        spread = self.rng.random() < 0.7
+        spread = self.rng.random() < 0.9
         for _ in range(self.rng.randint(1, 12)):
             sent = self.make(dest, lane)
             await self.send(sent, **options)
-            if spread and self.rng.random() < 0.4:
+            if spread and self.rng.random() < 0.5:
                 self.world.mover.spread(self.life, dest, lane)
 
     async def floods(self, dest: str) -> None:
@@ -134,6 +134,8 @@ class User:
             if self.world.healed:
                 return  # with a window of one message the rest would take longer than healing may
             await self.send(self.make(dest, lane))
+            if self.rng.random() < 0.2:
+                self.world.mover.spread(self.life, dest, lane)
 
     async def burst_nowait(self, dest: str) -> None:
         lane = self.rng.choice(LANES)
