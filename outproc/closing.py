@@ -44,6 +44,7 @@ async def close_node(
     await _until_closed(node, max(deadline, node.now() + grace))
     await _within(deadline, [_quietly(builder.aclose()) for builder in builders], grace)
     node.timers.close()
+    node.strangers.finish()
 
 
 async def _until_closed(node: LocalNode, deadline: float) -> None:

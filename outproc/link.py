@@ -1,13 +1,15 @@
 """One wire and its handshake: the driver between a `Wire` and the transport of the dest it leads to.
 
-Everything here happens in callbacks of the wire; a task runs only while a proof is being verified. Late news of a
+Everything here happens in callbacks of the wire; a task runs only while a proof is being verified. What a stranger
+says, before it has proved who it is, waits for its turn: strangers share what the loop has left. Late news of a
 wire cannot touch its successor: whoever hears of a `Link` compares it by identity.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol
 
 from litz.errors import HandshakeError, LitzError, ProtocolError, WireClosedError
@@ -68,6 +70,8 @@ class Link:
         self.owner = owner
         self.endpoint = endpoint
         self.dialled = dest is not None
+        self._stranger = dest is None
+        """Whether the peer came by itself and has not proved its id yet."""
         self.started_at = node.now()
         self.heard_at = self.started_at
         self.bytes_in = self.bytes_out = self.frames_in = self.frames_out = 0
@@ -97,6 +101,8 @@ class Link:
             self.machine = Acceptor(node.handshake_node, channel, entropy)
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
+        self._holds = self._stranger
+        """Whether frames wait: for their turn, or until a proof is verified."""
         self._held: list[bytes] = []
         self._held_size = 0
         self._verifying: asyncio.Task[None] | None = None
@@ -177,8 +183,18 @@ class Link:
             self.abort()
 
     def _too_late(self, now: float) -> None:
+        # A thousand that came together are late together.
+        if self._stranger:
+            self._in_turn(self._give_up)
+        else:
+            self._give_up()
+
+    def _give_up(self) -> None:
         if not self.handshaken:
             self.fail(HandshakeError(f"no complete handshake within {self.node.options.handshake_timeout:g} s"))
+
+    def _in_turn(self, job: Callable[[], None]) -> None:
+        self.node.strangers.do(lambda: job() if self.alive else None)
 
     def _stop_verifying(self) -> None:
         if self._verifying is not None:
@@ -211,13 +227,30 @@ class Link:
         self.bytes_in += len(frame)
         if self.failure is not None:
             return
-        if self._verifying is not None:
-            self._held.append(frame)
-            self._held_size += len(frame)
-            if self._held_size > HELD_FRAMES_SIZE:
-                self.fail(ProtocolError("the peer flooded the wire during its handshake"))
-            return
-        self._take(frame)
+        if self._holds:
+            self._hold(frame)
+        else:
+            self._take(frame)
+
+    def _hold(self, frame: bytes) -> None:
+        self._held.append(frame)
+        self._held_size += len(frame)
+        if self._held_size > HELD_FRAMES_SIZE:
+            self.fail(ProtocolError("the peer flooded the wire during its handshake"))
+        elif self._stranger and self._verifying is None and len(self._held) == 1:
+            self._in_turn(self._take_one)
+
+    def _take_one(self) -> None:
+        """What a stranger says, one frame in its turn."""
+        if self._held and self._verifying is None and self.failure is None:
+            self._take(self._release())
+        if self._held and self._verifying is None and self.failure is None:
+            self._in_turn(self._take_one)
+
+    def _release(self) -> bytes:
+        frame = self._held.pop(0)
+        self._held_size -= len(frame)
+        return frame
 
     def _take(self, frame: bytes) -> None:
         try:
@@ -239,10 +272,12 @@ class Link:
                 self._seal(step.seal)
             case NeedsVerification():
                 self._seal(step.seal)
+                self._holds = True
                 self._verifying = self.node.spawn(self._verify(step), f"litz verify {step.peer_id}")
             case Outdated():
                 pass
             case _:
+                self._stranger = False
                 self.owner.step(self, step)
 
     def _seal(self, keys: SealKeys | None) -> None:
@@ -254,6 +289,8 @@ class Link:
         # The handshake deadline (or the owner, later) cancels this when it takes too long.
         try:
             async with asyncio.timeout(self.node.options.handshake_timeout):
+                if self._stranger:
+                    await self.node.strangers.turn()
                 await self.node.authenticator.verify(
                     step.peer_id, step.credential, step.transcript, step.proof, step.role
                 )
@@ -264,7 +301,11 @@ class Link:
         except Exception as error:
             # Authenticators are not ours: whatever they raise, it costs this wire and nothing else.
             self._verifying = None
-            self.fail(error if isinstance(error, LitzError) else HandshakeError(f"no verdict on the proof: {error!r}"))
+            failure = error if isinstance(error, LitzError) else HandshakeError(f"no verdict on the proof: {error!r}")
+            if self._stranger:
+                self._in_turn(partial(self.fail, failure))
+            else:
+                self.fail(failure)
             return
         self._verifying = None
         if self.failure is not None:
@@ -273,13 +314,9 @@ class Link:
         # Of a wire that has died meanwhile only the reason for that is of interest.
         if self.cause is None or isinstance(proved, Refused):
             self._act(proved)
-        self._take_held()
-
-    def _take_held(self) -> None:
-        while self._held and self._verifying is None and self.failure is None:
-            frame = self._held.pop(0)
-            self._held_size -= len(frame)
-            self._take(frame)
+        self._holds = False
+        while self._held and not self._holds and self.failure is None:
+            self._take(self._release())
 
     def wire_writable(self) -> None:
         self.owner.writable(self)

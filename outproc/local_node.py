@@ -12,6 +12,7 @@ from litz.event_log import EventLog
 from litz.events import Event
 from litz.inbox import Inbox
 from litz.message import Receipt
+from litz.spaced import Spaced
 from outproc.handshake import Entropy, Limits, Node
 from outproc.health_checker import HealthChecker
 from outproc.internal_traffic import InternalTraffic
@@ -68,6 +69,8 @@ class LocalNode:
     limits: SessionLimits = field(init=False)
     overflow: dict[int, Overflow] = field(init=False)
     timers: Timers = field(init=False)
+    strangers: Spaced = field(init=False)
+    """What peers that have not proved their ids make us do: it waits behind everything else."""
     health: HealthChecker = field(init=False)
     fast: dict[str, FastPath] = field(default_factory=dict)
     """For each dest with an open quota: what `send` may accept without a closer look."""
@@ -89,6 +92,7 @@ class LocalNode:
         self.limits = options.session_limits()
         self.overflow = {int(kind): policy for kind, policy in options.overflow.items()}
         self.timers = Timers(self.loop)
+        self.strangers = Spaced(self.loop)
         self.health = HealthChecker(self.loop, self.spawn)
         self.ping_after = options.ping_after
         self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)

@@ -53,6 +53,8 @@ async def a_timeout_and_a_cancel_reach_the_handler(case: Case) -> None:
         return b"never"
 
     async with serving(case.b, handler):
+        # Connected first: a dial is not to eat up the timeout, for then the handler never begins.
+        assert bytes(await case.a.request(case.to_b, b"quick")) == b"quick", "a request was answered wrongly"
         request = case.a.request(case.to_b, b"slow", timeout=0.05)
         await expect(RequestTimeoutError, request, "a request over its timeout")
         assert [await events.get(), await events.get()] == ["begun", "cancelled"]

@@ -26,6 +26,8 @@ MAX_DIGITS: Final = 10
 # Consumes to the end when the string is not closed, so that the work is linear in the size of any input.
 _STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+(?:"|\Z)', re.DOTALL)
 
+_NOT_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"{[]}")
+
 
 def guarded_object(body: bytes) -> dict[str, Any]:
     """The JSON object in `body`, read with all limits. Raises `ProtocolError`.
@@ -55,12 +57,12 @@ def guarded_object(body: bytes) -> dict[str, Any]:
 def _check_shape(bare: bytes) -> None:
     """`bare` is a frame without its strings."""
     depth = 0
-    for byte in bare:
+    for byte in bare.translate(None, _NOT_BRACKETS):
         if byte in b"{[":
             depth += 1
             if depth > MAX_DEPTH:
                 raise ProtocolError(f"handshake JSON is nested deeper than {MAX_DEPTH}")
-        elif byte in b"}]":
+        else:
             depth -= 1
     if bare.count(b",") + bare.count(b":") > MAX_MEMBERS:
         raise ProtocolError(f"handshake JSON has more than {MAX_MEMBERS} members")

@@ -99,6 +99,8 @@ def address_group(address: str) -> str:
         host = address[1:].partition("]")[0]
     elif address.count(":") == 1:
         host = address.partition(":")[0]
+    if host.count(".") == 3 and host.replace(".", "").isdecimal():
+        return host  # IPv4 as the system writes it, and nearly every stranger's
     try:
         parsed = ip_address(host.partition("%")[0])
     except ValueError:

@@ -19,7 +19,7 @@ from litz.wire import AcceptWire, Endpoint, WireBuilder, WireListener
 from outproc.wires.websocket import binding
 from outproc.wires.websocket.address import Address, parse
 from outproc.wires.websocket.driver import CLOSE_TIMEOUT, MAX_FRAME, WebSocketWire
-from outproc.wires.websocket.ends import is_private, path_of
+from outproc.wires.websocket.ends import ends_of
 from outproc.wires.websocket.listener import listen
 from outproc.wires.websocket.opening import Opening
 from outproc.wires.websocket.quiet import QUIET
@@ -142,12 +142,13 @@ class WebSocketWireBuilder(WireBuilder):
 
     def _wire(self, transport: asyncio.Transport, protocol: ClientProtocol, tail: bytes) -> WebSocketWire:
         tune(transport, dead_after=self._dead_after)
+        path, secure = ends_of(transport)
         return WebSocketWire(
             transport,
             protocol,
             tail,
-            path=path_of(transport),
-            secure=is_private(transport),
+            path=path,
+            secure=secure,
             channel_binding=binding.of_peer(cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))),
             max_frame=self._max_frame,
         )

@@ -18,6 +18,7 @@ from websockets.protocol import OPEN, SERVER, Protocol
 from litz.message import Buffer
 from litz.wire import HIGH_WATER, LOW_WATER, LossReason, Wire, WireLoss, WirePath, WireSink
 from outproc.wires.websocket.framing import masked_frame, plain_frame, size_of
+from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.reader import FrameReader, Raw
 
 MAX_FRAME: Final = 1 << 20
@@ -37,7 +38,8 @@ class WebSocketWire(asyncio.Protocol, Wire):
     """One open WebSocket connection. Made after the opening handshake by the builder or the upgrade route.
 
     transport  the live TCP, TLS or Unix transport; the caller makes this object its protocol, or lets this do so
-    protocol   the `websockets` protocol in state OPEN; nothing but the handshake was fed to it
+    protocol   the `websockets` protocol in state OPEN; nothing but the handshake was fed to it. None on the accepting
+               side: then it is made when it is needed first, which most wires of strangers do not live to see
     tail       bytes that came behind the handshake
     """
 
@@ -46,7 +48,7 @@ class WebSocketWire(asyncio.Protocol, Wire):
     def __init__(
         self,
         transport: asyncio.Transport,
-        protocol: Protocol,
+        protocol: Protocol | None,
         tail: bytes = b"",
         *,
         path: WirePath,
@@ -56,10 +58,11 @@ class WebSocketWire(asyncio.Protocol, Wire):
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
-        self._protocol = protocol
+        self._made = protocol
         self._tail = tail
-        self._reader = FrameReader(masked=protocol.side is SERVER, max_size=max_frame)
-        self._frame = plain_frame if protocol.side is SERVER else masked_frame
+        accepting = protocol is None or protocol.side is SERVER
+        self._reader = FrameReader(masked=accepting, max_size=max_frame)
+        self._frame = plain_frame if accepting else masked_frame
         self._gathers = type(transport).writelines is not asyncio.WriteTransport.writelines
         self.path = path
         self.secure = secure
@@ -78,6 +81,12 @@ class WebSocketWire(asyncio.Protocol, Wire):
         transport.set_protocol(self)
         transport.set_write_buffer_limits(high=HIGH_WATER - 1, low=LOW_WATER)
         transport.pause_reading()
+
+    @property
+    def _protocol(self) -> Protocol:
+        if self._made is None:
+            self._made = Protocol(SERVER, state=OPEN, max_size=self.max_frame, logger=QUIET)
+        return self._made
 
     # The wire's verbs.
 

@@ -11,24 +11,23 @@ from litz.wire import WirePath
 _SocketName = tuple[str, int] | tuple[str, int, int, int] | str | bytes | None
 
 
-def path_of(transport: asyncio.BaseTransport) -> WirePath:
-    """Both addresses, for people."""
-    local = _text(transport.get_extra_info("sockname"))
-    remote = _text(transport.get_extra_info("peername"))
-    return WirePath("direct", local or remote, remote or local)
-
-
-def is_private(transport: asyncio.BaseTransport) -> bool:
-    """Whether the channel protects what it carries: TLS, or both ends are on this host."""
+def ends_of(transport: asyncio.BaseTransport) -> tuple[WirePath, bool]:
+    """Both addresses, for people; and whether the channel protects what it carries: TLS, or both ends are on this
+    host."""
+    ours, theirs = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    local, remote = _text(ours), _text(theirs)
+    path = WirePath("direct", local or remote, remote or local)
     if transport.get_extra_info("ssl_object") is not None:
-        return True
+        return path, True
+    if isinstance(ours, tuple):
+        return path, _is_loopback(ours) and _is_loopback(theirs)
     sock: socket.socket | None = transport.get_extra_info("socket")
-    if sock is not None and sock.family == socket.AF_UNIX:
-        return True
-    return all(_is_loopback(transport.get_extra_info(name)) for name in ("sockname", "peername"))
+    return path, sock is not None and sock.family == socket.AF_UNIX
 
 
 def _is_loopback(name: _SocketName) -> bool:
+    if isinstance(name, tuple) and (name[0].startswith("127.") or name[0] == "::1"):
+        return True
     try:
         return isinstance(name, tuple) and ipaddress.ip_address(name[0].partition("%")[0]).is_loopback
     except ValueError:

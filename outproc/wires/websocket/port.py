@@ -1,24 +1,29 @@
 """One aiohttp application behind TCP, TLS and Unix addresses, hardened for peers that have proved nothing yet.
 
 aiohttp's own sites set no deadline for TLS handshakes and no limit on connections, so the servers are made here;
-parsing, routing and responses are aiohttp's.
+parsing, routing and responses are aiohttp's, but for plain upgrade requests (`front`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
 
+from litz.spaced import Spaced
 from litz.wire import Endpoint
 from outproc.wires.websocket.address import Address
 from outproc.wires.websocket.driver import CLOSE_TIMEOUT
+from outproc.wires.websocket.front import Front
 from outproc.wires.websocket.tcp_socket import bind_tcp
+from outproc.wires.websocket.tuning import DEAD_AFTER, INHERITED, tune_listening
 from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
+from outproc.wires.websocket.upgrade import Gate, gates_of
 
 BACKLOG: Final = 1024
 """Connections that the kernel keeps for us; it may take fewer (net.core.somaxconn)."""
@@ -65,6 +70,9 @@ class HttpPort:
         self._servers: list[asyncio.AbstractServer] = []
         self._files: list[tuple[str, tuple[int, int] | None]] = []
         self._endpoints: list[Endpoint] = []
+        self._fronts: dict[Front, None] = {}
+        self._turns: Spaced | None = None
+        self._gates: Mapping[str, Gate] = {}
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -74,12 +82,13 @@ class HttpPort:
     @property
     def pending(self) -> int:
         """HTTP connections at the moment; one that became a wire is none any more."""
-        server = self._runner.server
-        return len(server.connections) if server is not None else 0
+        return len(self._fronts) + len(self._handlers())
 
     async def open(self) -> None:
         """Start the application (its startup signals run)."""
         await self._runner.setup()
+        # A middleware must see every request, so with one all of them are aiohttp's.
+        self._gates = {} if self._runner.app.middlewares else gates_of(self._runner.app)
 
     async def bind(self, address: Address, *, ssl: ssl.SSLContext | None = None) -> None:
         """Listen at one more address. Raises `OSError` when it cannot be had."""
@@ -102,6 +111,7 @@ class HttpPort:
             # asyncio tries to accept `backlog` times in one turn, and each try without a free descriptor is reported
             # and arms a timer of its own; so it is told 1, and the kernel the real number.
             self._servers.append(await serve(self._first, sock=sock, backlog=1, **tls))
+            tune_listening(sock, dead_after=DEAD_AFTER)
             sock.listen(BACKLOG)
         self._endpoints.append(Endpoint("websocket", str(address)))
 
@@ -111,50 +121,50 @@ class HttpPort:
         servers, self._servers = self._servers, []
         for server in servers:
             server.close()
+        for front in list(self._fronts):
+            front.abort()
+        if self._turns is not None:
+            self._turns.finish()
         files, self._files = self._files, []
         for file, known in files:
             remove(file, known)
         await self._runner.cleanup()
 
     def _first(self) -> asyncio.Protocol:
-        return _Admission(self)
+        loop = asyncio.get_running_loop()
+        if self._turns is None:
+            self._turns = Spaced(loop)
+        return Front(self, self._turns, self._limits.handshake_timeout, loop.call_later)
 
-    def admit(self, transport: asyncio.Transport) -> asyncio.Protocol | None:
-        """The HTTP protocol for a new connection, or None when there are too many."""
-        server = self._runner.server
-        if server is None:
-            return None
-        connections = server.connections
-        if len(connections) >= self._limits.max_connections:
-            return None
-        ip = _remote_ip(transport)
+    # What a front asks.
+
+    def busy(self, front: Front) -> bytes | None:
+        """See `Door`."""
+        if self.pending >= self._limits.max_connections:
+            return _BUSY
+        ip = front.ip
         if ip is not None:
-            same = sum(1 for one in connections if isinstance(one.peername, tuple) and one.peername[0] == ip)
+            same = sum(1 for one in self._fronts if one.ip == ip)
+            same += sum(1 for one in self._handlers() if isinstance(one.peername, tuple) and one.peername[0] == ip)
             if same >= self._limits.max_connections_per_ip:
-                return None
-        return server()
-
-
-class _Admission(asyncio.Protocol):
-    """First protocol of each connection: lets it through to aiohttp, or turns it away."""
-
-    def __init__(self, port: HttpPort) -> None:
-        self._port = port
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        stream = cast(asyncio.Transport, transport)
-        http = self._port.admit(stream)
-        if http is None:
-            stream.write(_BUSY)
-            stream.close()
-            return
-        stream.set_protocol(http)
-        http.connection_made(stream)
-
-
-def _remote_ip(transport: asyncio.Transport) -> str | None:
-    """The peer's address where it counts for the limit per address."""
-    name = transport.get_extra_info("peername")
-    if not isinstance(name, tuple) or ipaddress.ip_address(name[0].partition("%")[0]).is_loopback:
+                return _BUSY
+        self._fronts[front] = None
         return None
-    return cast(str, name[0])
+
+    def left(self, front: Front) -> None:
+        """See `Door`."""
+        self._fronts.pop(front, None)
+
+    def upgrade(self, path: str, transport: asyncio.Transport, answer: bytes, tail: bytes) -> bool:
+        """See `Door`."""
+        gate = self._gates.get(path)
+        return gate is not None and gate.take(transport, answer, tail, tuned=DEAD_AFTER if INHERITED else None)
+
+    def http(self) -> asyncio.Protocol | None:
+        """See `Door`."""
+        server = self._runner.server
+        return server() if server is not None else None
+
+    def _handlers(self) -> list[RequestHandler]:
+        server = self._runner.server
+        return server.connections if server is not None else []

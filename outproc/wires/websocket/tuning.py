@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from typing import Final
 
 NOTSENT_LOWAT: Final = 128 * 1024
@@ -13,6 +14,9 @@ a long kernel queue."""
 
 DEAD_AFTER: Final = 15.0
 """Default seconds of unacknowledged data after which the system ends a connection."""
+
+INHERITED: Final = sys.platform == "linux"
+"""Whether an accepted socket has the options of the listening one."""
 
 _LINUX_USER_TIMEOUT: Final[int | None] = getattr(socket, "TCP_USER_TIMEOUT", None)
 _NOTSENT: Final[int | None] = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if hasattr(socket, "TCP_USER_TIMEOUT") else None)
@@ -27,7 +31,19 @@ def tune(transport: asyncio.BaseTransport, *, dead_after: float) -> None:
                 (TCP_USER_TIMEOUT, RFC 5482), and of silence before it probes (SO_KEEPALIVE)
     """
     sock: socket.socket | None = transport.get_extra_info("socket")
-    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+    if sock is not None:
+        _set(sock, dead_after)
+
+
+def tune_listening(sock: socket.socket, *, dead_after: float) -> None:
+    """The same for all connections that come to the listening socket `sock`, where the system hands options on
+    (`INHERITED`): there it costs a stranger's connection nothing."""
+    if INHERITED:
+        _set(sock, dead_after)
+
+
+def _set(sock: socket.socket, dead_after: float) -> None:
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
     tcp = socket.IPPROTO_TCP
     options: list[tuple[int, int | None, int]] = [

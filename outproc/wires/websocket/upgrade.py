@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.log import server_logger
 from websockets.datastructures import Headers
 from websockets.http11 import Request
-from websockets.protocol import OPEN, SERVER, Protocol
 from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
@@ -25,7 +25,7 @@ from litz.wire import AcceptWire
 from outproc.wires.websocket import binding
 from outproc.wires.websocket.address import DEFAULT_PATH
 from outproc.wires.websocket.driver import MAX_FRAME, WebSocketWire
-from outproc.wires.websocket.ends import is_private, path_of
+from outproc.wires.websocket.ends import ends_of
 from outproc.wires.websocket.own_origin import SAME, own_origin
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.refusal import SUBPROTOCOL
@@ -34,6 +34,8 @@ from outproc.wires.websocket.tuning import DEAD_AFTER, tune
 Admit = Callable[[str], float | None]
 """Asked with the peer's address before each upgrade: None lets it in, a number of seconds refuses it with
 503 and that Retry-After. It runs in the loop's thread and must not block."""
+
+_GATES: Final = web.AppKey("litz gates", dict[str, "Gate"])
 
 _BINDING_AGE: Final = 10.0
 """Seconds for which the binding of an SSLContext is believed: its certificate may be replaced while it serves."""
@@ -62,12 +64,18 @@ def add_litz_route(
     How long a client may take to send its request is a matter of the server that runs `app`; `HttpPort` and
     `NodeService` limit it, aiohttp's own runners need `keepalive_timeout=5`.
     """
-    gate = _Gate(accept, tuple(origins), admit, max_frame, dead_after)
+    gate = Gate(accept, tuple(origins), admit, max_frame, dead_after)
     app.router.add_route("GET", path, gate.handle)
+    app.setdefault(_GATES, {})[path] = gate
+
+
+def gates_of(app: web.Application) -> Mapping[str, Gate]:
+    """The litz routes of `app` itself by their paths, for a server that knows plain upgrade requests by itself."""
+    return app.get(_GATES, {})
 
 
 @dataclass(slots=True)
-class _Gate:
+class Gate:
     """The rules of one mounted route."""
 
     accept: AcceptWire
@@ -97,12 +105,31 @@ class _Gate:
             kept = {name: answer.headers[name] for name in ("Allow", "Upgrade") if name in answer.headers}
             return web.Response(status=answer.status_code, text=bytes(answer.body).decode(), headers=kept)
         wire = self._hand_over(request, transport, answer.serialize())
+        self._accept(wire)
+        return _HandedOver(status=101)
+
+    def take(self, transport: asyncio.Transport, answer: bytes, tail: bytes, *, tuned: float | None = None) -> bool:
+        """Make a wire of a connection whose request, without an Origin, `answer` accepts. False: judge it by `handle`.
+
+        tuned  the `dead_after` for which the socket under `transport` has its options already
+
+        An `accept` that raises costs the connection, and is logged where aiohttp logs a handler that raises.
+        """
+        if self.admit is not None:
+            return False
+        transport.write(answer)
+        try:
+            self._accept(self._wire(transport, tail, tuned=tuned))
+        except Exception:
+            server_logger.exception("Error handling request")
+        return True
+
+    def _accept(self, wire: WebSocketWire) -> None:
         try:
             self.accept(wire)
         except BaseException:
             wire.abort()
             raise
-        return _HandedOver(status=101)
 
     def _origins(self, request: web.Request) -> list[str]:
         if SAME not in self.origins:
@@ -115,20 +142,25 @@ class _Gate:
         tail = _Tail()
         handler.set_parser(tail)  # type: ignore[arg-type]  # all it is asked for is feed_data and feed_eof
         transport.write(answer)
-        tune(transport, dead_after=self.dead_after)
-        wire = WebSocketWire(
-            transport,
-            Protocol(SERVER, state=OPEN, max_size=self.max_frame, logger=QUIET),
-            bytes(tail.data),
-            path=path_of(transport),
-            secure=is_private(transport),
-            channel_binding=self._binding(transport),
-            max_frame=self.max_frame,
-        )
+        wire = self._wire(transport, bytes(tail.data))
         # The handler must neither close the transport nor wait for it: to it, this connection has ended.
         handler.transport = None
         handler.connection_lost(None)
         return wire
+
+    def _wire(self, transport: asyncio.Transport, tail: bytes, *, tuned: float | None = None) -> WebSocketWire:
+        if tuned != self.dead_after:
+            tune(transport, dead_after=self.dead_after)
+        path, secure = ends_of(transport)
+        return WebSocketWire(
+            transport,
+            None,
+            tail,
+            path=path,
+            secure=secure,
+            channel_binding=self._binding(transport),
+            max_frame=self.max_frame,
+        )
 
     def _binding(self, transport: asyncio.Transport) -> bytes | None:
         context = transport.get_extra_info("sslcontext")
