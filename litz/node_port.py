@@ -73,6 +73,10 @@ class NodePort(Protocol):
     def kinds(self, dest: str) -> Sequence[str]:
         """The kind of each wire that is joined to the session with `dest`, oldest first."""
 
+    def session_name(self, dest: str) -> str:
+        """Names the session with `dest`, the same at both ends and never again; empty without one. It is the text that the
+        tag of frames is made of (docs/protocol.md)."""
+
     def want(self, dest: str) -> None:
         """Have the manager dial `dest` in the background and keep it. Nothing happens if it does already."""
 

@@ -67,6 +67,10 @@ class ManagerPort:
         transport = self._dests.get(dest)
         return [link.wire.kind for link in transport.links] if transport is not None else []
 
+    def session_name(self, dest: str) -> str:
+        transport = self._standing(dest)
+        return "|".join(map(str, sorted(transport.session.pair or ()))) if transport is not None else ""
+
     def want(self, dest: str) -> None:
         transport = self._dests.existing_or_new(dest)
         if not transport.dialler.wanted:

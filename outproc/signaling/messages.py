@@ -24,11 +24,8 @@ MAX_SDP: Final = 16 * 1024
 MAX_ENVELOPE: Final = 48 * 1024
 """Bytes of one envelope: a description, escaped twice, and a proof."""
 
-MAX_PROOF: Final = 6_144
-"""Bytes of a proof, as for handshakes."""
-
-SIGNED: Final = b"litz webrtc signaling 1\0"
-"""What is signed is this and then the bytes of the body."""
+MAX_PROOF: Final = 12_290
+"""Bytes of a proof with its credential."""
 
 MAX_LIFE: Final = 60
 """Seconds for which an offer may be valid, at most."""
@@ -96,11 +93,6 @@ class _Envelope(BaseModel):
 
     body: Annotated[str, StringConstraints(min_length=2, max_length=MAX_ENVELOPE)]
     proof: Annotated[str, StringConstraints(max_length=4 * MAX_PROOF // 3 + 4)]
-
-
-def signed_bytes(body: str) -> bytes:
-    """What the proof of a message covers."""
-    return SIGNED + body.encode()
 
 
 def body_of(message: Message) -> str:

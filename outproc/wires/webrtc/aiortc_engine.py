@@ -158,7 +158,9 @@ class AiortcConnection(PeerConnection):
         )
 
     def _begin(self, remote: Description) -> None:
-        if self._starting is not None or self._closing is not None:
+        if self._closing is not None:
+            raise ConnectionAbortedError("the connection was given up while it was described")
+        if self._starting is not None:
             raise RuntimeError("a connection is made once")
         self._remote = remote
         self._starting = self._loop.create_task(self._connect(remote), name="litz webrtc connect")

@@ -121,6 +121,9 @@ class GuardedIce(aioice.Connection):
                 if error.errno == errno.EADDRINUSE:
                     continue
                 return None  # an address that has just gone, or cannot be bound
+            if self._closing:  # while it was being bound
+                transport.abort()
+                return None
             sock = transport.get_extra_info("socket")
             if sock is not None:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, turn.UDP_SOCKET_BUFFER_SIZE)

@@ -21,7 +21,6 @@ from outproc.signaling.messages import (
     open_envelope,
     read_body,
     seal_envelope,
-    signed_bytes,
 )
 
 PRINT = ":".join(["AB"] * 32)
@@ -45,10 +44,9 @@ def test_what_is_sealed_is_opened_again(message: Message) -> None:
     assert read_body(body) == message
 
 
-def test_a_proof_covers_the_body_as_it_stands() -> None:
+def test_a_body_is_opened_as_it_stands() -> None:
     body = '{ "type" : "withdraw" }'
     assert open_envelope(seal_envelope(body, b""))[0] == body
-    assert signed_bytes(body) == b"litz webrtc signaling 1\0" + body.encode()
 
 
 @pytest.mark.parametrize(
@@ -63,7 +61,7 @@ def test_a_proof_covers_the_body_as_it_stands() -> None:
         b'{"body": "{}", "proof": "a"}',
         b'{"body": "{}", "proof": "$$$$"}',
         b'{"body": "{}", "proof": "", "more": 1}',
-        json.dumps({"body": "{}", "proof": base64.b64encode(bytes(9_000)).decode()}).encode(),
+        json.dumps({"body": "{}", "proof": base64.b64encode(bytes(13_000)).decode()}).encode(),
         json.dumps({"body": "x" * MAX_ENVELOPE, "proof": ""}).encode(),
         b'{"body":' + b"[" * 40_000,
     ],
