@@ -215,6 +215,7 @@ class Pipe:
             heapq.heappush(self._flight, (due, sequence + index / (len(frames) + 1), frame))
             self.in_flight += len(frame)
         self.in_flight -= len(old)
+        self._pump()
         self._arm()
 
     def sever(self, loss: WireLoss | None, notice_after: float = 0.0) -> None:

@@ -76,13 +76,14 @@ DRIVER_MUTANTS = (
             Edit(
                 INBOUND,
                 "                self.deliver(delivery)\n",
-                "                self._held.append(delivery)\n"
-                "                self._node.loop.call_later(0.05, self._late)\n",
+                '                self._held.append(delivery)\n                self._node.spawn(self._late(), "late")\n',
             ),
             Edit(
                 INBOUND,
                 "    def deliver(self, delivery: Delivery) -> None:\n",
-                "    def _late(self) -> None:\n"
+                "    async def _late(self) -> None:\n"
+                "        import asyncio\n\n"
+                "        await asyncio.sleep(0.05)\n"
                 "        delivery = self._held.pop(0)\n"
                 "        if not self._session.ended:\n"
                 "            self.deliver(delivery)\n\n"

@@ -65,6 +65,29 @@ def test_a_reset_loses_a_suffix_and_both_learn_it() -> None:
     assert len(prefixes) > 10
 
 
+def test_what_is_on_its_way_can_be_replaced() -> None:
+    async def scenario(world: World) -> None:
+        connection = world.connection
+        assert connection.in_flight("acceptor") == b""
+        with pytest.raises(ValueError, match="no frame"):
+            connection.replace_in_flight([], "acceptor")
+        for number in range(3):
+            connection.dialler.write([b"%d" % number])
+        assert connection.in_flight("acceptor") == b"0"
+        assert connection.in_flight("dialler") == b""
+        connection.replace_in_flight([b"x", b"yy"], "acceptor")
+        connection.replace_in_flight([b"z"], "acceptor")
+        await asyncio.sleep(1)
+        assert world.sinks[1].frames == [b"z", b"yy", b"1", b"2"]
+        for _ in range(2):
+            connection.dialler.write([bytes(40_000)])
+        connection.replace_in_flight([], "acceptor")
+        await asyncio.sleep(1)
+        assert world.sinks[1].frames[4:] == [bytes(40_000)], "what never arrives takes up room on the way"
+
+    simulate(scenario)
+
+
 Command = Callable[[SimConnection], None]
 
 
