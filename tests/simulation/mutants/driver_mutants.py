@@ -105,7 +105,7 @@ DRIVER_MUTANTS = (
         "last-ack-lost-with-its-wire",
         "P6",
         (Edit(SESSION, "        self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)\n", ""),),
-        ("heals", "no-starving"),
+        ("heals", "no-starving", "requests-end"),
         MANAGERS,
     ),
     Mutant(
@@ -123,7 +123,7 @@ DRIVER_MUTANTS = (
         "older-clock-bricks-a-restart",
         "P6",
         (Edit(PAIRING, "        if wires == 0:\n", "        if wires < 0:\n"),),
-        ("heals", "no-starving"),
+        ("heals", "no-starving", "requests-end"),
         MANAGERS,
     ),
     Mutant(
@@ -143,7 +143,7 @@ DRIVER_MUTANTS = (
         "waiting-senders-overtaken",
         "P1",
         (Edit(OUTBOUND, "            line[0].go()\n", "            line[-1].go()\n"),),
-        ("no-starving",),
+        ("no-starving", "requests-end"),
         MANAGERS,
     ),
     Mutant(
@@ -194,7 +194,7 @@ DRIVER_MUTANTS = (
                 "            if not place.turn.cancelled():\n                line.remove(place)\n",
             ),
         ),
-        ("no-starving",),
+        ("no-starving", "requests-end"),
         MANAGERS,
     ),
     Mutant(
@@ -250,7 +250,7 @@ DRIVER_MUTANTS = (
                 "pending.answer.done():\n            pass\n",
             ),
         ),
-        ("no-starving",),
+        ("no-starving", "requests-end"),
         MANAGERS,
     ),
     Mutant(
