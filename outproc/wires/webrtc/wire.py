@@ -131,6 +131,9 @@ class WebRtcWire(Wire):
     def abort(self) -> None:
         self._end(WireLoss(LossReason.LOCAL, "aborted"))
 
+    def __repr__(self) -> str:
+        return f"<webrtc wire {self.path.local or '?'} - {self.path.remote or '?'}, {self.path.route}>"
+
     # -- sending --------------------------------------------------------------------------------------
 
     def _give(self, channel: int, message: bytes) -> None:
