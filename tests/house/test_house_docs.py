@@ -18,6 +18,7 @@ from inproc import InprocOptions, InprocTransportManager
 from litz.payload import DEFAULT_WIRE_PREFERENCE
 from outproc import TransportOptions
 from outproc.session.limits import SessionLimits
+from outproc.wires.webrtc.options import WebRtcOptions
 from outproc.wires.websocket.builder import WebSocketWireBuilder
 from outproc.wires.websocket.port import PortLimits
 from tests.house import documents
@@ -122,6 +123,7 @@ def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
         ("InprocOptions", asdict(InprocOptions())),
         ("PortLimits", asdict(PortLimits())),
         ("WebSocketWireBuilder", defaults_of(WebSocketWireBuilder)),
+        ("WebRtcOptions", {name: value for name, value in WebRtcOptions() if type(value) in (int, float)}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

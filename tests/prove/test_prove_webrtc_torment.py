@@ -1,0 +1,24 @@
+"""128 half-open attempts to connect, and 10,000 spoiled descriptions and candidates: bounded, nothing in the log, and
+others unharmed."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from tests.unit.outproc_webrtc.signaling_torment import half_open, spoiled
+
+pytestmark = pytest.mark.prove
+
+
+@pytest.mark.limit(120)
+async def test_128_half_open_attempts(caplog: pytest.LogCaptureFixture) -> None:
+    await half_open(128)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@pytest.mark.limit(300)
+async def test_10_000_spoiled_offers(caplog: pytest.LogCaptureFixture) -> None:
+    await spoiled(10_000)
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
