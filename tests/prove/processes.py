@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -33,8 +34,18 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 class Worker:
     """One process that runs `target` ("module:function"); see `tests/prove/worker.py`. Linux only (pidfd)."""
 
-    def __init__(self, target: str, *, loop: str = "asyncio", cpu: int | None = None, **parameters: Any) -> None:
+    def __init__(
+        self,
+        target: str,
+        *,
+        loop: str = "asyncio",
+        cpu: int | None = None,
+        prefix: Sequence[str] = (),
+        **parameters: Any,
+    ) -> None:
+        """`prefix` is a command that runs another in its place: `Namespace.prefix`."""
         self._command = [loop, target, json.dumps(parameters)]
+        self._prefix = prefix
         self._cpu = cpu
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `__aexit__`, with the process
         self._process: subprocess.Popen[bytes] | None = None
@@ -125,7 +136,7 @@ class Worker:
         return self._stderr.read().decode(errors="replace")
 
     def _spawn(self, descriptor: int) -> subprocess.Popen[bytes]:
-        arguments = [sys.executable, "-m", "tests.prove.worker", str(descriptor), *self._command]
+        arguments = [*self._prefix, sys.executable, "-m", "tests.prove.worker", str(descriptor), *self._command]
         return subprocess.Popen(
             arguments, cwd=ROOT, pass_fds=[descriptor], stdin=subprocess.DEVNULL, stderr=self._stderr
         )
