@@ -17,6 +17,7 @@ from litz.testing.manager_contract import MANAGER_CHECKS, check_manager
 from outproc import OutprocTransportManager, TransportOptions
 from outproc.security import Authenticator, Ed25519Authenticator
 from outproc.wires.webrtc.builder import WebRtcWireBuilder
+from outproc.wires.webrtc.engines import EngineName
 from outproc.wires.webrtc.options import WebRtcOptions
 from outproc.wires.websocket import WebSocketWireBuilder
 
@@ -83,11 +84,13 @@ def without_proof(*, cold: bool) -> AbstractAsyncContextManager[tuple[TransportM
     return met((None, None), WebRtcOptions(engine="aiortc"), cold=cold)
 
 
-def with_keys(*, cold: bool) -> AbstractAsyncContextManager[tuple[TransportManager, TransportManager]]:
+def with_keys(
+    *, cold: bool, engine: EngineName = "aiortc"
+) -> AbstractAsyncContextManager[tuple[TransportManager, TransportManager]]:
     a, b = Ed25519Authenticator(b"a" * 32), Ed25519Authenticator(b"b" * 32)
     a.ring.trust("b", b.public_key)
     b.ring.trust("a", a.public_key)
-    here = WebRtcOptions(engine="aiortc", addresses=("127.0.0.1",), loopback=True)
+    here = WebRtcOptions(engine=engine, addresses=("127.0.0.1",), loopback=True)
     return met((a, b), here, cold=cold)
 
 
@@ -100,3 +103,9 @@ async def test_over_webrtc(check: Check) -> None:
 @pytest.mark.uvloop
 async def test_over_webrtc_with_keys(check: Check) -> None:
     await check_manager(partial(with_keys, cold=check.__name__ in FROM_NOTHING), check)
+
+
+@pytest.mark.parametrize("check", MANAGER_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.both_loops
+async def test_over_webrtc_on_wrtc(check: Check) -> None:
+    await check_manager(partial(with_keys, cold=check.__name__ in FROM_NOTHING, engine="wrtc"), check)

@@ -232,8 +232,9 @@ class WebRtcWireBuilder(WireBuilder):
 
     def _loaded_engine(self) -> Engine:
         if self._engine is None:
-            chosen = self._options.engine
-            self._engine = make_engine(chosen) if isinstance(chosen, str) else chosen
+            chosen, addresses = self._options.engine, self._options.addresses
+            named = addresses is not None
+            self._engine = make_engine(chosen, chosen_addresses=named) if isinstance(chosen, str) else chosen
         return self._engine
 
     # -- the end --------------------------------------------------------------------------------------

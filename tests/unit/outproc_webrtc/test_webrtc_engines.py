@@ -19,6 +19,11 @@ def test_auto_takes_the_fast_one_where_it_is_installed() -> None:
     assert make_engine().name.startswith("wrtc ")
 
 
+def test_auto_takes_the_one_that_binds_what_it_is_told() -> None:
+    assert make_engine(chosen_addresses=True).name.startswith("aiortc ")
+    assert make_engine("wrtc", chosen_addresses=True).name.startswith("wrtc ")
+
+
 def test_auto_does_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
     found = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "wrtc" else found(name))
