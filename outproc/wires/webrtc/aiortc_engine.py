@@ -17,7 +17,6 @@ from aiortc import (
     RTCDataChannelParameters,
     RTCDtlsFingerprint,
     RTCDtlsParameters,
-    RTCDtlsTransport,
     RTCIceCandidate,
     RTCIceGatherer,
     RTCIceParameters,
@@ -28,6 +27,7 @@ from aiortc import (
 from litz.wire import WirePath
 from outproc.wires.webrtc.description import Candidate, CandidateType, Description
 from outproc.wires.webrtc.engine import DRAIN_AT, LABELS, LOCAL_MAX_MESSAGE, URGENT, Events, PeerConnection, Settings
+from outproc.wires.webrtc.guarded_dtls import GuardedDtls
 from outproc.wires.webrtc.guarded_ice import GuardedIce
 from outproc.wires.webrtc.guarded_sctp import GuardedSctp
 
@@ -35,7 +35,7 @@ CLOSE_TIMEOUT: Final = 2.0
 
 NEEDED: Final = {
     RTCIceGatherer: ("gather",),
-    RTCDtlsTransport: ("_set_role", "_recv_next", "_send_data"),
+    GuardedDtls.__mro__[1]: ("_set_role", "_register_data_receiver"),
     GuardedSctp.__mro__[1]: (
         "_handle_data", "_receive_data_chunk", "_receive_sack_chunk", "_send_sack", "_send_chunk", "_update_rto",
         "_data_channel_receive", "_data_channel_flush", "_transmit", "stop",
@@ -71,7 +71,8 @@ class AiortcConnection(PeerConnection):
         self._gatherer = gatherer
         self._transport = RTCIceTransport(gatherer)
         self._certificate = RTCCertificate.generateCertificate()
-        self._dtls = RTCDtlsTransport(self._transport, [self._certificate])
+        self._dtls = GuardedDtls(self._transport, [self._certificate])
+        self._ice.on_dtls = self._dtls.take
         self._sctp = GuardedSctp(
             self._dtls,
             on_message=self._message,
@@ -268,6 +269,7 @@ class AiortcConnection(PeerConnection):
                 await self._transport.stop()
                 # Gathered, but never started: the transport does not close what it has not opened.
                 await self._ice.close()
+        self._ice.on_dtls = None
         for emitter in (self._dtls, self._transport, self._gatherer, self._sctp, *self._channels):
             emitter.remove_all_listeners()
 

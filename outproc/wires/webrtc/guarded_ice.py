@@ -13,6 +13,7 @@ import ipaddress
 import random
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any, Final
 
 import aioice.ice
@@ -48,7 +49,9 @@ class GuardedStun(aioice.ice.StunProtocol):
         if data and data[0] in _DTLS:
             if self.receiver.knows((addr[0], addr[1])):
                 self.receiver.received_bytes += len(data)
-                self.receiver.data_received(data, 1)  # type: ignore[arg-type]  # datagrams are bytes
+                short = self.receiver.on_dtls
+                if short is None or not short(data):  # type: ignore[arg-type]  # datagrams are bytes
+                    self.receiver.data_received(data, 1)  # type: ignore[arg-type]  # datagrams are bytes
             return
         # Anybody may send anything to a UDP port.
         with contextlib.suppress(struct.error, IndexError, KeyError, AssertionError, ValueError, AttributeError):
@@ -71,6 +74,8 @@ class GuardedIce(aioice.Connection):
         self._settings = settings
         self._known: tuple[str, int] | None = None
         self.received_bytes = 0
+        self.on_dtls: Callable[[bytes], bool] | None = None
+        """Takes a DTLS datagram now, or does not; then it is queued for the task of DTLS."""
         self.failed_servers: list[str] = []
 
     def knows(self, address: tuple[str, int]) -> bool:

@@ -11,17 +11,19 @@ from collections.abc import Callable
 from struct import unpack_from
 from typing import Any, Final
 
-from aiortc import RTCDtlsTransport, RTCSctpTransport
+from aiortc import RTCSctpTransport
 from aiortc.rtcsctptransport import (
+    SCTP_DATA_LAST_FRAG,
     SCTP_RTO_MAX,
     USERDATA_MAX_LENGTH,
     WEBRTC_BINARY,
     WEBRTC_STRING,
     Chunk,
+    serialize_packet,
 )
-from OpenSSL import SSL
 
 from outproc.wires.webrtc.engine import LABELS, LOCAL_MAX_MESSAGE
+from outproc.wires.webrtc.guarded_dtls import GuardedDtls, run_now
 from outproc.wires.webrtc.sctp_check import SACK, MalformedPacketError, check_packet
 
 RTO_INITIAL: Final = 0.5
@@ -53,13 +55,14 @@ class GuardedSctp(RTCSctpTransport):
 
     def __init__(
         self,
-        transport: RTCDtlsTransport,
+        transport: GuardedDtls,
         *,
         on_message: MessageTaker,
         on_progress: Callable[[], None],
         on_malformed: Callable[[str], None],
     ) -> None:
         super().__init__(transport)
+        self._send_now = transport.send_now
         self._local_partial_reliability = False
         self._rto = RTO_INITIAL
         self._on_message = on_message
@@ -98,9 +101,17 @@ class GuardedSctp(RTCSctpTransport):
 
     async def _receive_data_chunk(self, chunk: Any) -> None:
         last = self._last_received_tsn
-        if last is not None and MOST_AHEAD < (chunk.tsn - last) % (1 << 32) < 1 << 31:
+        ahead = (chunk.tsn - last) % (1 << 32) if last is not None else 0
+        if MOST_AHEAD < ahead < 1 << 31:
             return
-        await super()._receive_data_chunk(chunk)
+        if ahead != 1 or self._sack_misordered or self._reconfig_deferred or chunk.flags & SCTP_DATA_LAST_FRAG:
+            await super()._receive_data_chunk(chunk)
+            return
+        # The next packet, and not the last of its message: nothing can be whole yet, and nothing is looked through.
+        self._sack_needed = True
+        self._last_received_tsn = chunk.tsn
+        self._get_inbound_stream(chunk.stream_id).reassembly.append(chunk)
+        self._advertised_rwnd -= len(chunk.user_data)
 
     async def _send_sack(self) -> None:
         """Acknowledge every second packet, or after `ACK_DELAY`; at once while something is missing."""
@@ -137,10 +148,8 @@ class GuardedSctp(RTCSctpTransport):
     # -- sending ------------------------------------------------------------------------------------
 
     async def _send_chunk(self, chunk: Chunk) -> None:
-        try:
-            await super()._send_chunk(chunk)
-        except (ConnectionError, OSError, SSL.Error):
-            return  # the end of the connection is told by DTLS
+        assert self._remote_port is not None
+        self._send_now(serialize_packet(self._local_port, self._remote_port, self._remote_verification_tag, chunk))
 
     def _update_rto(self, R: float) -> None:  # noqa: N803 - the name that aiortc gives it
         super()._update_rto(R)
@@ -159,12 +168,3 @@ class GuardedSctp(RTCSctpTransport):
             self._ack_timer.cancel()
             self._ack_timer = None
         await super().stop()
-
-
-def run_now(coroutine: Any) -> None:
-    """Run a coroutine that never waits. aiortc's sending is such: it ends in `sendto`."""
-    try:
-        coroutine.send(None)
-    except StopIteration:
-        return
-    coroutine.close()
