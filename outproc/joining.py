@@ -22,7 +22,15 @@ from outproc.handshake import (
     Refused,
 )
 from outproc.session.identity import Pair
-from outproc.session.pairing import Entry, JoinAction, decide_join, decide_ok, ends_current, joins_at_once
+from outproc.session.pairing import (
+    Entry,
+    JoinAction,
+    decide_join,
+    decide_ok,
+    ends_current,
+    joins_at_once,
+    paired_with_another,
+)
 from outproc.session.session import Statement
 from outproc.statements import finals_of, positions_of, statement_of, terms_of
 from outproc.violations import violated
@@ -133,10 +141,11 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
         link.close()
         return
     transport.gate.note(join.mine)
+    never_paired = join.yours is not None and paired_with_another(session.pair, Pair(join.yours, join.mine))
     if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):
         transport.end_session(EndReason.UNKNOWN_TO_PEER, "the peer discarded it", None)
     if action in (JoinAction.MISMATCH, JoinAction.RENEW_REFUSE):
-        _answer_mismatch(transport, link, step, never_paired=action is JoinAction.RENEW_REFUSE)
+        _answer_mismatch(transport, link, step, never_paired=never_paired)
         return
     session = transport.session
     if session.pair is None:
@@ -159,7 +168,7 @@ def _answer_mismatch(transport: DestTransport, link: Link, step: JoinReceived, *
     if finals is not None:
         final: tuple[LanePosition, ...] | None = positions_of(finals.values())
     else:
-        # Our half was only ever paired with another one: nothing of the named pair was taken here.
+        # Of a half that is not ours, or that we gave up long ago, we know nothing.
         final = () if never_paired else None
     link.write([machine.mismatch(named.mine, named.yours, final, reason="no such session")])
 
@@ -211,6 +220,10 @@ def _joined(transport: DestTransport, link: Link, step: Joined) -> None:
 def _mismatched(transport: DestTransport, link: Link, step: Mismatched) -> None:
     said = step.mismatch
     transport.leave(link)
+    if link.peer.incarnation != transport.gate.current:
+        # A newer one came while this wire was in its handshake: of the session with that one it knows nothing (R13).
+        link.fail(HandshakeError(f"a life of {transport.dest} answered that is over"))
+        return
     named = Pair(said.yours, said.mine)
     if ends_current(transport.session.pair, named):
         finals = finals_of(said.final) if said.final is not None else None

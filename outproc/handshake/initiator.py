@@ -118,6 +118,8 @@ class Initiator:
         self._expect(DiallerState.PROVED, DiallerState.JOINED)
         if mine.incarnation != self._node.incarnation:
             raise ValueError("our half is of another incarnation")
+        if yours is not None and yours.incarnation != self.peer.incarnation:
+            raise ValueError("the acceptor's half is of another incarnation than the acceptor")
         number = self._join + 1
         body = encode_body(Join(join=number, mine=mine, yours=yours, terms=terms))
         if number == 1:

@@ -96,6 +96,13 @@ def ends_current(current: Pair | None, named: Pair) -> bool:
     return current is not None and current == named
 
 
+def paired_with_another(current: Pair | None, named: Pair) -> bool:
+    """Whether `named` (seen from our side, in a JOIN) never was a session here: the half in it that is ours is the
+    current one, and paired with another. Then nothing of it was taken, which is a proof. Of any other pair that is not
+    remembered nothing is known, least of all when the half is of another life. Ask before the current session ends."""
+    return current is not None and current.mine == named.mine and current.yours != named.yours
+
+
 class Entry(Enum):
     """What to answer a proved peer, judged by its incarnation (R13)."""
 

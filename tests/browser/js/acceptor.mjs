@@ -99,7 +99,7 @@ export class Acceptor {
     if (!this.highest || compareHalves(mine, this.highest) > 0) this.highest = mine;
     let never = false;
     if (this.session.theirs && compareHalves(mine, this.session.theirs) > 0) {
-      never = !!yours;
+      never = sameHalf(yours, this.session.mine);
       this.end("discarded by peer", null, link);
     }
     if (yours && !sameHalf(yours, this.session.mine)) {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES
-from outproc.session.identity import Half
+from outproc.session.identity import Half, Incarnation
 from outproc.session.session import Session
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Link:
         self.session: Session | None = None
         self.joins = 0
         self.answered = False
+        self.life: Incarnation | None = None
+        """The life of the peer that answered our HELLO."""
         self.named: Half | None = None
         """The half of the peer that the latest JOIN named."""
         self.carried = False

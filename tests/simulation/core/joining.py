@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from outproc.session.exchange import Statement
 from outproc.session.identity import Half, Incarnation, Pair
-from outproc.session.pairing import Entry, JoinAction, decide_join, decide_ok, ends_current, joins_at_once
+from outproc.session.pairing import (
+    Entry,
+    JoinAction,
+    decide_join,
+    decide_ok,
+    ends_current,
+    joins_at_once,
+    paired_with_another,
+)
 from outproc.session.tombstones import Finals
 from tests.simulation.core.checker import InvariantError
 from tests.simulation.core.ends import Link
@@ -42,6 +50,7 @@ class Joining:
 
     def on_challenge(self, link: Link, incarnation: Incarnation) -> None:
         if self._admits(link, incarnation):
+            link.life = incarnation
             self.send_join(link)
 
     def _admits(self, link: Link, incarnation: Incarnation) -> bool:
@@ -82,12 +91,13 @@ class Joining:
             self.peer.world.hits["delayed old join"] += 1
             link.close()
             return
+        never_paired = wanted is not None and paired_with_another(self.peer.session.pair, Pair(wanted, half))
         if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):
             self.peer.end_session(None, cause=self._other_life(half))
         self.peer.gate.note(half)
         if action in (JoinAction.MISMATCH, JoinAction.RENEW_REFUSE):
             assert wanted is not None
-            self._refuse_pair(link, Pair(wanted, half))
+            self._refuse_pair(link, Pair(wanted, half), never_paired=never_paired)
             return
         if self.peer.session.pair is None:
             self.peer.session.complete(half)
@@ -108,8 +118,11 @@ class Joining:
         pair = self.peer.session.pair
         return pair is not None and pair.yours.incarnation != half.incarnation
 
-    def _refuse_pair(self, link: Link, pair: Pair) -> None:
+    def _refuse_pair(self, link: Link, pair: Pair, *, never_paired: bool) -> None:
         finals = self.peer.node.tombstones.look_up(pair, self.peer.world.now)
+        if finals is None and never_paired:
+            self.peer.world.hits["mismatch for a half paired with another"] += 1
+            finals = {}
         self.peer.world.hits["mismatch unknown" if finals is None else "mismatch with finals"] += 1
         self.peer.world.checker.refused(link, pair)
         if finals is None and pair.mine.incarnation == self.peer.node.incarnation:
@@ -151,6 +164,10 @@ class Joining:
             link.session.leave(link, self.peer.world.now)
             link.session = None
             self.peer.bind_lanes()
+        if link.life != self.peer.gate.current:
+            self.peer.world.hits["mismatch of a dead life"] += 1
+            link.close()
+            return
         if ends_current(self.peer.session.pair, Pair(ours, theirs)):
             self.peer.world.hits["mismatch ends session"] += 1
             self.peer.end_session(finals)

@@ -24,6 +24,25 @@ VIOLATIONS = "outproc.violations"
 
 DRIVER_MUTANTS = (
     Mutant(
+        "an-older-life-is-asked-about-its-successor",
+        "P2",
+        (
+            Edit(JOINING, "    if link.peer.incarnation != transport.gate.current:\n", "    if False:\n"),
+            Edit(
+                PAIRING,
+                "    return current is not None and current.mine == named.mine and current.yours != named.yours\n",
+                "    return current is not None and named.yours > current.yours\n",
+            ),
+            Edit(
+                "outproc.handshake.initiator",
+                "        if yours is not None and yours.incarnation != self.peer.incarnation:\n",
+                "        if False:\n",
+            ),
+        ),
+        ("loud",),
+        "tests.simulation.managers.lives:run_seed",
+    ),
+    Mutant(
         "dial-dies-with-its-first-caller",
         "P3",
         (

@@ -18,6 +18,7 @@ from outproc.session.pairing import (
     decide_ok,
     ends_current,
     joins_at_once,
+    paired_with_another,
 )
 
 OLD, NOW, NEW = (Incarnation(n, 0) for n in (1, 2, 3))
@@ -223,6 +224,22 @@ def test_a_pong_without_a_claim_is_nothing() -> None:
 
 def remembered_by(gate: IncarnationGate) -> Half | None:
     return gate.remembered
+
+
+@pytest.mark.parametrize(
+    ("current", "named", "proved"),
+    [
+        # our current half, paired with another than the one that asks
+        (Pair(a(5), b(2)), Pair(a(5), b(3)), True),
+        # it is the session itself; there is none; the half was given up long ago; it is another life's
+        (Pair(a(5), b(2)), Pair(a(5), b(2)), False),
+        (None, Pair(a(5), b(3)), False),
+        (Pair(a(5), b(2)), Pair(a(4), b(3)), False),
+        (Pair(a(5), b(2)), Pair(Half(NEW, 5), b(3)), False),
+    ],
+)
+def test_that_nothing_was_taken_is_said_of_a_current_half_only(current: Pair | None, named: Pair, proved: bool) -> None:
+    assert paired_with_another(current, named) is proved
 
 
 def test_what_a_life_gave_up_stays_given_up_while_another_comes_and_goes() -> None:

@@ -186,12 +186,17 @@ export class Peer {
     }
   }
 
+  // Whether the link leads to a life of the peer that is over: a newer one has come since its handshake.
+  outlived(link) {
+    if (sameHalf({ ...this.gate.current, counter: 0n }, { ...link.shake.peer.incarnation, counter: 0n })) return false;
+    link.close(new LitzError("stale", "a life of the peer answered that is over"));
+    return true;
+  }
+
   joined(link, said) {
     const now = this.litz.env.now();
     let { session } = this;
-    if (!sameHalf({ ...this.gate.current, counter: 0n }, { ...said.mine, counter: 0n })) {
-      return link.close(new LitzError("stale", "a life of the peer answered that is over"));
-    }
+    if (this.outlived(link)) return;
     const action = decideOk(session.mine, session.theirs, said.mine, said.yours, this.gate.remembered);
     if (action !== "stale") this.gate.note(said.mine);
     if (action === "renew") {
@@ -230,6 +235,7 @@ export class Peer {
 
   async mismatched(link, said) {
     this.leave(link, "the peer does not know the session");
+    if (this.outlived(link)) return; // of the session with the newer life it knows nothing (R13)
     // It names the pair that was meant; only that one ends, if it is still the current one (R3).
     if (sameHalf(this.session.mine, said.yours) && sameHalf(this.session.theirs, said.mine)) {
       this.endSession("unknown to peer", said.reason || "no such session", said.final);
