@@ -101,6 +101,10 @@ class ProtocolError(LitzError):
     """The peer broke the protocol. It costs the peer that wire, and nothing else."""
 
 
+class SealBrokenError(ProtocolError):
+    """A sealed frame was changed, doubled, lost or reordered on its way. Somebody between may have done it."""
+
+
 class WireClosedError(LitzError, ConnectionError):
     """The wire under an operation closed before the operation was done."""
 

@@ -3,6 +3,7 @@
 from outproc.addressing import Directory
 from outproc.manager import OutprocTransportManager
 from outproc.options import TransportOptions
+from outproc.relay_options import RelayOptions
 from outproc.session.limits import Overflow
 
-__all__ = ["Directory", "OutprocTransportManager", "Overflow", "TransportOptions"]
+__all__ = ["Directory", "OutprocTransportManager", "Overflow", "RelayOptions", "TransportOptions"]

@@ -107,6 +107,11 @@ class Addressing:
             raise InvalidEndpointError(f"no installed wire understands {url!r}; schemes there are: {known}")
         return Endpoint(builder.kind, url)
 
+    @property
+    def kinds(self) -> list[str]:
+        """The kinds of wire there are."""
+        return [builder.kind for builder in self.builders]
+
     def builder_of(self, endpoint: Endpoint) -> WireBuilder:
         return self._by_scheme[endpoint.scheme]
 

@@ -32,7 +32,7 @@ async def close_node(
     # Nothing new comes in while the goodbyes go out.
     await _within(deadline, [_quietly(listener.aclose()) for listener in listeners], grace)
     listeners.clear()
-    await _within(deadline, [_quietly(transport.close("closing")) for transport in dests.transports()], grace)
+    await _say_goodbyes(dests, deadline, grace)
     await node.health.stop()
     for link in list(node.links):
         link.close()
@@ -45,6 +45,17 @@ async def close_node(
     await _within(deadline, [_quietly(builder.aclose()) for builder in builders], grace)
     node.timers.close()
     node.strangers.finish()
+
+
+async def _say_goodbyes(dests: DestTable, deadline: float, grace: float) -> None:
+    """Close all transports. What is said through a relay needs the session with the relay, so that one goes later."""
+    transports = dests.transports()
+    relayed = [each for each in transports if any(link.wire.path.route == "relay" for link in each.links)]
+    goodbyes = [_quietly(transport.close("closing")) for transport in relayed]
+    if goodbyes:
+        await asyncio.wait(goodbyes, timeout=max(0.0, deadline - asyncio.get_running_loop().time()) / 2)
+    goodbyes += [_quietly(transport.close("closing")) for transport in transports if transport not in relayed]
+    await _within(deadline, goodbyes, grace)
 
 
 async def _until_closed(node: LocalNode, deadline: float) -> None:

@@ -6,7 +6,7 @@ All dials are tasks of the node. Who waits for a dial waits for a *round*, which
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from litz.errors import Attempt, BusyError, ConnectError, LitzError, UnknownDestError, WireClosedError
@@ -129,7 +129,7 @@ class Dialler:
         else:
             sort = f" by a wire of kind {kind}" if kind is not None else ""
             attempts += self._failures
-            self._end_round(ConnectError(f"cannot reach {self._dest}{sort}", dest=self._dest, attempts=attempts))
+            self._end_round(_unreached(f"cannot reach {self._dest}{sort}", self._dest, attempts))
 
     def _ask(self) -> None:
         if self._asking is None and not self.closed:
@@ -277,7 +277,7 @@ class Dialler:
             attempts = self.pool.all_failed()
             if attempts:
                 attempts += self._failures
-                failure = ConnectError(f"cannot reach {self._dest}", dest=self._dest, attempts=attempts)
+                failure = _unreached(f"cannot reach {self._dest}", self._dest, attempts)
                 failure.__cause__ = error
                 self._end_round(failure)
         self.pump()
@@ -387,3 +387,9 @@ def _is_cancelled() -> bool:
     """Whether this task was cancelled, or its deadline is over, and what it awaited has passed over that."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _unreached(text: str, dest: str, attempts: Sequence[Attempt]) -> ConnectError:
+    """Every endpoint failed. If those who were asked do not know the dest either, the error says so."""
+    unknown = bool(attempts) and all(isinstance(attempt.error, UnknownDestError) for attempt in attempts)
+    return (UnknownDestError if unknown else ConnectError)(text, dest=dest, attempts=attempts)

@@ -41,6 +41,7 @@ from outproc.dispatch import Dispatch
 from outproc.local_node import Environment, FastPath, LocalNode
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
+from outproc.relay_options import RelayOptions
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of
 from outproc.wake_watch import system_clocks
@@ -61,6 +62,7 @@ class OutprocTransportManager(TransportManager):
     authenticator  proves ids. Without one ids are claims and only loopback and Unix sockets can be listened on
     builders       wire builders; default: one of every kind that is installed
     options        limits and times
+    relay          makes this node a hub: those with a session here reach each other through it
     environment    clocks and chance, for tests
     """
 
@@ -72,6 +74,7 @@ class OutprocTransportManager(TransportManager):
         authenticator: Authenticator | None = None,
         builders: Iterable[WireBuilder] | None = None,
         options: TransportOptions | None = None,
+        relay: RelayOptions | None = None,
         environment: Environment | None = None,
     ) -> None:
         self._local_id = validate_dest(local_id)
@@ -81,6 +84,9 @@ class OutprocTransportManager(TransportManager):
             raise ValueError("seal='always' needs an authenticator: pass one, or leave seal at 'auto'")
         self._environment = environment or system_environment()
         self._addressing = Addressing(installed_builders() if builders is None else builders, directory)
+        self._relay = relay
+        if relay is not None and "relay" not in self._addressing.kinds:
+            raise ValueError("relay= needs a RelayWireBuilder among the builders; add one, or leave builders out")
         self._home = HomeLoop(f"OutprocTransportManager({local_id!r})")
         self._inbox = Inbox()
         self._events = EventLog(self._current_events)
@@ -98,7 +104,7 @@ class OutprocTransportManager(TransportManager):
     async def __aenter__(self) -> Self:
         loop = self._home.bind()
         self._entered = Dispatch(self._make_node(loop), self, self._addressing)
-        self._entered.attach_builders({})
+        self._entered.attach_builders({"relay": self._relay} if self._relay is not None else {})
         self._entered.node.health.start()
         return self
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from litz.errors import ProtocolError
+from litz.errors import ProtocolError, SealBrokenError
 from litz.events import EndReason, PeerViolation
 from litz.wire import LossReason
 
@@ -22,7 +22,9 @@ def violated(transport: DestTransport, link: Link, error: ProtocolError, *, prov
     not said who he is can end a session.
     """
     session, node = transport.session, transport.node
-    too_often = (proved or link in session.wires) and session.faults.broke(node.now())
+    # A relay that tampers must not be able to end the session of those it relays for.
+    by_relay = isinstance(error, SealBrokenError) and link.wire.path.route == "relay"
+    too_often = not by_relay and (proved or link in session.wires) and session.faults.broke(node.now())
     link.told = True
     node.emit(PeerViolation(transport.dest, repr(link.wire), str(error)))
     if too_often:

@@ -30,6 +30,7 @@ from outproc.cli.tab_page import page_urls, tab_options
 from outproc.cli.tls_options import add_ca_option, add_cert_options, builders_of, listen_options
 from outproc.manager import OutprocTransportManager
 from outproc.options import TransportOptions
+from outproc.relay_options import RelayOptions
 
 DRAIN_TIMEOUT = 2.0
 """Seconds for peers to acknowledge what is on its way, before goodbye is said."""
@@ -57,6 +58,9 @@ def add(commands: Any) -> None:
         help="echo: answer every request with its own data (default); recv: take files of litz send; repeatable",
     )
     parser.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="where files go (default: here)")
+    parser.add_argument(
+        "--relay", action="store_true", help="be a hub: nodes that are connected here reach each other through this one"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -96,6 +100,7 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
         authenticator=authenticator,
         builders=builders_of(arguments),
         options=options,
+        relay=RelayOptions() if arguments.relay else None,
     ) as manager:
         for url, how in ports:
             await manager.listen(url, **{**tab_options(url, local_id, authenticator), **how})

@@ -20,6 +20,7 @@ from litz.errors import (
     ManagerStateError,
     PeerClosedError,
     ReplacedError,
+    SealBrokenError,
     UnauthenticatedError,
 )
 
@@ -60,6 +61,7 @@ STOP: Final = Decision(Verdict.STOP)
 TABLE: Final[dict[type[BaseException], Decision]] = {
     UnauthenticatedError: SLOW,  # wrong key or identity: keys and trust can be changed while we run
     ssl.SSLCertVerificationError: SLOW,  # a certificate can be renewed
+    SealBrokenError: Decision(Verdict.RETRY, 1.0),  # somebody between: the next wire may fare no better
     IncompatibleError: SLOW,  # the peer can be upgraded
     InvalidEndpointError: STOP,
     InvalidDestError: STOP,

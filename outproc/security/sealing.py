@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
-from litz.errors import ProtocolError, UnauthenticatedError
+from litz.errors import ProtocolError, SealBrokenError, UnauthenticatedError
 from litz.message import Buffer
 from litz.wire import Wire
 from outproc.security.authenticator import Authenticator, Role
@@ -32,7 +32,8 @@ REKEY_AFTER: Final = 1 << 20
 SealPolicy = Literal["auto", "always", "never"]
 """auto    seal where the channel does not protect itself
 always  seal every channel
-never   do not seal, whatever the channel: only where something else protects it"""
+never   do not seal, whatever the channel: only where something else protects it. What a relay passes on is sealed even
+        so: nothing else protects it from the relay"""
 
 
 class SealNeed(Enum):
@@ -53,7 +54,8 @@ def seal_need(wire: Wire, authenticator: Authenticator | None, policy: SealPolic
     proves = authenticator is not None and authenticator.proves != "nothing"
     if policy == "always" and not proves:
         raise ValueError("sealing needs an authenticator; give one, or do not ask for policy 'always'")
-    if policy == "never" or not proves:
+    relayed = wire.path.route == "relay" and not wire.secure
+    if not proves or (policy == "never" and not relayed):
         return SealNeed.NEVER
     possible = wire.ordered and wire.reliable
     if policy == "always" or not wire.secure:
@@ -148,6 +150,6 @@ class Opener(_Chain):
         try:
             plain = self._cipher.decrypt(self._nonce(), frame, None)
         except InvalidTag as error:
-            raise ProtocolError("a sealed frame was changed, replayed, lost or reordered on its way") from error
+            raise SealBrokenError("a sealed frame was changed, replayed, lost or reordered on its way") from error
         self._advance()
         return plain

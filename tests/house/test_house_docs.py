@@ -17,6 +17,7 @@ import pytest
 from inproc import InprocOptions, InprocTransportManager
 from litz.payload import DEFAULT_WIRE_PREFERENCE
 from outproc import TransportOptions
+from outproc.relay_options import RelayOptions
 from outproc.session.limits import SessionLimits
 from outproc.wires.webrtc.options import WebRtcOptions
 from outproc.wires.websocket.builder import WebSocketWireBuilder
@@ -121,6 +122,7 @@ def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
         ("TransportOptions", dict(TransportOptions())),
         ("SessionLimits", asdict(SessionLimits())),
         ("InprocOptions", asdict(InprocOptions())),
+        ("RelayOptions", RelayOptions().model_dump(exclude={"allow_relay"})),
         ("PortLimits", asdict(PortLimits())),
         ("WebSocketWireBuilder", defaults_of(WebSocketWireBuilder)),
         ("WebRtcOptions", {name: value for name, value in WebRtcOptions() if type(value) in (int, float)}),
