@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -19,12 +19,16 @@ from aiohttp import web
 from litz.errors import LitzError
 from litz.events import EndReason, Event, Outcome, SessionEnded
 from litz.message import Message
-from litz.payload import PayloadType
+from litz.payload import ANY_KIND, PayloadType
+from litz.wire import WireBuilder
 from outproc.cli.cutting_proxy import CuttingProxy
 from outproc.manager import OutprocTransportManager
 from outproc.node.web.pages import add_pages
+from outproc.options import TransportOptions
+from outproc.wires.webrtc.builder import WebRtcWireBuilder
 from outproc.wires.websocket.address import parse
-from tests.browser.chromium import Browser, Page, chromium
+from outproc.wires.websocket.builder import WebSocketWireBuilder
+from tests.browser.chromium import Browser, JavaScriptError, Page, chromium
 
 pytestmark = pytest.mark.prove
 
@@ -32,6 +36,8 @@ WORKER = Path(__file__).parents[1] / "browser/js/tab_worker.mjs"
 LANES = (PayloadType.RPC_RELIABLE, PayloadType.RPC_SIGNAL, PayloadType.STREAM_RELIABLE)
 COUNT = 10_000
 RELOADS = 3
+WIRES = 10
+"""Of one kind that must have been up at least."""
 ENDS = (EndReason.CLOSED_BY_PEER, EndReason.PEER_RESTARTED)
 
 
@@ -133,7 +139,7 @@ async def soon(condition: Any, what: str, patience: float = 60.0) -> None:
         await asyncio.sleep(0.02)
 
 
-def test_page(app: web.Application) -> None:
+def add_test_page(app: web.Application) -> None:
     """A page that runs the worker and nothing else."""
     worker = WORKER.read_text("utf-8")
 
@@ -147,9 +153,6 @@ def test_page(app: web.Application) -> None:
 
     app.router.add_get("/test", page)
     app.router.add_get("/worker.js", script)
-
-
-test_page.__test__ = False  # type: ignore[attr-defined]  # it begins with "test" and is none
 
 
 @asynccontextmanager
@@ -169,61 +172,108 @@ async def misfortunes(page: Page, tally: Tally, proxy: CuttingProxy) -> None:
         await page.reload()
         await soon(lambda turn=turn: len(tally.lives) == turn + 1, "the next life")
         await asyncio.sleep(0.3)
-        await page.call(
-            "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=-1, uploadThroughput=-1
-        )
+        await online(page, False)
         for link in list(proxy.links):
             link.cut()
         await asyncio.sleep(1.0)
-        await page.call(
-            "Network.emulateNetworkConditions", offline=False, latency=0, downloadThroughput=-1, uploadThroughput=-1
-        )
+        await online(page, True)
 
 
-@pytest.mark.limit(240)
-async def test_ten_thousand_each_way_over_websockets() -> None:
+async def online(page: Page, yes: bool) -> None:
+    """As if the cable were pulled out or put back; what is connected already must be cut besides."""
+    rates = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    await page.call("Network.emulateNetworkConditions", offline=not yes, **rates)
+
+
+async def cut_data_channels(page: Page) -> None:
+    """Without a word to the peer, every now and then. Until cancelled."""
+    while True:
+        await asyncio.sleep(1.0)
+        with suppress(JavaScriptError):  # it is being reloaded
+            await page.evaluate("litz.cut('bob', 'webrtc')")
+
+
+async def exchange(
+    page: Page,
+    bob: OutprocTransportManager,
+    tally: Tally,
+    proxy: CuttingProxy,
+    harm: Sequence[Coroutine[Any, Any, None]],
+    *,
+    kind: str,
+) -> None:
+    """10,000 messages each way while all of it happens, until everything has arrived."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        flooding = group.create_task(flood(bob, tally, stop))
+        harming = [group.create_task(each) for each in harm]
+        await misfortunes(page, tally, proxy)
+        await soon(lambda: min(tally.tab_count, tally.bob_count) >= COUNT, f"{COUNT} messages each way")
+        await soon(lambda: tally.wires[kind] >= WIRES, f"{WIRES} wires that were cut and came back")
+        for task in harming:
+            task.cancel()
+        stop.set()
+        await flooding
+    await page.evaluate("stopped = true")
+    await page.until("drained()", "all that the tab accepted is acknowledged")
+    await bob.drain("tab", timeout=30)
+    await soon(lambda: finished(tally), "the tab's application has all")
+
+
+async def tab_and_node(
+    flags: Sequence[str], builders: Sequence[WireBuilder], options: TransportOptions, *, channels: bool
+) -> Tally:
+    """The whole of one test."""
     tally = Tally()
     app = web.Application()
     add_pages(app, "bob")
-    test_page(app)
-    async with chromium() as browser, OutprocTransportManager("bob") as bob, CuttingProxy(Random(3)) as proxy:
+    add_test_page(app)
+    async with (
+        chromium(flags) as browser,
+        OutprocTransportManager("bob", builders=builders, options=options) as bob,
+        CuttingProxy(Random(3)) as proxy,
+    ):
         listener = await bob.listen("ws://127.0.0.1:0", app=app, origins=("same",))
         port = await proxy.forward("127.0.0.1", parse(listener.endpoints[0].address).port)
-        stop = asyncio.Event()
         with bob.events() as events:
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(bob.serve(tally.handle))
                 ends = group.create_task(collect_ends(events, tally))
                 async with tab_of(browser, f"http://127.0.0.1:{port}/test", tally) as page:
                     await bob.wait_connected("tab", timeout=30)
-                    flooding = group.create_task(flood(bob, tally, stop))
-                    cutting = group.create_task(proxy.cut_about_every(0.1))
-                    await misfortunes(page, tally, proxy)
-                    await soon(lambda: min(tally.tab_count, tally.bob_count) >= COUNT, f"{COUNT} messages each way")
-                    cutting.cancel()
-                    stop.set()
-                    await flooding
-                    await page.evaluate("stopped = true")
-                    await page.until("drained()", "all that the tab accepted is acknowledged")
-                    await bob.drain("tab", timeout=30)
-                    sent = await page.evaluate("sent")
-                    await soon(lambda: tally.got_by_tab and finished(tally), "the tab's application has all")
-                    await bob.send("tab", b"-1", confirm="processed", timeout=10)
-                    tally.got_by_tab[0] = [each for each in tally.got_by_tab[0] if each[1] != "-1"]
-                    before = len(tally.ends)
-                    await asyncio.sleep(0.1)
-                    tally.check(sent)
+                    harm = [proxy.cut_about_every(0.5 if channels else 0.1)]
+                    if channels:
+                        await soon(lambda: tally.wires["webrtc"], "a data channel")
+                        harm.append(cut_data_channels(page))
+                    await exchange(page, bob, tally, proxy, harm, kind="webrtc" if channels else "websocket")
+                    tally.check(await page.evaluate("sent"))
                     # Every life but the last one has ended, and the node was told of each.
-                    assert before == RELOADS
-                    assert {end.reason for end in tally.ends} <= set(ENDS)
-                    assert tally.offline == RELOADS
-                    assert proxy.cuts > 10
+                    assert [end.reason in ENDS for end in tally.ends] == [True] * RELOADS
                     await page.evaluate("litz.close()")
-                    await soon(lambda: len(tally.ends) == before + 1, "the goodbye")
+                    await soon(lambda: len(tally.ends) == RELOADS + 1, "the goodbye")
                     assert (tally.ends[-1].reason, tally.ends[-1].lost) == (EndReason.CLOSED_BY_PEER, ())
                 serving.cancel()
                 ends.cancel()
-    print(f"{tally.tab_count} to the tab, {tally.bob_count} from it, {proxy.cuts} cuts, {dict(tally.wires)} wires")
+        assert tally.offline == RELOADS
+        assert proxy.cuts > 10
+    print(f"{tally.tab_count} to the tab, {tally.bob_count} from it, {proxy.cuts} cuts, wires: {dict(tally.wires)}")
+    return tally
+
+
+@pytest.mark.limit(240)
+async def test_ten_thousand_each_way_over_websockets() -> None:
+    tally = await tab_and_node((), [WebSocketWireBuilder()], TransportOptions(), channels=False)
+    assert set(tally.wires) == {"websocket"}
+
+
+@pytest.mark.limit(300)
+@pytest.mark.parametrize("mdns", [True, False], ids=["mdns", "addresses"])
+async def test_ten_thousand_each_way_over_data_channels(mdns: bool) -> None:
+    flags = () if mdns else ("--disable-features=WebRtcHideLocalIpsWithMdns",)
+    # What the node sends goes by data channel or waits for one; but signaling needs the other wire.
+    preference = dict.fromkeys(PayloadType, ("webrtc",)) | {PayloadType.RPC_SIGNAL: ("webrtc", ANY_KIND)}
+    builders = [WebSocketWireBuilder(), WebRtcWireBuilder()]
+    await tab_and_node(flags, builders, TransportOptions(wire_preference=preference), channels=True)
 
 
 def finished(tally: Tally) -> bool:

@@ -22,6 +22,7 @@ from outproc.wires.websocket.own_origin import is_own_host
 
 FILES: Final = {
     "/litz.js": ("litz.js", "text/javascript"),
+    "/litz_webrtc.js": ("litz_webrtc.js", "text/javascript"),
     "/litz.d.ts": ("litz.d.ts", "text/plain"),
     "/tab": ("tab.html", "text/html"),
     "/tab.js": ("tab.js", "text/javascript"),

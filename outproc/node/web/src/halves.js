@@ -19,10 +19,10 @@ export const incarnationOf = ({ started, random }) => ({ started, random });
 
 const show = (half) => `${half.started}.${half.random.toString(16).padStart(16, "0")}/${half.counter}`;
 
-export function tagOf(mine, yours) {
-  const [low, high] = [mine, yours].sort(compareHalves).map(show);
-  return crc32(toUtf8(low + "|" + high));
-}
+// Names a session, the same at both ends and never again.
+export const nameOf = (mine, yours) => [mine, yours].sort(compareHalves).map(show).join("|");
+
+export const tagOf = (mine, yours) => crc32(toUtf8(nameOf(mine, yours)));
 
 // What to do with an OK that names the peer's half and, as ours, `named`: "pair", "resume", "renew", "stale" or
 // "mismatch". `theirs`: the half our current one is paired with; `remembered`: the highest half of the peer seen.

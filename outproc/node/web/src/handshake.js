@@ -37,6 +37,7 @@ export class Handshake {
     this.joins = 0;
     this.transcripts = new Map(); // after the last two JOINs
     this.peer = null;
+    this.binding = null; // of the channel, where it has one
   }
 
   // What proofs cover costs hashes, and where nothing is proved nobody looks at it.
@@ -50,7 +51,7 @@ export class Handshake {
     this.first = toUtf8(JSON.stringify({
       type: "hello", versions: [1], dialler: id, dest: this.dest, nonce: showBytes(this.nonce),
       incarnation: showHalf(incarnation), auth: { method: auth.method, credential: showBytes(auth.credential()) },
-      kind: this.kind, bound: false, seal: "never", x25519: null, limits: showHalf(limits), features: this.node.features ?? [],
+      kind: this.kind, bound: !!this.binding, seal: "never", x25519: null, limits: showHalf(limits), features: this.node.features ?? [],
     }));
     return this.first;
   }
@@ -83,11 +84,11 @@ export class Handshake {
     let transcript = node.auth.proves === "nothing" ? body : await startTranscript();
     transcript = await this.#absorb(transcript, "hello", this.first);
     transcript = await this.#absorb(transcript, "challenge", body);
-    transcript = await this.#absorb(transcript, "binding", new Uint8Array(0));
+    transcript = await this.#absorb(transcript, "binding", said.bound && this.binding ? this.binding : new Uint8Array(0));
     await node.auth.verify(dest, said.auth.credential, transcript, proof, "acceptor");
     this.credential = said.auth.credential;
     this.base = await this.#absorb(transcript, "proof", proof);
-    this.peer = { id: dest, incarnation: said.incarnation, limits: said.limits, verified: node.auth.proves !== "nothing" };
+    this.peer = { id: dest, incarnation: said.incarnation, limits: said.limits, features: said.features, verified: node.auth.proves !== "nothing" };
     this.state = "proved";
     return { type: "proved" };
   }

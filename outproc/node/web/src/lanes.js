@@ -3,9 +3,11 @@
 export const SIGNAL = 1;
 export const LATENCY = 3;
 export const REPLY = 8;
+// What the parts of nodes say to each other: consumed on arrival, and made when first used.
+export const INTERNAL = 9;
 
 // Sent before all others, and exempt from the session's credit.
-export const PRIORITY = [SIGNAL, REPLY];
+export const PRIORITY = [SIGNAL, REPLY, INTERNAL];
 // These share a wire in turn, by frames.
 export const SHARING = [0, 2, LATENCY];
 export const RELIABLE = [SIGNAL, REPLY, 0, 2];
@@ -23,3 +25,9 @@ export const LIMITS = {
   maxFaults: 3,
   lossyMessages: 256,
 };
+
+const internal = (messages, size, maxMessage) => ({
+  ...LIMITS, logMessages: messages, logSize: size, windowMessages: messages, windowSize: size, maxMessage,
+});
+// Part of the protocol: whoever sends begins with that much credit.
+export const INTERNAL_LIMITS = new Map([[INTERNAL, internal(1024, 1 << 20, 64 << 10)], [10, internal(4096, 4 << 20, 128 << 10)]]);

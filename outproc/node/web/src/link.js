@@ -24,6 +24,7 @@ export class Link {
     this.roundTrip = null;
     this.bytesIn = this.bytesOut = 0;
     this.queue = [];
+    this.second = {}; // stands for its second channel
     this.held = 0;
     this.busy = false;
     this.shake = new Handshake(node, peer.dest, slot.kind, env.randomBytes(32));
@@ -34,17 +35,18 @@ export class Link {
 
   opened() {
     this.deadline = this.peer.litz.env.now() + this.peer.limits.handshakeTimeout;
+    this.shake.binding = this.wire.binding ?? null;
     this.send(this.shake.hello());
   }
 
-  frame(bytes) {
+  frame(bytes, channel = 0) {
     if (this.dead) return;
     this.heardAt = this.peer.litz.env.now();
     this.waiting = false;
     this.bytesIn += bytes.length;
     this.held += bytes.length;
     if (this.busy && this.held > HELD) return this.close(protocolError("the peer flooded the wire during its handshake"));
-    this.queue.push(bytes);
+    this.queue.push({ bytes, channel });
     this.#work();
   }
 
@@ -61,13 +63,13 @@ export class Link {
 
   #work() {
     while (this.queue.length && !this.busy && !this.dead) {
-      const bytes = this.queue.shift();
-      if (bytes.error) return this.close(bytes.error);
+      const { bytes, channel, error } = this.queue.shift();
+      if (error) return this.close(error);
       this.held -= bytes.length;
-      if (bytes[0] !== BRACE) this.peer.frame(this, bytes);
+      if (bytes[0] !== BRACE) this.peer.frame(this, bytes, channel ? this.second : this);
       else {
         this.busy = true;
-        this.#shake(bytes).catch((error) => this.close(error)).finally(() => {
+        this.#shake(bytes).catch((failure) => this.close(failure)).finally(() => {
           this.busy = false;
           this.#work();
         });

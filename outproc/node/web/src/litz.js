@@ -1,10 +1,11 @@
 // litz for browsers: exactly once, in order, over wires that break. See docs/browser.md and litz.d.ts.
-import { LitzError, concat, toUtf8 } from "./bytes.js";
+import { LitzError, concat, fromUtf8, pack, protocolError, toUtf8 } from "./bytes.js";
 import { isDest } from "./fields.js";
+import { nameOf } from "./halves.js";
 import { Inbox } from "./inbox.js";
-import { LATENCY, LIMITS, REPLY } from "./lanes.js";
+import { LATENCY, LIMITS, RELIABLE, REPLY } from "./lanes.js";
 import { Peer } from "./peer.js";
-import { claims, derivedId, ed25519, sharedKey } from "./proofs.js";
+import { claims, derivedId, ed25519, sha256, sharedKey } from "./proofs.js";
 import { WebSocketWire } from "./wires.js";
 
 const DEFAULTS = {
@@ -49,7 +50,7 @@ const asBytes = (data) => {
 };
 
 export class Litz extends EventTarget {
-  constructor({ id, url, peers = {}, auth = claims, wires = {}, env, ...limits }) {
+  constructor({ id, url, peers = {}, auth = claims, wires = {}, webrtc = {}, env, ...limits }) {
     super();
     if (!isDest(id)) throw new LitzError("usage", "an id is 1 to 255 bytes of text without spaces");
     this.id = id;
@@ -57,7 +58,9 @@ export class Litz extends EventTarget {
     this.limits = { ...DEFAULTS, ...limits };
     this.urls = url === undefined ? [] : [url].flat();
     this.endpoints = new Map(Object.entries(peers).map(([dest, urls]) => [dest, [urls].flat()]));
-    this.wires = { websocket: (at, owner) => new WebSocketWire(at, owner), ...wires };
+    this.wires = { websocket: (...given) => new WebSocketWire(...given), ...wires };
+    this.topics = new Map(); // internal messages: topic -> called with (peer, data)
+    this.settings = webrtc;
     const random = new DataView(this.env.randomBytes(16).buffer);
     this.incarnation = { started: this.env.started(), random: random.getBigUint64(0) };
     this.node = {
@@ -85,6 +88,19 @@ export class Litz extends EventTarget {
 
   dial(kind, url, owner, peer) {
     return this.wires[kind](url, owner, peer);
+  }
+
+  // Loads what speaks WebRTC, when the first node comes along that does. Whether it can be used.
+  async webRtc(features) {
+    if (!this.settings || !features.includes("webrtc") || !globalThis.RTCPeerConnection || !globalThis.crypto.subtle) return false;
+    this.loading ??= import("./litz_webrtc.js").then(({ install }) => install(this));
+    try {
+      await this.loading;
+      return true;
+    } catch {
+      this.loading = null; // it could not be fetched: the next wire asks again
+      return false;
+    }
   }
 
   emit(type, detail) {
@@ -236,6 +252,7 @@ export class Litz extends EventTarget {
   }
 
   sessionEnded(dest, reason) {
+    this.signaling?.ended(dest);
     for (const [id, waiting] of this.requests) {
       if (waiting.dest !== dest || !waiting.accepted) continue;
       this.requests.delete(id);
@@ -262,10 +279,10 @@ export class Litz extends EventTarget {
         roundTrip: slot.link?.roundTrip ?? null,
         bytesIn: slot.link?.bytesIn ?? 0,
         bytesOut: slot.link?.bytesOut ?? 0,
-        lanes: [...peer.session.send.keys()].filter((lane) => slot.link && peer.session.laneWire(lane) === slot.link),
+        lanes: RELIABLE.filter((lane) => slot.link && peer.session.laneWire(lane) === slot.link),
         error: slot.error?.message ?? "",
       })),
-      lanes: [...peer.session.send.values()].map((lane) => ({
+      lanes: RELIABLE.map((lane) => peer.session.send.get(lane)).map((lane) => ({
         lane: lane.lane, next: lane.next, received: lane.base, receivedOffset: lane.ackedOffset,
         processed: lane.processed, durable: lane.durable, replayed: lane.replayed, waiting: peer.queues.get(lane.lane).length,
       })),
@@ -275,7 +292,10 @@ export class Litz extends EventTarget {
   // Cut the live wires of one kind (default: all), as a broken network would. They heal.
   cut(dest, kind) {
     for (const link of [...(this.peers.get(dest)?.links ?? [])]) {
-      if (!kind || link.slot.kind === kind) link.close(new LitzError("wire", "cut by hand"));
+      if (!kind || link.slot.kind === kind) {
+        link.wire.abort?.();
+        link.close(new LitzError("wire", "cut by hand"));
+      }
     }
   }
 
@@ -288,5 +308,8 @@ export class Litz extends EventTarget {
     this.inbox.end();
   }
 }
+
+// For litz_webrtc.js, and nobody else.
+export const kit = { LitzError, concat, fromUtf8, nameOf, pack, protocolError, sha256, toUtf8 };
 
 export { LitzError, claims, derivedId, ed25519, sharedKey };

@@ -1,9 +1,9 @@
 // All there is for one dest: its session, the wires in it, dialling, and both directions of traffic.
 //
 // Everything that happens arms one turn; the turn looks at all state again, so nothing depends on what woke it.
-import { LitzError } from "./bytes.js";
+import { LitzError, concat, protocolError, toUtf8 } from "./bytes.js";
 import { Gate, decideOk, sameHalf } from "./halves.js";
-import { LATENCY, RELIABLE, REPLY } from "./lanes.js";
+import { INTERNAL, LATENCY, RELIABLE, REPLY } from "./lanes.js";
 import { Link } from "./link.js";
 import { Session } from "./session.js";
 
@@ -22,10 +22,9 @@ export class Peer {
     this.gate = new Gate();
     this.session = new Session(litz.newHalf(), this.limits, litz.sessionNumber(dest));
     this.links = []; // those in the session
-    this.slots = endpoints.map(({ kind, url }) => ({
-      kind, url, link: null, due: 0, attempt: 0, dials: 0, state: "idle", error: null,
-    }));
-    this.queues = new Map([...RELIABLE, LATENCY].map((lane) => [lane, []])); // senders that wait for space
+    this.slots = [];
+    for (const { kind, url } of endpoints) this.addSlot(kind, url);
+    this.queues = new Map([...RELIABLE, LATENCY, INTERNAL].map((lane) => [lane, []])); // senders that wait for space
     this.confirms = new Map(RELIABLE.map((lane) => [lane, { received: [], processed: [], durable: [] }]));
     this.waiting = []; // those who wait for a wire
     this.closed = false;
@@ -36,6 +35,10 @@ export class Peer {
     this.armed = false;
     this.farewell = null;
     this.arm();
+  }
+
+  addSlot(kind, url) {
+    this.slots.push({ kind, url, link: null, due: 0, attempt: 0, dials: 0, state: "idle", error: null });
   }
 
   get state() {
@@ -105,7 +108,7 @@ export class Peer {
     let next = Infinity;
     for (const slot of this.slots) {
       if (slot.link || slot.state === "stopped" || slot.state === "yielded") continue;
-      if (slot.kind !== "websocket" && !this.links.length) continue; // its signaling needs a wire
+      if (slot.kind === "webrtc" && !this.links.length) continue; // its signaling needs a wire
       if (slot.due > now) {
         next = Math.min(next, slot.due);
         continue;
@@ -131,13 +134,15 @@ export class Peer {
     let delay = error.retryAfter ?? (["unauthenticated", "incompatible"].includes(error.code) ? SLOW : 0);
     if (well) slot.attempt = 0;
     else {
+      // A path that is not there is not there for long: a data channel is tried again more rarely.
+      const rarely = slot.kind === "webrtc" ? 20 : 1;
       const { backoffBase, backoffCap } = this.limits;
-      delay += this.litz.env.random() * Math.min(backoffCap, backoffBase * 2 ** slot.attempt);
+      delay += this.litz.env.random() * rarely * Math.min(backoffCap, backoffBase * 2 ** slot.attempt);
       slot.attempt += 1;
       this.emit("connectfailed", { url: slot.url, error, retryIn: stopped ? null : delay });
     }
     slot.due = now + delay;
-    if (this.slots.every((each) => !each.link && each.attempt)) this.failWaiting(error);
+    if (this.slots.every((each) => each.kind === "webrtc" || (!each.link && each.attempt))) this.failWaiting(error);
   }
 
   failWaiting(error) {
@@ -228,6 +233,11 @@ export class Peer {
     link.slot.state = "up";
     this.emit("wireup", { kind: link.slot.kind, url: link.url });
     for (const waiter of this.waiting.splice(0)) waiter.resolve();
+    this.litz.webRtc(link.shake.peer.features).then((usable) => {
+      if (!usable || this.slots.some((each) => each.kind === "webrtc")) return;
+      this.addSlot("webrtc", "webrtc:" + this.dest);
+      this.arm();
+    });
     link.probe(now); // measures the round trip, and its answer proves the wire
     this.bindLanes();
     this.arm();
@@ -303,7 +313,7 @@ export class Peer {
     const sorted = joined.filter((link) => link.proved || !joined.some((each) => each.proved)).sort((a, b) => this.rank(a) - this.rank(b));
     const [best] = sorted;
     if (!best) return;
-    for (const lane of [...RELIABLE, LATENCY]) {
+    for (const lane of [...session.send.keys(), LATENCY]) {
       const current = session.laneWire(lane);
       if (current && this.rank(current) <= this.rank(best)) continue;
       session.bind(lane, best);
@@ -313,12 +323,12 @@ export class Peer {
 
   // -- traffic
 
-  frame(link, bytes) {
+  frame(link, bytes, via) {
     const { litz, session } = this;
     const now = litz.env.now();
     let brought;
     try {
-      brought = session.receive(link, bytes, now);
+      brought = session.receive(link, bytes, now, via);
     } catch (error) {
       return link.close(error);
     }
@@ -326,6 +336,9 @@ export class Peer {
       if (message.lane === REPLY) {
         litz.answered(this.dest, message);
         session.consumed(message, now);
+      } else if (message.lane >= INTERNAL) {
+        session.consumed(message, now);
+        if (!this.told(message.body)) brought.error ??= protocolError("an internal message");
       } else litz.inbox.put(this, session, message, link.shake.peer.verified);
     }
     for (const gap of brought.gaps) this.emit("skipped", gap);
@@ -378,6 +391,21 @@ export class Peer {
     return full;
   }
 
+  // An internal message came. Whether it is one.
+  told(body) {
+    const size = body[0];
+    const topic = new TextDecoder().decode(body.subarray(1, 1 + size));
+    if (!/^[a-z0-9.-]{1,32}$/.test(topic) || topic.length !== size) return false;
+    this.litz.topics.get(topic)?.(this, body.subarray(1 + size));
+    return true;
+  }
+
+  // Send an internal message to who listens to the topic there.
+  tell(topic, data) {
+    const name = toUtf8(topic);
+    this.post(INTERNAL, { body: concat([Uint8Array.of(name.length), name, data]), kind: 0, id: 0 }, () => {});
+  }
+
   // A message of the inbox was consumed.
   consumed(session, message) {
     if (session !== this.session || message.lane === LATENCY) return;
@@ -413,7 +441,7 @@ export class Peer {
     const { session } = this;
     if (!session.theirs || session.final || session.ended) return;
     for (const [lane, queue] of this.queues) {
-      const sending = session.send.get(lane);
+      const sending = queue.length && lane !== LATENCY ? session.sendLane(lane) : null;
       while (queue.length) {
         const { entry, done } = queue[0];
         const size = entry.body.length;
@@ -428,6 +456,7 @@ export class Peer {
         }
         try {
           const number = sending ? sending.append(entry) : session.appendLossy(entry.body);
+          if (sending && !sending.wire) this.bindLanes();
           done(null, { dest: this.dest, session: session.index, lane, number });
         } catch (error) {
           done(error);
@@ -456,8 +485,8 @@ export class Peer {
   settle(lanes) {
     for (const lane of lanes) {
       const sending = this.session.send.get(lane);
-      const waiters = this.confirms.get(lane);
-      for (const level in LEVELS) {
+      const waiters = this.confirms.get(lane) ?? {};
+      for (const level in waiters) {
         while (waiters[level].length && waiters[level][0].number < sending[LEVELS[level]]) waiters[level].shift().done(null);
       }
     }

@@ -5,7 +5,7 @@
 import { LitzError, clamp, protocolError } from "./bytes.js";
 import { ACK, BATCH, CLOSED, CREDIT, FIN, GOODBYE, LEAVE, LOSSY, PING, PONG, SESSION_CREDIT, SKIP, decodeFrame, encodeFrame } from "./frames.js";
 import { tagOf } from "./halves.js";
-import { LATENCY, PRIORITY, RELIABLE, SHARING } from "./lanes.js";
+import { INTERNAL_LIMITS, LATENCY, PRIORITY, RELIABLE, SHARING } from "./lanes.js";
 import { ReceiveLane } from "./receive_lane.js";
 import { SendLane } from "./send_lane.js";
 
@@ -88,7 +88,7 @@ export class Session {
     }
     if (this.heard === wire) this.heard = null;
     // Whatever it carried may be lost: all control is unsent again (R8).
-    for (const lane of RELIABLE) {
+    for (const lane of this.receiveLanes.keys()) {
       this.unsentAcks.add(lane);
       this.unsentCredits.add(lane);
     }
@@ -102,7 +102,7 @@ export class Session {
   }
 
   laneWire(lane) {
-    return lane === LATENCY ? this.lossy.wire : this.send.get(lane).wire;
+    return lane === LATENCY ? this.lossy.wire : this.send.get(lane)?.wire;
   }
 
   #news(by) {
@@ -110,21 +110,31 @@ export class Session {
   }
 
   #lane(lanes, { lane }) {
-    const found = lanes.get(lane);
-    if (!found) throw protocolError("there is no lane " + lane);
-    return found;
+    if (lanes.has(lane)) return lanes.get(lane);
+    const limits = INTERNAL_LIMITS.get(lane);
+    if (!limits) throw protocolError("there is no lane " + lane);
+    const made = new (lanes === this.send ? SendLane : ReceiveLane)(lane, limits, null);
+    if (lanes === this.send) made.allow({ messages: limits.windowMessages, size: limits.windowSize });
+    lanes.set(lane, made);
+    return made;
   }
 
+  sendLane(lane) {
+    return this.#lane(this.send, { lane });
+  }
+
+  // `via` is the channel of a wire that has several without order between them.
+  //
   // What one frame brought: {messages, gaps, acked, pongs, end, leave, fault, error}. What is in it is valid also
   // with `fault` or `error`, for which the wire is to be closed. Throws for what cannot be decoded.
-  receive(wire, bytes, now) {
+  receive(wire, bytes, now, via = wire) {
     const { flags, tag, records } = decodeFrame(bytes);
     const brought = { messages: [], gaps: [], acked: [], pongs: [], end: null, leave: 0, fault: "", error: null };
     const joined = this.wires.get(wire);
     if (!joined || tag !== this.tag || this.ended) return brought;
     this.heard = wire;
     try {
-      for (const record of records) this.#take(wire, joined, record, brought, now, flags & 1);
+      for (const record of records) this.#take(via, joined, record, brought, now, flags & 1);
     } catch (error) {
       brought.error = error; // what came before the bad record was taken, so it is delivered
       if (!brought.fault) this.faults += 1;
@@ -307,7 +317,8 @@ export class Session {
   end(finals) {
     this.ended = true;
     this.wires.clear();
-    return [...this.send.values()].flatMap((lane) => {
+    return RELIABLE.flatMap((number) => {
+      const lane = this.send.get(number);
       const stated = finals && finals.find((each) => each.lane === lane.lane);
       const final = finals ? (stated ? stated.received : lane.base) : null;
       return lane.unconfirmed(final).map(([number, outcome]) => [lane.lane, number, outcome]);

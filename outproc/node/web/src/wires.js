@@ -6,7 +6,6 @@ const HIGH_WATER = 1 << 20;
 
 export class WebSocketWire {
   constructor(url, owner) {
-    this.kind = "websocket";
     this.maxFrame = 1 << 20;
     const at = new URL(url);
     if (at.pathname === "/") at.pathname = "/litz";
