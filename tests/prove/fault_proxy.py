@@ -24,9 +24,10 @@ BOTH = (Way.UP, Way.DOWN)
 
 
 class FaultProxy:
-    """Forwards each connection to the target. Methods that harm take a link; see `links` and `any_link`."""
+    """Forwards each connection to the target; listens at port `listen` of the address `at`. Methods that harm take a
+    link; see `links` and `any_link`."""
 
-    def __init__(self, host: str, port: int, *, seed: int = 0, listen: int = 0) -> None:
+    def __init__(self, host: str, port: int, *, seed: int = 0, listen: int = 0, at: str = "127.0.0.1") -> None:
         self.target = (host, port)
         self.rng = Random(seed)
         self.counts: Counter[str] = Counter()
@@ -37,7 +38,7 @@ class FaultProxy:
         """New connections are accepted and then nothing passes, either way."""
         self.latency = 0.0
         """Seconds by which each way of a new connection is late, from its first byte on."""
-        self.host = "127.0.0.1"
+        self.host = at
         self.port = listen
         self._server: asyncio.Server | None = None
         self._ends: dict[End, None] = {}

@@ -14,8 +14,13 @@ from typing import Any
 from litz.errors import BackpressureError
 from litz.events import SessionEnded, WireDown
 from litz.payload import PayloadType
+from litz.wire import WireBuilder
 from outproc import OutprocTransportManager, TransportOptions
 from outproc.security import Ed25519Authenticator
+from outproc.wires.webrtc.builder import WebRtcWireBuilder
+from outproc.wires.webrtc.engine import IceServer
+from outproc.wires.webrtc.options import WebRtcOptions
+from outproc.wires.websocket import WebSocketWireBuilder
 from tests.prove.control import Control
 from tests.prove.traffic import Checker, Pattern, lane_of
 
@@ -46,13 +51,21 @@ async def serve(
     listen: str = "ws://127.0.0.1:0",
     key: str = "",
     trusted: dict[str, str] | None = None,
+    webrtc: dict[str, Any] | None = None,
 ) -> None:
-    """Run until the control socket closes. `key` is a private key in hex, `trusted` public ones by id."""
+    """Run until the control socket closes. `key` is a private key in hex, `trusted` public ones by id. `webrtc` are
+    `WebRtcOptions`, and mean that there are WebRTC wires too."""
     authenticator = None
     if key:
         keys = {peer: bytes.fromhex(public) for peer, public in (trusted or {}).items()}
         authenticator = Ed25519Authenticator(bytes.fromhex(key), keys)
-    made = OutprocTransportManager(name, options=TransportOptions(**options), authenticator=authenticator)
+    builders: list[WireBuilder] = [WebSocketWireBuilder()]
+    if webrtc is not None:
+        servers = tuple(IceServer(*server) for server in webrtc.pop("ice_servers", ()))
+        builders.append(WebRtcWireBuilder(WebRtcOptions(ice_servers=servers, **webrtc)))
+    made = OutprocTransportManager(
+        name, options=TransportOptions(**options), authenticator=authenticator, builders=builders
+    )
     async with made as manager:
         await manager.listen(listen)
         desk = Desk(manager)
@@ -227,7 +240,10 @@ class Desk:
                     "replayed": dest.replayed,
                     "duplicates": dest.duplicates_dropped,
                     "wires": len(dest.wires),
+                    "paths": [f"{wire.kind} {wire.path}" for wire in dest.wires],
+                    "carried": {wire.kind: wire.bytes_out for wire in dest.wires},
                     "dials": [slot.dials for slot in dest.slots],
+                    "dials_of": {slot.endpoint: slot.dials for slot in dest.slots},
                     "received": sum(lane.received for lane in dest.lanes),
                 }
                 for dest in snapshot.dests

@@ -16,9 +16,9 @@ from tests.prove.fault_proxy import FaultProxy
 from tests.prove.torment import WEIGHTS, Torment
 
 
-async def serve(control: Control, *, host: str, port: int, seed: int) -> None:
+async def serve(control: Control, *, host: str, port: int, seed: int, at: str = "127.0.0.1", listen: int = 0) -> None:
     """Serve commands until the control socket closes."""
-    async with FaultProxy(host, port, seed=seed) as proxy:
+    async with FaultProxy(host, port, seed=seed, at=at, listen=listen) as proxy:
         desk = _Desk(proxy)
         for verb in ("where", "torment", "calm", "reset_all", "retarget", "counts"):
             control.commands[verb] = getattr(desk, verb)
