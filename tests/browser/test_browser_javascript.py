@@ -9,7 +9,7 @@ from tests.browser.node_js import run_javascript_tests
 
 
 def test_frames_and_handshake_agree_with_the_vectors() -> None:
-    run_javascript_tests(["frames.test.mjs", "handshake.test.mjs"], 60)
+    run_javascript_tests(["frames.test.mjs", "halves.test.mjs", "handshake.test.mjs"], 60)
 
 
 @pytest.mark.limit(180)

@@ -35,6 +35,7 @@ export function decideOk(mine, theirs, peer, named, remembered) {
 }
 
 const MAX_CLAIMS = 8;
+const MAX_LIVES = 8; // incarnations of one peer whose highest half is remembered
 
 // Remembers the highest incarnation of one peer, and which lower ones asked (R13).
 export class Gate {
@@ -42,7 +43,7 @@ export class Gate {
     this.current = null;
     this.claims = new Map(); // lower incarnation -> when it asked
     this.answeredPing = -Infinity; // when the latest ping was sent that the known incarnation answered
-    this.highest = null;
+    this.highest = []; // of each life, the latest life last
   }
   // "admit", "after-end" (end the session of the known one first), "busy" (ping the known one) or "replaced".
   decide(incarnation, wires, now) {
@@ -71,10 +72,12 @@ export class Gate {
   }
   note(half) {
     if (sameHalf(incarnationOf(half), this.current) && (!this.remembered || compareHalves(half, this.remembered) > 0)) {
-      this.highest = half;
+      const others = this.highest.filter((other) => !sameHalf(incarnationOf(other), this.current));
+      this.highest = [...others.slice(1 - MAX_LIVES), half];
     }
   }
+  // The highest half of the known life: what it gave up stays given up while other lives come and go.
   get remembered() {
-    return this.highest && this.current && sameHalf(incarnationOf(this.highest), this.current) ? this.highest : null;
+    return this.highest.find((half) => sameHalf(incarnationOf(half), this.current)) ?? null;
   }
 }
