@@ -118,10 +118,12 @@ class WireDown(Event):
 
 @dataclass(frozen=True, slots=True)
 class LaneMoved(Event):
-    """A lane is now carried by another wire."""
+    """A lane is carried by `wire` from now on, for `reason`. `before`: the wire that carried it, "" if it had none."""
 
     lane: int
     wire: str
+    before: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,8 @@ class DestState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class LaneSnapshot:
-    """Both directions of one lane. Counts are of messages, sizes in bytes."""
+    """Both directions of one lane. Counts are of messages, sizes in bytes. `wire` carries what is sent ("": none does),
+    for `reason`."""
 
     lane: int
     sent: int
@@ -37,11 +38,19 @@ class LaneSnapshot:
     inbox_bytes: int
     dropped: int
     wire: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class WireSnapshot:
-    """One live wire. `round_trip` and `age` in seconds; None: not measured yet."""
+    """One live wire. `path` has its route and addresses, which follow apart.
+
+    wire        its name, as in `LaneSnapshot.wire` and in events
+    state       "in use": carries lanes; "spare": ready; "sick": takes data, and nothing is acknowledged
+    age         seconds since it was made
+    round_trip  in seconds, smoothed; None: not measured yet
+    throughput  bytes a second that it took while it was the bottleneck; None: it never was, or long ago
+    """
 
     kind: str
     path: str
@@ -53,6 +62,12 @@ class WireSnapshot:
     frames_in: int
     frames_out: int
     buffered: int
+    throughput: float | None = None
+    wire: str = ""
+    route: str = "direct"
+    local: str = ""
+    remote: str = ""
+    state: str = "in use"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from litz.errors import (
 )
 from litz.events import (
     EndReason,
-    LaneMoved,
     LostReceipt,
     MessagesSkipped,
     SessionEnded,
@@ -45,7 +44,7 @@ from outproc.session.session import Received, Session
 from outproc.session.tombstones import Finals
 from outproc.transport_owner import TransportOwner
 from outproc.violations import look_at_end, violated
-from outproc.wire_set import links_of, longest_silent, superfluous, unbound_lanes
+from outproc.wire_set import links_of, longest_silent, superfluous
 
 
 class DestTransport(Transport):
@@ -134,8 +133,7 @@ class DestTransport(Transport):
         if self._state is not DestState.CONNECTED:
             self._move(DestState.CONNECTED)
         self.dialler.joined(link)
-        link.liveness.probe()  # the first ping at once: it measures the round trip, and its answer settles ties (R12)
-        self.node.health.schedule(link, self.node.now())
+        self.probe()  # at once: its answer settles ties (R12), and all round trips are measured beside each other
         if len(self.links) > self.node.options.max_wires:
             self._dismiss(longest_silent(self.links, link), LeaveReason.DISPLACED)
         self.bind_lanes()
@@ -168,10 +166,8 @@ class DestTransport(Transport):
         return frozenset(link.wire.kind for link in self.links if not link.dialled)
 
     def bind_lanes(self) -> None:
-        """Give every lane without a wire the best there is."""
-        for number, link in unbound_lanes(self.session, self.node.options.wire_preference):
-            self.session.bind(number, link)
-            self.node.emit(LaneMoved(self._dest, number, repr(link.wire)))
+        """Wires have changed, or a lane is new: give lanes the best wires there are."""
+        self.node.mover.news(self)
 
     def _dismiss(self, link: Link, reason: LeaveReason) -> None:
         link.dismissed = reason
@@ -203,14 +199,16 @@ class DestTransport(Transport):
                 self.node.emit(MessagesSkipped(self._dest, note.lane, note.first, note.last, note.reason))
         for token in received.pongs:
             now = self.node.now()
-            if link.liveness.pong(now, token) is not None:
+            if link.ponged(now, token):
                 self.gate.answered(link.liveness.pinged, now)
                 # Sooner than the answer had to be there, where silence is to be noticed sooner than that.
                 self.node.health.schedule(link, link.liveness.next_check())
                 self.dialler.proved(link)
+                self.bind_lanes()
         if received.acked:
             self.dialler.proved(link)
             self.outbound.acked(received.acked)
+            self.node.mover.acked(self)
         if received.end is not None:
             self._ended_by_peer(link, received.end)
             return
@@ -226,6 +224,8 @@ class DestTransport(Transport):
         """Hand frames to the wires while they take them."""
         session = self.session
         session.receive_credit.squeezed = self.node.inbox_full
+        if len(self.links) > 1:
+            self.node.mover.wrote(self)
         for link in links_of(self.session):
             wire = link.wire
             while wire.writable:

@@ -10,9 +10,6 @@ from typing import Final, Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 
-GAIN: Final = 0.125
-"""Weight of a new round trip in the smoothed one (RFC 6298, section 2)."""
-
 MAX_LAG: Final = 0.5
 """A loop that is late by more than this gives no verdicts."""
 
@@ -46,7 +43,6 @@ class Liveness:
         "_token",
         "_waiting",
         "pinged",
-        "round_trip",
         "silent_after",
     )
 
@@ -63,8 +59,6 @@ class Liveness:
         self._waiting = False  # a ping is out, and not a byte has come since
         self._probe: float | None = None  # a ping is asked for; its answer has so many seconds
         self._excused_until = now
-        self.round_trip: float | None = None
-        """The smoothed round trip; None: not measured yet."""
 
     def received(self, now: float) -> None:
         """Some bytes came; any count as life. Cheap: call it for each frame. Nothing need be rescheduled."""
@@ -98,16 +92,13 @@ class Liveness:
         self._probe = None
 
     def pong(self, now: float, token: int) -> float | None:
-        """The pong of `token` came. Its round trip in seconds, which `round_trip` smoothes; None for a pong that
-        answers no ping of ours that is still out, which is a sign of life and no more."""
+        """The pong of `token` came. Its round trip in seconds; None for a pong that answers no ping of ours that is
+        still out, which is a sign of life and no more."""
         self.received(now)
         if token != self._token:
             return None
-        measured = max(0.0, now - self.pinged)
         self._token = None
-        previous = self.round_trip
-        self.round_trip = measured if previous is None else previous + GAIN * (measured - previous)
-        return measured
+        return max(0.0, now - self.pinged)
 
     def verdict(self, now: float, lag: float = 0.0) -> Verdict:
         """What to do now. `lag` is how late our own loop is: what the peer sent may lie unread, so a late loop

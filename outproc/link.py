@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from litz.errors import HandshakeError, LitzError, ProtocolError, WireClosedError
 from litz.message import Buffer
@@ -30,8 +31,11 @@ from outproc.handshake import (
 )
 from outproc.handshake import Link as Channel
 from outproc.health import Liveness, Verdict
-from outproc.local_node import LocalNode
 from outproc.security.sealing import OVERHEAD, Opener, Sealer, SealKeys, seal_need
+from outproc.wire_meter import WireMeter
+
+if TYPE_CHECKING:
+    from outproc.local_node import LocalNode
 
 HELD_FRAMES_SIZE = 4 << 20
 """Bytes of frames that may wait while a proof is verified; then the wire is given up."""
@@ -61,6 +65,20 @@ class LinkOwner(Protocol):
         """The wire is dead. Called once; `link.cause` says why."""
 
 
+@dataclass(slots=True)
+class Carried:
+    """Of one lane that a link carries.
+
+    since   when it was moved here by choice; minus infinity: it had no other
+    reason  why it is here, in words
+    wanted  since when another wire is the better one; None: it is not
+    """
+
+    since: float
+    reason: str
+    wanted: float | None = None
+
+
 class Link:
     """A live wire with the state of its handshake. Owned by one `LinkOwner` at a time."""
 
@@ -88,6 +106,13 @@ class Link:
         self.outcome: asyncio.Future[None] | None = None
         """For whoever dialled: set when the wire has joined, or cannot."""
         self.liveness = Liveness(self.started_at, node.ping_after, node.options.dead_after)
+        self.meter = WireMeter(self.started_at, node.options.sick_after)
+        self.up_since = self.started_at
+        """When it joined its session; before that, when it was made."""
+        self.carries: dict[int, Carried] = {}
+        """Every lane that was bound to it by the mover and has not left it since."""
+        self.pinged: dict[int, asyncio.Future[float]] = {}
+        """For who wants to know of one pong: by its token, set to the time at which it came."""
         self._seen_bytes = 0
         self.handshaken = False
         """Whether the handshake deadline no longer applies."""
@@ -145,6 +170,7 @@ class Link:
             case Verdict.PING:
                 token = self.node.environment.rng.getrandbits(63)
                 self.liveness.ping_sent(now, token)
+                self.meter.pinged(self.bytes_out, self.wire.buffered_bytes)
                 self.owner.ping(self, token)
             case Verdict.DEAD:
                 self.failure = WireClosedError("silent: no answer to a ping")
@@ -153,11 +179,25 @@ class Link:
                 return None
         return self.liveness.next_check()
 
+    def ponged(self, now: float, token: int) -> bool:
+        """A pong came. Whether it answers the ping of the health check, and so says what the round trip is."""
+        waiting = self.pinged.pop(token, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(now)
+        sent = self.liveness.pinged
+        measured = self.liveness.pong(now, token)
+        if measured is None:
+            return False
+        self.meter.ponged(measured, self.bytes_out)
+        self.meter.answered(now, sent)
+        return True
+
     def settled(self) -> None:
         """The handshake is over; what follows is the session's business."""
         self.handshaken = True
         self.frames_at_join = self.frames_in
-        self.liveness.received(self.node.now())
+        self.up_since = self.node.now()
+        self.liveness.received(self.up_since)
         self._deadline.at(None)
 
     def close(self) -> None:
@@ -328,6 +368,9 @@ class Link:
         self.node.health.schedule(self, None)
         self._deadline.at(None)
         self._held.clear()
+        for waiting in self.pinged.values():
+            waiting.cancel()
+        self.pinged.clear()
         if self._verifying is not None and loss.reason is LossReason.REMOTE:
             # What the peer said last may be why it closed (busy, replaced): that is looked at first.
             self._verifying.add_done_callback(lambda _: self._tell_gone(loss))

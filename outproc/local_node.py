@@ -16,6 +16,7 @@ from litz.spaced import Spaced
 from outproc.handshake import Entropy, Limits, Node
 from outproc.health_checker import HealthChecker
 from outproc.internal_traffic import InternalTraffic
+from outproc.lane_mover import LaneMover
 from outproc.log_budget import LogBudget
 from outproc.options import TransportOptions
 from outproc.security.authenticator import Authenticator
@@ -79,6 +80,7 @@ class LocalNode:
     tombstones: Tombstones = field(init=False)
     log_budget: LogBudget = field(init=False)
     internal: InternalTraffic = field(init=False)
+    mover: LaneMover = field(init=False)
     session_numbers: SessionNumbers = field(init=False)
     handshake_node: Node = field(init=False)
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -98,6 +100,7 @@ class LocalNode:
         self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)
         self.log_budget = LogBudget(options.process_log_size)
         self.internal = InternalTraffic(self.loop)
+        self.mover = LaneMover(self)
         self.session_numbers = SessionNumbers(options.max_tombstones)
         self.handshake_node = Node(
             id=self.local_id,

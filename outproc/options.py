@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from litz.payload import DEFAULT_WIRE_PREFERENCE, PayloadType, WirePreference
 from outproc.session.limits import Overflow, SessionLimits
+from outproc.wire_choice import BestWire, WirePolicy
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -33,6 +34,9 @@ class TransportOptions(BaseModel):
     overflow: Mapping[PayloadType, Overflow] = Field(default_factory=dict)
     wire_preference: WirePreference = Field(default_factory=lambda: dict(DEFAULT_WIRE_PREFERENCE))
 
+    wire_policy: WirePolicy = BestWire()
+    """Which of the wires that are up carries a lane: see `outproc.wire_choice`."""
+
     session_kept: Seconds = 120.0
     tombstones_kept: Seconds = 600.0
     max_tombstones: Count = 4_096
@@ -44,6 +48,8 @@ class TransportOptions(BaseModel):
     dead_after: Seconds = 5.0
     wake_timeout: Seconds = 2.0
     """After a sleep of the machine every wire is pinged, and is dead without a sign of life for so long."""
+    sick_after: Seconds = 3.0
+    """A wire without an ack for so long, with data outstanding, is sick: its lanes move to another one that is up."""
     handshake_timeout: Seconds = 5.0
     dial_timeout: Seconds = 10.0
     close_timeout: Seconds = 5.0

@@ -39,24 +39,32 @@ def _dest(node: LocalNode, transport: DestTransport) -> DestSnapshot:
         replayed=transport.counters.replayed + sum(lane.replayed for lane in session.send_lanes.values()),
         duplicates_dropped=transport.counters.duplicates
         + sum(lane.duplicates for lane in session.receive_lanes.values()),
-        wires=tuple(_wire(link, now) for link in transport.links),
+        wires=tuple(_wire(transport, link, now) for link in transport.links),
         slots=tuple(_slot(slot, now) for slot in transport.dialler.pool.slots),
         lanes=tuple(_lanes(transport)),
     )
 
 
-def _wire(link: Link, now: float) -> WireSnapshot:
+def _wire(transport: DestTransport, link: Link, now: float) -> WireSnapshot:
+    session, path = transport.session, link.wire.path
+    used = session.lossy_out.wire is link or any(lane.wire is link for lane in session.send_lanes.values())
     return WireSnapshot(
         kind=link.wire.kind,
-        path=f"{link.wire.path.route} {link.wire.path.local} - {link.wire.path.remote}",
+        path=f"{path.route} {path.local} - {path.remote}",
         dialled=link.dialled,
         age=now - link.started_at,
-        round_trip=link.liveness.round_trip,
+        round_trip=link.meter.round_trip,
         bytes_in=link.bytes_in,
         bytes_out=link.bytes_out,
         frames_in=link.frames_in,
         frames_out=link.frames_out,
         buffered=link.wire.buffered_bytes,
+        throughput=link.meter.throughput(now),
+        wire=repr(link.wire),
+        route=path.route,
+        local=path.local,
+        remote=path.remote,
+        state="sick" if link.meter.sick else "in use" if used else "spare",
     )
 
 
@@ -94,6 +102,7 @@ def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
                 inbox_bytes=inbox_bytes,
                 dropped=lane.log.dropped,
                 wire=repr(lane.wire.wire) if isinstance(lane.wire, Link) else "",
+                reason=transport.node.mover.why(transport, number),
             )
         )
     inbox, inbox_bytes = inbound.pending(LOSSY_LANE) if inbound is not None else (0, 0)
@@ -112,6 +121,7 @@ def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
             inbox_bytes=inbox_bytes,
             dropped=out.dropped + incoming_lossy.lost,
             wire=repr(out.wire.wire) if isinstance(out.wire, Link) else "",
+            reason=transport.node.mover.why(transport, LOSSY_LANE),
         )
     )
     return lanes

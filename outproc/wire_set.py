@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from litz.payload import PayloadType, WirePreference
+from litz.payload import PayloadType
 from outproc.link import Link
 from outproc.session.duplicates import Strand, losers
 from outproc.session.fixed_lanes import INTERNAL_LANES
-from outproc.session.send_lane import SendLane
 from outproc.session.session import LOSSY_LANE, Session
-from outproc.wire_choice import Candidate, choose_wire
+from outproc.wire_choice import Candidate
 
 
 def links_of(session: Session) -> list[Link]:
@@ -18,43 +17,29 @@ def links_of(session: Session) -> list[Link]:
     return [wire for wire in session.wires if isinstance(wire, Link)]
 
 
-def unbound_lanes(session: Session, preference: WirePreference) -> list[tuple[int, Link]]:
-    """Every lane without a wire that some wire may carry, with the best for it. The caller binds them."""
-    links = links_of(session)
-    direct = [link for link in links if link.wire.path.route != "relay"]
-    free = [number for number, lane in session.send_lanes.items() if lane.wire is None or _strays(lane, direct)]
-    if session.lossy_out.wire is None:
-        free.append(LOSSY_LANE)
-    everywhere, inner = _candidates(links), _candidates(direct or links)
-    chosen = [
-        (number, choose_wire(inner if number in INTERNAL_LANES else everywhere, _payload_type(number), preference))
-        for number in free
-    ]
-    return [(number, link) for number, link in chosen if link is not None]
-
-
-def _strays(lane: SendLane, direct: Sequence[Link]) -> bool:
-    """Whether an internal lane rides on a relay although there is a better way: what is relayed itself would then
-    depend on another relay."""
-    return lane.lane in INTERNAL_LANES and bool(direct) and lane.wire not in direct
-
-
-def _candidates(links: Sequence[Link]) -> list[Candidate[Link]]:
+def candidates_for(lane: int, links: Sequence[Link], now: float) -> list[Candidate[Link]]:
+    """The wires that may carry `lane`. One of a reliable payload type rides only on wires that keep order and lose
+    nothing; an internal one on relays only if there is no better way: what is relayed must hang on no other relay."""
+    if lane != LOSSY_LANE:
+        links = [link for link in links if link.wire.ordered and link.wire.reliable]
+    if lane in INTERNAL_LANES:
+        links = [link for link in links if link.wire.path.route != "relay"] or links
     return [
         Candidate(
             link,
             link.wire.kind,
-            link.started_at,
-            link.liveness.round_trip,
-            ordered=link.wire.ordered,
-            reliable=link.wire.reliable,
+            link.up_since,
+            link.meter.round_trip,
+            link.meter.throughput(now),
+            link.wire.path.route,
+            link.meter.sick,
         )
         for link in links
     ]
 
 
-def _payload_type(lane: int) -> PayloadType:
-    """The row of the preference table for a lane; replies go where signals go."""
+def payload_type_of(lane: int) -> PayloadType:
+    """The row of the preference table for a lane; replies and internal lanes go where signals go."""
     return PayloadType(lane) if lane in PayloadType._value2member_map_ else PayloadType.RPC_SIGNAL
 
 

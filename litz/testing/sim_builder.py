@@ -47,8 +47,9 @@ class SimListener(WireListener):
 class SimWireBuilder(WireBuilder):
     """Wires of one kind from one host. Addresses: `<kind>://<host>:<port>`; port 0 chooses one.
 
-    dials  how often `build` was called
-    local  what `is_local` answers for any address
+    dials   how often `build` was called
+    local   what `is_local` answers for any address
+    nature  the route, latency and bandwidth of its wires: see `WireSpec`
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class SimWireBuilder(WireBuilder):
         reliable: bool = True,
         secure: bool = True,
         local: bool = True,
+        **nature: Any,
     ) -> None:
         self.kind = kind
         self.schemes = (kind,)
@@ -68,7 +70,7 @@ class SimWireBuilder(WireBuilder):
         self.local = local
         self.dials = 0
         self._sizes = (max_frame,) if isinstance(max_frame, int) else tuple(max_frame)
-        self._spec = {"ordered": ordered, "reliable": reliable, "secure": secure}
+        self._spec = {"ordered": ordered, "reliable": reliable, "secure": secure, **nature}
 
     def endpoint(self, host: str, port: int = 1) -> Endpoint:
         """The endpoint of this kind at `host`."""

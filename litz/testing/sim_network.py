@@ -7,7 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from litz.testing.sim_loop import SimLoop
 from litz.testing.sim_pipe import Link
@@ -19,13 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class WireSpec:
-    """What a simulated wire is like: see the attributes of `litz.wire.Wire`."""
+    """What a simulated wire is like: see the attributes of `litz.wire.Wire`.
+
+    route      what its path says
+    latency    seconds one way that it takes longer than the link of its hosts says
+    bandwidth  bytes a second that it takes, if the link takes more; None: what the link takes
+    """
 
     kind: str = "sim"
     max_frame: int = 64 * 1024
     ordered: bool = True
     reliable: bool = True
     secure: bool = True
+    route: Literal["direct", "reflexive", "relay"] = "direct"
+    latency: float = 0.0
+    bandwidth: float | None = None
 
 
 @dataclass(slots=True)
@@ -74,12 +82,15 @@ class SimHost:
         reliable: bool = True,
         secure: bool = True,
         local: bool = True,
+        **nature: Any,
     ) -> SimWireBuilder:
         """A builder that dials from this host and listens on it. Of several `max_frame` each wire gets one
-        at random. `kind` is also the scheme of its endpoints."""
+        at random. `kind` is also the scheme of its endpoints; `nature`: route, latency, bandwidth of `WireSpec`."""
         from litz.testing.sim_builder import SimWireBuilder
 
-        return SimWireBuilder(self, kind, max_frame=max_frame, ordered=ordered, reliable=reliable, secure=secure)
+        return SimWireBuilder(
+            self, kind, max_frame=max_frame, ordered=ordered, reliable=reliable, secure=secure, **nature
+        )
 
     def freeze(self) -> None:
         """Its network stands still, without notice: nothing comes in or goes out, until `thaw`. (Its code goes

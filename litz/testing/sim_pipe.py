@@ -91,6 +91,10 @@ class Pipe:
         self.in_flight = 0
         self.stalled = False
         """Commanded: nothing arrives, without notice, until it is set back and `kick` called."""
+        self.own_latency = 0.0
+        """Seconds one way that this wire takes longer than its link, by its nature."""
+        self.own_bandwidth: float | None = None
+        """Bytes a second that this wire takes at most, by its nature."""
         self.broken = False
         """For good: what is written from now on reaches nobody."""
         self.extra_delay = 0.0
@@ -149,8 +153,9 @@ class Pipe:
                 continue
             self.buffered -= size
             self.in_flight += size
-            if self.link.bandwidth is not None:
-                self._free_at = now + size / self.link.bandwidth
+            rates = [rate for rate in (self.link.bandwidth, self.own_bandwidth) if rate is not None]
+            if rates:
+                self._free_at = now + size / min(rates)
             # Joined as late as a real wire might: a buffer that was changed after `write` shows.
             self._transmit(b"".join(buffers), max(now, self._free_at))
         if self.buffered < before:
@@ -180,7 +185,7 @@ class Pipe:
 
     def _due(self, sent_at: float) -> float:
         rng, link = self._world.rng, self.link
-        due = sent_at + link.latency + self.extra_delay
+        due = sent_at + link.latency + self.own_latency + self.extra_delay
         if link.jitter:
             due += rng.random() * link.jitter
         if self._ordered:

@@ -177,8 +177,11 @@ class SimConnection:
             network, back, 2 * number + 1, blocked=self._blocked("dialler", target, source), **options
         )
         names = f"{source.name}#{number}", f"{target.name}#{number}"
-        self.dialler = SimWire(self, self._to_acceptor, self._to_dialler, spec, WirePath("direct", names[0], names[1]))
-        self.acceptor = SimWire(self, self._to_dialler, self._to_acceptor, spec, WirePath("direct", names[1], names[0]))
+        for pipe in (self._to_acceptor, self._to_dialler):
+            pipe.own_latency, pipe.own_bandwidth = spec.latency, spec.bandwidth
+        one, other = WirePath(spec.route, *names), WirePath(spec.route, *reversed(names))
+        self.dialler = SimWire(self, self._to_acceptor, self._to_dialler, spec, one)
+        self.acceptor = SimWire(self, self._to_dialler, self._to_acceptor, spec, other)
 
     def _blocked(self, toward: Side, sender: SimHost, receiver: SimHost) -> Callable[[], bool]:
         cut = self.network.is_cut

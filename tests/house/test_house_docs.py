@@ -19,6 +19,7 @@ from litz.payload import DEFAULT_WIRE_PREFERENCE
 from outproc import TransportOptions
 from outproc.relay_options import RelayOptions
 from outproc.session.limits import SessionLimits
+from outproc.wire_choice import BestWire
 from outproc.wires.webrtc.options import WebRtcOptions
 from outproc.wires.websocket.builder import WebSocketWireBuilder
 from outproc.wires.websocket.port import PortLimits
@@ -104,6 +105,8 @@ def value_of(text: str) -> object:
         return {}
     if text == "any":
         return dict(DEFAULT_WIRE_PREFERENCE)
+    if text == "the best":
+        return BestWire()
     if text.startswith("`"):
         return text.strip("`")
     number, _, unit = text.replace(",", "").partition(" ")

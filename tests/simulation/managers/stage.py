@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from random import Random
 from typing import Any
@@ -84,16 +84,17 @@ class Stage:
         clock: float = 0.0,
         listen: bool = True,
         directory: Directory | None = None,
+        natures: Mapping[str, Mapping[str, Any]] | None = None,
         **options: Any,
     ) -> Actor:
         """Start a node. `reach`: hosts (named as their nodes) that it has endpoints of, unless there is a `directory`.
-        `clock`: seconds its wall clock is ahead."""
+        `clock`: seconds its wall clock is ahead. `natures`: what wires of a kind are like, see `SimHost.builder`."""
         self._made += 1
         machine = self.network.host(host or name)
         machine.clock_offset = clock
         rng = Random(self._made)
         started = machine.wall_time()
-        builders = [machine.builder(kind) for kind in kinds]
+        builders = [machine.builder(kind, **(natures or {}).get(kind, {})) for kind in kinds]
         manager = OutprocTransportManager(
             name,
             directory=directory or {dest: [f"{kind}://{dest}:1" for kind in kinds] for dest in reach},
