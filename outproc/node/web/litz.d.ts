@@ -117,6 +117,11 @@ export interface Options extends Partial<Limits> {
   /** Where each dest is. */
   peers?: Record<string, string | readonly string[]>;
   auth?: Authenticator;
+  /**
+   * Data channels, to nodes that speak WebRTC: `litz_webrtc.js`, which must be next to `litz.js`, is loaded for them.
+   * `false`: none. `relayOnly`: only through TURN, so that peers do not learn this machine's addresses.
+   */
+  webrtc?: false | { iceServers?: RTCIceServer[]; relayOnly?: boolean };
 }
 
 export interface WireState {

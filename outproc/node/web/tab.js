@@ -229,6 +229,7 @@ litz.addEventListener("connectfailed", ({ detail: { error, retryIn } }) => tell(
 
 const moved = new Map(); // kind -> lanes that moved in this turn
 litz.addEventListener("lanemoved", ({ detail: { lane, kind } }) => {
+  if (lane > 8) return; // what nodes say to each other
   if (!moved.size) {
     queueMicrotask(() => {
       for (const [to, lanes] of moved) tell(`lanes ${lanes.sort((a, b) => a - b).join(", ")} on ${NAMES[to]}`);
