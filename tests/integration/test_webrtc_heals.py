@@ -12,18 +12,21 @@ import pytest
 from litz.events import WireUp
 from litz.manager import EventStream
 from litz.payload import ANY_KIND, PayloadType
+from outproc.wires.webrtc.aiortc_engine import AiortcConnection
 from outproc.wires.webrtc.builder import WebRtcWireBuilder
+from outproc.wires.webrtc.engines import EngineName
 from outproc.wires.webrtc.options import WebRtcOptions
 from outproc.wires.websocket import WebSocketWireBuilder
 from tests.integration.outproc_nodes import LOOPBACK, Manager, dest_of, next_of, node, until
 
+both_engines = pytest.mark.parametrize("engine", ["aiortc", "wrtc"])
 PREFER_WEBRTC = dict.fromkeys(PayloadType, ("webrtc", ANY_KIND))
 
 
 @asynccontextmanager
-async def both_wires(**webrtc: Any) -> AsyncIterator[tuple[Manager, Manager]]:
+async def both_wires(engine: EngineName = "aiortc", **webrtc: Any) -> AsyncIterator[tuple[Manager, Manager]]:
     """A dials b by both kinds; both are up."""
-    options = WebRtcOptions(engine="aiortc", **webrtc)
+    options = WebRtcOptions(engine=engine, **webrtc)
 
     def more() -> dict[str, Any]:
         return {
@@ -70,8 +73,12 @@ def fall_silent(wire: Any) -> None:
     async def dropped(data: bytes, component: int) -> None:
         return
 
-    wire.connection._ice.sendto = dropped
-    wire.connection._ice.knows = lambda address: False
+    connection = wire.connection
+    if isinstance(connection, AiortcConnection):
+        connection._ice.sendto = dropped  # type: ignore[method-assign]  # the harm
+        connection._ice.knows = lambda address: False  # type: ignore[method-assign]  # the harm
+    else:
+        connection.send = connection._message = lambda channel, data: None
 
 
 async def test_the_path_in_use_is_told() -> None:
@@ -84,9 +91,10 @@ async def test_the_path_in_use_is_told() -> None:
 
 
 @pytest.mark.both_loops
+@both_engines
 @pytest.mark.parametrize("killer", ["a", "b"])
-async def test_a_killed_webrtc_wire_is_back_soon_and_only_it_is_redialled(killer: str) -> None:
-    async with both_wires() as (a, b):
+async def test_a_killed_webrtc_wire_is_back_soon_and_only_it_is_redialled(killer: str, engine: EngineName) -> None:
+    async with both_wires(engine) as (a, b):
         before = dials_by_kind(a, "b")
         for round_ in range(3):
             webrtc_wire(*((a, "b") if killer == "a" else (b, "a"))).abort()
@@ -100,9 +108,10 @@ async def test_a_killed_webrtc_wire_is_back_soon_and_only_it_is_redialled(killer
 
 
 @pytest.mark.both_loops
+@both_engines
 @pytest.mark.parametrize("how", ["closed", "silent"])
-async def test_killed_wires_lose_and_double_nothing(how: str) -> None:
-    async with both_wires(heartbeat=0.2, dead_after=0.6) as (a, b):
+async def test_killed_wires_lose_and_double_nothing(how: str, engine: EngineName) -> None:
+    async with both_wires(engine, heartbeat=0.2, dead_after=0.6) as (a, b):
         got: list[int] = []
 
         async def collect() -> None:

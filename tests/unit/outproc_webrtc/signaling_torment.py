@@ -14,11 +14,16 @@ from litz.errors import BusyError
 from litz.testing.recording import RecordingSink
 from outproc.signaling.messages import Offer, body_of, seal_envelope
 from outproc.wires.webrtc.description import Candidate, Description
+from outproc.wires.webrtc.engines import EngineName
+from outproc.wires.webrtc.options import WebRtcOptions
 from tests.unit.outproc_webrtc.signaling_town import LOCAL, Town, town_of
 
 LIMIT = 32
-TORMENTED = LOCAL.model_copy(update={"max_attempts": LIMIT, "open_timeout": 0.5})
 PRINT = bytes(range(32))
+
+
+def tormented(engine: EngineName) -> WebRtcOptions:
+    return LOCAL.model_copy(update={"engine": engine, "max_attempts": LIMIT, "open_timeout": 0.5})
 
 
 def description(rng: random.Random) -> Description:
@@ -43,11 +48,11 @@ def offer(town: Town, sender: str, sdp: str, **changes: Any) -> bytes:
     return seal_envelope(body, town.ports[sender].sign("webrtc", "bob", body.encode()))
 
 
-async def half_open(count: int) -> None:
+async def half_open(count: int, engine: EngineName) -> None:
     """`count` peers offer at once, and none of them ever connects."""
     rng = random.Random(1)
     names = [f"peer{n}" for n in range(count)]
-    async with town_of("ann", "bob", options=TORMENTED) as town:
+    async with town_of("ann", "bob", options=tormented(engine)) as town:
         live = await town.dial("ann", "bob")
         ours, theirs = RecordingSink(), RecordingSink()
         live.start(ours)
@@ -55,7 +60,7 @@ async def half_open(count: int) -> None:
         desk = town.builders["bob"]._desk
         assert desk is not None
         for name in names:
-            town.add(name, TORMENTED)
+            town.add(name, tormented(engine))
             town.meet(name, "bob")
         before = descriptors()
         most = 0
@@ -68,7 +73,7 @@ async def half_open(count: int) -> None:
         assert 0 < most <= LIMIT
         await theirs.until(lambda: len(theirs.frames) == 60, "what ann sends meanwhile")
         await quiet(town)
-        assert descriptors() <= before
+        await freed(before)
         refused = sum(b"busy" in data for _, data in town.ports["bob"].posted)
         assert refused == count - LIMIT
         again = await dial_until_taken(town)
@@ -76,11 +81,11 @@ async def half_open(count: int) -> None:
         live.abort()
 
 
-async def spoiled(count: int) -> None:
+async def spoiled(count: int, engine: EngineName) -> None:
     """`count` offers whose descriptions, or whole envelopes, are spoiled, from several peers."""
     rng = random.Random(2)
     names = [f"peer{n}" for n in range(8)]
-    async with town_of("ann", "bob", *names, options=TORMENTED) as town:
+    async with town_of("ann", "bob", *names, options=tormented(engine)) as town:
         live = await town.dial("ann", "bob")
         ours, theirs = RecordingSink(), RecordingSink()
         live.start(ours)
@@ -145,6 +150,13 @@ async def quiet(town: Town) -> None:
         while bob._desk is not None and (  # noqa: ASYNC110 - a builder has no event for this
             bob._desk._readers or bob._answering or bob._freeing or len(bob._desk.attempts)
         ):
+            await asyncio.sleep(0.02)
+
+
+async def freed(before: int) -> None:
+    """Until no descriptor is left of the torment. libwebrtc opens one for a moment to look at the interfaces."""
+    async with asyncio.timeout(5):
+        while descriptors() > before:  # noqa: ASYNC110 - closing a descriptor is no event
             await asyncio.sleep(0.02)
 
 
