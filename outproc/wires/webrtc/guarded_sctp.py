@@ -13,18 +13,19 @@ from typing import Any, Final
 
 from aiortc import RTCSctpTransport
 from aiortc.rtcsctptransport import (
-    SCTP_DATA_LAST_FRAG,
     SCTP_RTO_MAX,
     USERDATA_MAX_LENGTH,
     WEBRTC_BINARY,
     WEBRTC_STRING,
     Chunk,
+    DataChunk,
     serialize_packet,
 )
 
 from outproc.wires.webrtc.engine import LABELS, LOCAL_MAX_MESSAGE
 from outproc.wires.webrtc.guarded_dtls import GuardedDtls, run_now
 from outproc.wires.webrtc.sctp_check import SACK, MalformedPacketError, check_packet
+from outproc.wires.webrtc.sctp_packets import FIRST, LAST, Piece, data_packet, read_data, sack_packet
 
 RTO_INITIAL: Final = 0.5
 RTO_MIN: Final = 0.2
@@ -35,6 +36,11 @@ ACK_DELAY: Final = 0.02
 
 MOST_IN_FLIGHT: Final = 1 << 20
 """Bytes that are on their way unacknowledged at most. aiortc has no limit of its own and ignores that of the peer."""
+
+LEAST_IN_FLIGHT: Final = 128 * 1024
+FASTEST: Final = 64 << 20
+"""Bytes a second that no path of this library is faster than. What is in flight beyond the shortest round trip at this
+rate, and `LEAST_IN_FLIGHT`, only fills queues: on loopback it overflows the peer's socket."""
 
 MOST_HELD: Final = MOST_IN_FLIGHT + 2 * LOCAL_MAX_MESSAGE
 """Bytes of incomplete messages that a peer may have us keep."""
@@ -70,6 +76,8 @@ class GuardedSctp(RTCSctpTransport):
         self._on_malformed = on_malformed
         self._spoiled = False
         self._unacked = 0
+        self._shortest = float("inf")
+        self._most_in_flight = MOST_IN_FLIGHT
         self._ack_timer: asyncio.TimerHandle | None = None
 
     # -- receiving ----------------------------------------------------------------------------------
@@ -78,6 +86,8 @@ class GuardedSctp(RTCSctpTransport):
         if self._spoiled:
             return
         try:
+            if self._took_next(data):
+                return
             check_packet(data, len(LABELS))
             self._check_numbers(data)
             await super()._handle_data(data)
@@ -87,6 +97,35 @@ class GuardedSctp(RTCSctpTransport):
             # Whatever it was, the peer made it: it costs this connection and nothing else.
             self._spoiled = True
             self._on_malformed(str(error) or type(error).__name__)
+
+    def _took_next(self, packet: bytes) -> bool:
+        """Take a packet that is one piece of data, and the very next one, as nearly all are. False: it is not, or
+        something is missing, and nothing was done."""
+        if self._sack_misordered or self._reconfig_deferred or self._sack_duplicates:
+            return False
+        piece = read_data(packet, self._local_verification_tag)
+        last = self._last_received_tsn
+        if piece is None or last is None or piece.tsn != (last + 1) & 0xFFFFFFFF or piece.stream_id >= len(LABELS):
+            return False
+        stream = self._get_inbound_stream(piece.stream_id)
+        pieces: list[Any] = stream.reassembly
+        if piece.flags & FIRST:
+            begins = not pieces and piece.stream_seq == stream.sequence_number
+        else:
+            begins = bool(pieces) and pieces[-1].tsn == last and pieces[-1].stream_seq == piece.stream_seq
+        if not begins or len(pieces) * USERDATA_MAX_LENGTH > 2 * LOCAL_MAX_MESSAGE:
+            return False
+        self._last_received_tsn = piece.tsn
+        pieces.append(piece)
+        self._advertised_rwnd -= len(piece.user_data)
+        if piece.flags & LAST:
+            stream.reassembly = []
+            stream.sequence_number = (stream.sequence_number + 1) & 0xFFFF
+            message = b"".join([each.user_data for each in pieces])
+            self._advertised_rwnd += len(message)
+            run_now(self._data_channel_receive(piece.stream_id, piece.protocol, message))
+        self._note_received()
+        return True
 
     def _check_numbers(self, data: bytes) -> None:
         """Refuse acknowledgements of what was never sent."""
@@ -104,37 +143,44 @@ class GuardedSctp(RTCSctpTransport):
         ahead = (chunk.tsn - last) % (1 << 32) if last is not None else 0
         if MOST_AHEAD < ahead < 1 << 31:
             return
-        if ahead != 1 or self._sack_misordered or self._reconfig_deferred or chunk.flags & SCTP_DATA_LAST_FRAG:
-            await super()._receive_data_chunk(chunk)
-            return
-        # The next packet, and not the last of its message: nothing can be whole yet, and nothing is looked through.
-        self._sack_needed = True
-        self._last_received_tsn = chunk.tsn
-        self._get_inbound_stream(chunk.stream_id).reassembly.append(chunk)
-        self._advertised_rwnd -= len(chunk.user_data)
+        await super()._receive_data_chunk(chunk)
 
     async def _send_sack(self) -> None:
         """Acknowledge every second packet, or after `ACK_DELAY`; at once while something is missing."""
-        self._unacked += 1
-        if self._unacked < 2 and not self._sack_misordered and not self._sack_duplicates:
+        if self._sack_misordered or self._sack_duplicates:
+            self._unacked = 0
+            await super()._send_sack()
+        else:
             self._sack_needed = False
-            if self._ack_timer is None:
-                self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY, self._ack_late)
-            return
-        await self._send_sack_now()
+            self._note_received()
 
-    async def _send_sack_now(self) -> None:
+    def _note_received(self) -> None:
+        self._unacked += 1
+        if self._unacked >= 2:
+            self._acknowledge()
+        elif self._ack_timer is None:
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY, self._ack_late)
+
+    def _acknowledge(self) -> None:
+        """Acknowledge all that came, of which nothing is missing."""
         self._unacked = 0
-        await super()._send_sack()
+        assert self._remote_port is not None
+        assert self._last_received_tsn is not None
+        ports = (self._local_port, self._remote_port)
+        window = max(0, self._advertised_rwnd)
+        self._send_now(sack_packet(ports, self._remote_verification_tag, self._last_received_tsn, window))
 
     def _ack_late(self) -> None:
         self._ack_timer = None
         if self._unacked and self._association_state == self.State.ESTABLISHED:
-            run_now(self._send_sack_now())
+            if self._sack_misordered or self._sack_duplicates:
+                run_now(self._send_sack())
+            else:
+                self._acknowledge()
 
     async def _receive_sack_chunk(self, chunk: Any) -> None:
         await super()._receive_sack_chunk(chunk)
-        self._cwnd = min(self._cwnd, MOST_IN_FLIGHT)
+        self._cwnd = min(self._cwnd, self._most_in_flight)
         self._on_progress()
 
     async def _data_channel_receive(self, stream_id: int, pp_id: int, data: bytes) -> None:
@@ -149,10 +195,19 @@ class GuardedSctp(RTCSctpTransport):
 
     async def _send_chunk(self, chunk: Chunk) -> None:
         assert self._remote_port is not None
-        self._send_now(serialize_packet(self._local_port, self._remote_port, self._remote_verification_tag, chunk))
+        ours, theirs, tag = self._local_port, self._remote_port, self._remote_verification_tag
+        if isinstance(chunk, DataChunk):
+            stream, sequence = chunk.stream_id, chunk.stream_seq
+            piece = Piece(chunk.flags, chunk.tsn, stream, sequence, chunk.protocol, chunk.user_data)
+            self._send_now(data_packet((ours, theirs), tag, piece))
+        else:
+            self._send_now(serialize_packet(ours, theirs, tag, chunk))
 
     def _update_rto(self, R: float) -> None:  # noqa: N803 - the name that aiortc gives it
         super()._update_rto(R)
+        if self._shortest > R:
+            self._shortest = R
+            self._most_in_flight = min(MOST_IN_FLIGHT, max(LEAST_IN_FLIGHT, int(R * FASTEST)))
         assert self._srtt is not None
         assert self._rttvar is not None
         self._rto = max(RTO_MIN, min(self._srtt + max(4 * self._rttvar, ACK_DELAY), SCTP_RTO_MAX))
