@@ -55,6 +55,10 @@ class JavaScriptPeer:
                 self._heard.append(json.loads(line))
                 assert event == "error" or self._heard[-1]["event"] != "error", self._heard[-1]
 
+    def crash(self) -> None:
+        """End it without a word."""
+        self._process.kill()
+
     async def close(self) -> dict[str, Any]:
         """Let it say goodbye, and return its last words."""
         assert self._process.stdin is not None
@@ -196,3 +200,40 @@ async def test_a_tab_that_cannot_prove_itself_is_refused(wrong: dict[str, str]) 
             said = await tab.hears("error")
             assert said["code"] == "unreachable"
             assert bob.list_dests() == []
+
+
+async def test_a_tab_that_crashed_and_came_back_is_another_incarnation() -> None:
+    served = Served()
+    async with OutprocTransportManager("bob") as bob:
+        listener = await bob.listen("ws://127.0.0.1:0")
+        serving = asyncio.create_task(bob.serve(served.handle))
+        url = f"ws://127.0.0.1:{port_of(listener.endpoints)}"
+        with bob.events() as events:
+            async with javascript(url=url, count=0) as first:
+                await first.hears("all confirmed")
+                first.crash()
+                await asyncio.sleep(0.1)
+                await bob.send("tab", b"0", when_down="queue")
+                async with javascript(url=url, count=3) as second:
+                    end = await ended(events)
+                    assert end.reason is EndReason.PEER_RESTARTED
+                    assert len(end.lost) == 1
+                    await bob.wait_connected("tab", timeout=10)
+                    await flood(bob, 3)
+                    await second.hears("all received")
+        serving.cancel()
+
+
+async def test_two_tabs_of_one_id_the_newer_wins_and_the_older_is_told() -> None:
+    served = Served()
+    async with OutprocTransportManager("bob") as bob:
+        listener = await bob.listen("ws://127.0.0.1:0")
+        serving = asyncio.create_task(bob.serve(served.handle))
+        url = f"ws://127.0.0.1:{port_of(listener.endpoints)}"
+        async with javascript(url=url) as older:
+            await older.hears("all confirmed")
+            async with javascript(url=url) as newer:
+                await newer.hears("all confirmed")
+                assert (await older.hears("sessionended"))["reason"] == "replaced"
+                assert bob.is_connected("tab")
+        serving.cancel()
