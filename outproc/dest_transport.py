@@ -74,7 +74,7 @@ class DestTransport(Transport):
         )
         self.inbound: Inbound | None = None
         self.dialler = Dialler(
-            node, dest, resolver=resolver, owner=self, slots=dial_slots, provided=self._provided_kinds
+            node, dest, resolver=resolver, owner=self, slots=dial_slots, provided=self._provided_kinds, full=self._full
         )
         self.counters = Counters()
         self.verified = False
@@ -161,6 +161,9 @@ class DestTransport(Transport):
             self._move(DestState.DETACHED)
         self.dialler.lost(link)
         self.node.internal.wires_changed(self._dest)
+
+    def _full(self) -> bool:
+        return len(self.links) >= self.node.options.max_wires
 
     def _provided_kinds(self) -> frozenset[str]:
         return frozenset(link.wire.kind for link in self.links if not link.dialled)

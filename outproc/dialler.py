@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from litz.errors import Attempt, BusyError, ConnectError, LitzError, UnknownDestError, WireClosedError
+from litz.errors import Attempt, ConnectError, LitzError, UnknownDestError, WireClosedError
 from litz.events import ConnectFailed, LookUpFailed
 from litz.wire import Endpoint, Wire
 from outproc.addressing import Resolution
@@ -34,7 +34,8 @@ class Resolver(Protocol):
 class Dialler:
     """The dialling side of one transport. Does nothing until it is `wanted`.
 
-    `provided()` tells the kinds of wire that the peer has dialled and that are up: those are not dialled.
+    `provided()` tells the kinds of wire that the peer has dialled and that are up: those are not dialled. `full()`
+    tells whether there are as many wires as there may be: then only who asks gets a dial, for it costs a wire (P4).
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Dialler:
         owner: LinkOwner,
         slots: asyncio.Semaphore,
         provided: Callable[[], frozenset[str]],
+        full: Callable[[], bool],
     ) -> None:
         options = node.options
         backoff = Backoff(options.backoff_base, options.backoff_cap)
@@ -55,9 +57,11 @@ class Dialler:
         self._owner = owner
         self._slots = slots
         self._provided = provided
+        self._full = full
         self.pool: Pool[Link] = Pool(
             node.environment.rng,
             backoff=backoff,
+            upgrade_cap=options.upgrade_cap,
             stagger=options.stagger,
             stable_after=options.stable_after,
         )
@@ -196,6 +200,9 @@ class Dialler:
         if self.closed or not self.wanted:
             return
         now = self._node.now()
+        if self._full() and (self._round is None or self._round.done()):
+            self._node.health.schedule(self, None)  # until a wire is lost
+            return
         for endpoint in self.pool.begin(now):
             self._dials[endpoint] = self._node.spawn(self._dial(endpoint), f"litz dial {self._dest} {endpoint}")
         self._node.health.schedule(self, self._next_due())
@@ -311,11 +318,8 @@ class Dialler:
         elif link.dismissed is LeaveReason.DUPLICATE and link.dialled:
             self.pool.yielded(link)
         elif link.dialled:
-            if link.dismissed is LeaveReason.DISPLACED:
-                # By chance: two sides that displace each other's wires in one moment must not do so for ever.
-                wait = self._node.options.backoff_cap * (1 + self._node.environment.rng.random())
-                error = BusyError("displaced by a newer wire", retry_after=wait)
-            self.pool.lost(link, now, error)
+            displaced = link.dismissed is LeaveReason.DISPLACED
+            (self.pool.displaced if displaced else self.pool.lost)(link, now, error)
         else:
             self._release.at(now + self._node.options.accept_grace)
         self.pump()
@@ -326,6 +330,7 @@ class Dialler:
         for kind in dict.fromkeys(slot.endpoint.kind for slot in self.pool.slots):
             if kind not in self.pool.held:
                 self.pool.winner_lost(now, kind)
+        self.pool.hurry(now)
         # Whoever dialled before does not, so this side does, where it knows how.
         self.wanted = True
         if not self.pool.slots:
@@ -333,8 +338,7 @@ class Dialler:
         self.pump()
 
     def refresh(self, kind: str | None = None) -> None:
-        """The endpoints may have changed: ask again, if this side dials at all. Those of `kind` that failed have a new
-        chance at once."""
+        """The endpoints may have changed: ask again, if this side dials. Those of `kind` have a new chance at once."""
         if self.wanted:
             if kind is not None:
                 self.pool.interrupt(self._node.now(), kind)

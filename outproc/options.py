@@ -56,6 +56,8 @@ class TransportOptions(BaseModel):
     stagger: Seconds = 0.1
     backoff_base: Seconds = 0.05
     backoff_cap: Seconds = 5.0
+    upgrade_cap: Seconds = 60.0
+    """Of the waits of an endpoint that keeps failing, or being displaced, while another wire of the dest is up."""
     stable_after: Seconds = 10.0
     accept_grace: Seconds = 1.0
     """How long an accepting side waits for the other to redial before it dials an endpoint itself."""

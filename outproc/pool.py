@@ -46,11 +46,13 @@ class Ready(Generic[W]):
 
 @dataclass(frozen=True, slots=True)
 class Cooling:
-    """Due again at `until`, after `failures` failures in a row (0: a wire that was well broke)."""
+    """Due again at `until`, after `failures` failures in a row (0: a wire that was well broke). `leisurely`: so late
+    only because another wire is up."""
 
     until: float
     failures: int
     error: BaseException
+    leisurely: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class Slot(Generic[W]):
 
     dials       how often it was dialled, ever
     failures    how often a dial failed, ever
+    displaced   how often in a row its wire made room for a newer one at the limit of wires
     last_error  of the failures since it last proved well
     listed      False once the endpoint was taken off the list: the slot only waits for its wire or dial to end
     """
@@ -83,6 +86,7 @@ class Slot(Generic[W]):
     state: State[W] = field(default_factory=Idle)
     dials: int = 0
     failures: int = 0
+    displaced: int = 0
     last_error: BaseException | None = None
     listed: bool = True
 
@@ -94,6 +98,7 @@ class Pool(Generic[W]):
     """All endpoints of one dest.
 
     rng           decides the jitter
+    upgrade_cap   highest ceiling in seconds of the waits of an endpoint while another wire is up
     stagger       seconds between the first dials of two endpoints while none has failed
     stable_after  seconds after which a wire that was up counts as proved
     """
@@ -103,11 +108,13 @@ class Pool(Generic[W]):
         rng: Random,
         *,
         backoff: Backoff = DEFAULT_BACKOFF,
+        upgrade_cap: float = 60.0,
         stagger: float = 0.1,
         stable_after: float = 10.0,
     ) -> None:
         self._rng = rng
         self._backoff = backoff
+        self._leisurely = Backoff(backoff.base, max(backoff.cap, upgrade_cap), backoff.factor)
         self._stagger = stagger
         self._stable_after = stable_after
         self._slots: dict[Endpoint, Slot[W]] = {}
@@ -237,6 +244,34 @@ class Pool(Generic[W]):
         if well:
             self._well(slot)
         self._cool(slot, cause, now, was_well=well)
+        self.hurry(now)
+
+    def displaced(self, wire: W, now: float, error: BaseException) -> None:
+        """`wire` made room for a newer one at the limit of wires of either side: no failure. Dialled again after a wait
+        of full jitter whose ceiling doubles each time, or the two would displace each other for ever, in step. One that
+        was up for longer than the highest ceiling begins anew. Unknown wires are ignored."""
+        slot = self._with(wire)
+        if slot is None or not isinstance(slot.state, Ready):
+            return
+        if now - slot.state.since >= self._leisurely.cap:
+            slot.displaced = 0
+        slot.displaced = min(slot.displaced + 1, 32)
+        self._well(slot)
+        ceiling = min(self._leisurely.cap, self._backoff.cap * self._backoff.factor**slot.displaced)
+        slot.state = Cooling(now + self._rng.random() * ceiling, 0, error, leisurely=True)
+        self._forget_unlisted(slot)
+        self.hurry(now)
+
+    def hurry(self, now: float) -> None:
+        """Nothing may be up any more: then no endpoint takes its time. The caller says so when a wire of the peer's is
+        gone; of ours the pool knows."""
+        if self._is_up():
+            return
+        for slot in self._slots.values():
+            state = slot.state
+            if isinstance(state, Cooling) and state.leisurely:
+                soon = now + self._rng.random() * self._backoff.cap
+                slot.state = Cooling(min(state.until, soon), state.failures, state.error)
 
     def yielded(self, wire: W) -> None:
         """`wire` was closed as DUPLICATE of a better one: no failure, and not redialled until the caller reports
@@ -286,6 +321,9 @@ class Pool(Generic[W]):
             case _:
                 return None
 
+    def _is_up(self) -> bool:
+        return bool(self.held) or any(isinstance(slot.state, Ready) for slot in self._slots.values())
+
     def _building(self, endpoint: Endpoint) -> Slot[W] | None:
         slot = self._slots.get(endpoint)
         return slot if slot is not None and isinstance(slot.state, Building) else None
@@ -310,8 +348,9 @@ class Pool(Generic[W]):
             slot.state = Cooling(now + decision.min_delay, 0, error)
         else:
             slot.last_error = error
-            delay = decision.min_delay + slot.retry.failed(self._rng)
-            slot.state = Cooling(now + delay, slot.retry.attempt, error)
+            up = self._is_up()
+            delay = decision.min_delay + slot.retry.failed(self._rng, self._leisurely if up else self._backoff)
+            slot.state = Cooling(now + delay, slot.retry.attempt, error, leisurely=up and not decision.min_delay)
         self._forget_unlisted(slot)
 
     def _forget_unlisted(self, slot: Slot[W]) -> None:

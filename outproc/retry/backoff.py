@@ -59,10 +59,11 @@ class RetryState:
     backoff: Backoff = DEFAULT_BACKOFF
     attempt: int = 0
 
-    def failed(self, rng: Random) -> float:
-        """An attempt failed. The caller makes the next one after the seconds returned."""
+    def failed(self, rng: Random, backoff: Backoff | None = None) -> float:
+        """An attempt failed. The caller makes the next one after the seconds returned. `backoff`: one of another shape,
+        for this once."""
         self.attempt += 1
-        return backoff_delay(self.attempt, rng, self.backoff)
+        return backoff_delay(self.attempt, rng, backoff or self.backoff)
 
     def proved(self) -> None:
         """The target has proved that it works (not merely that it answered): the next wait is 0 again."""

@@ -60,6 +60,7 @@ def _draw(rng: Random, extra: Random, max_message: int) -> TransportOptions:
         stagger=0.02,
         backoff_base=0.02,
         backoff_cap=BACKOFF_CAP,
+        upgrade_cap=3 * BACKOFF_CAP,
         stable_after=1.0,
         accept_grace=0.3,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from litz.errors import BusyError, InvalidEndpointError, PeerClosedError, UnauthenticatedError, WireClosedError
-from outproc.pool import Building, Dead, Idle, Ready, Yielded
+from outproc.pool import Building, Cooling, Dead, Idle, Ready, Yielded
 from tests.unit.outproc.pool_kit import A, B, C, M, Wire, cooling, pool_of, ready, slot
 
 # The race.
@@ -286,3 +286,64 @@ def test_to_yield_is_no_failure() -> None:
     assert pool.begin(102.0) == [A]
     assert slot(pool, A).state == Building(102.0, 0)
     assert pool.all_failed() == ()
+
+
+def test_what_keeps_failing_cools_to_a_slow_pace_while_another_wire_is_up_and_not_when_it_is_lost() -> None:
+    pool = pool_of(A, B)
+    assert pool.begin(100.0) == [A]
+    wire = Wire()
+    assert pool.built(A, wire, 100.0)
+    now, waits = 100.0, []
+    for _ in range(10):
+        assert pool.begin(now) == [B]
+        pool.failed(B, ConnectionRefusedError(), now)
+        due = pool.next_due()
+        assert due is not None
+        waits.append(due - now)
+        now = due
+    assert waits == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0, 60.0, 60.0]
+    assert pool.begin(now) == [B]
+    pool.failed(B, ConnectionRefusedError(), now)
+    pool.lost(wire, now + 1)
+    state = slot(pool, B).state
+    assert isinstance(state, Cooling)
+    assert state.until == now + 1 + 8.0, "nothing is up: it does not take its time any more"
+
+
+def test_what_the_other_side_asked_for_is_waited_for_whatever_is_up() -> None:
+    pool = pool_of(A, B)
+    (wire,) = ready(pool, A)
+    assert pool.begin(100.0) == [B]
+    pool.failed(B, BusyError("later", retry_after=200.0), 100.0)
+    pool.lost(wire, 101.0)
+    state = slot(pool, B).state
+    assert isinstance(state, Cooling)
+    assert state.until == 301.0
+
+
+def test_one_that_is_displaced_again_and_again_comes_back_ever_later() -> None:
+    pool = pool_of(A, B)
+    winner, _ = ready(pool, A, B)
+    now, waits = 100.0, []
+    for _ in range(5):
+        displaced = slot(pool, B).state
+        assert isinstance(displaced, Ready)
+        pool.displaced(displaced.wire, now, ConnectionResetError())
+        due = pool.next_due()
+        assert due is not None
+        waits.append(due - now)
+        now = due
+        assert pool.begin(now) == [B]
+        assert pool.built(B, Wire(), now)
+    assert waits == [16.0, 32.0, 60.0, 60.0, 60.0]
+    assert slot(pool, B).failures == 0
+    now += 60.0
+    last = slot(pool, B).state
+    assert isinstance(last, Ready)
+    pool.displaced(last.wire, now, ConnectionResetError())
+    assert pool.next_due() == now + 16.0, "after a good while it begins anew"
+    pool.lost(winner, now + 1)
+    pool.begin(now + 1)
+    state = slot(pool, B).state
+    assert isinstance(state, Cooling)
+    assert state.until <= now + 1 + 8.0, "the wire for which it made room is gone"
