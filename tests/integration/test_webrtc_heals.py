@@ -26,7 +26,7 @@ PREFER_WEBRTC = dict.fromkeys(PayloadType, ("webrtc", ANY_KIND))
 @asynccontextmanager
 async def both_wires(engine: EngineName = "aiortc", **webrtc: Any) -> AsyncIterator[tuple[Manager, Manager]]:
     """A dials b by both kinds; both are up."""
-    options = WebRtcOptions(engine=engine, **webrtc)
+    options = WebRtcOptions(upgrade_after=0.01, engine=engine, **webrtc)
 
     def more() -> dict[str, Any]:
         return {
@@ -75,8 +75,8 @@ def fall_silent(wire: Any) -> None:
 
     connection = wire.connection
     if isinstance(connection, AiortcConnection):
-        connection._ice.sendto = dropped  # type: ignore[method-assign]  # the harm
-        connection._ice.knows = lambda address: False  # type: ignore[method-assign]  # the harm
+        connection._ice.sendto = dropped  # type: ignore[method-assign]  # how it is harmed
+        connection._ice.knows = lambda address: False  # type: ignore[method-assign]  # how it is harmed
     else:
         connection.send = connection._message = lambda channel, data: None
 
@@ -156,7 +156,7 @@ async def test_the_websocket_may_die_while_webrtc_carries_on() -> None:
 
 
 async def test_two_that_dial_each_other_end_with_one_webrtc_wire() -> None:
-    options = WebRtcOptions(engine="aiortc")
+    options = WebRtcOptions(upgrade_after=0.01, engine="aiortc")
 
     def more() -> dict[str, Any]:
         return {"builders": [WebSocketWireBuilder(), WebRtcWireBuilder(options)]}

@@ -35,6 +35,10 @@ RECORD_SIZE: Final = 200
 LOOK_EVERY: Final = 512
 """Messages of one loop between two looks at how many wait."""
 
+MAKING_AT_ONCE: Final = 4
+"""Connections of one loop whose descriptions are made at the same time. Each step of that holds up the events of all
+others for a turn of the loop; who waits has no connection in the library yet, and costs nothing."""
+
 CLOSED_BY_PEER: Final = 12
 """SCTP cause "user-initiated abort" (RFC 9260, section 3.3.10.12): what libwebrtc and aiortc say when they close."""
 
@@ -43,9 +47,13 @@ CLOSED_MEANWHILE: Final = "the connection was closed while it was made"
 _T = TypeVar("_T")
 
 
+NEEDED: Final = ("of", "MAX_DEFERRALS", "_busy")
+"""What of wrtc 0.1 is used though it is private."""
+
+
 def check_version() -> str:
     """The name and version of the library. Raises ImportError when it is not one that this engine knows."""
-    if not all((hasattr(LoopState, "of"), hasattr(webrtc, "allow_loopback"), hasattr(webrtc, "RTCDataChannelInit"))):
+    if not all(hasattr(LoopState, name) for name in NEEDED):
         raise ImportError(f"wrtc {version('wrtc')} is not one litz was written for: pip install 'wrtc==0.1.*'")
     return f"wrtc {version('wrtc')}"
 
@@ -55,7 +63,14 @@ class Backlog:
     whether or not the loop keeps up; a litz peer is held back by credit, and who is not costs itself its wire."""
 
     def __init__(self) -> None:
-        self._mailbox = LoopState.of(asyncio.get_running_loop()).mailbox
+        state = LoopState.of(asyncio.get_running_loop())
+        # On a loop with anything else to do it would hand over one event per turn, on asyncio's after 100 turns, so
+        # that a browser's order of events and promises holds. Nobody here waits for a promise between two events, and
+        # pings must not starve on a busy loop. 100 events per turn remain the limit.
+        state.MAX_DEFERRALS = 0
+        state._busy = _never_busy  # type: ignore[method-assign]  # of this loop only
+        self._mailbox = state.mailbox
+        self.making = asyncio.Semaphore(MAKING_AT_ONCE)
         self._messages = 0
         self._bytes = 0
         self._busy: dict[WrtcConnection, int] = {}
@@ -94,16 +109,33 @@ class WrtcConnection(PeerConnection):
         self._failed_servers: dict[str, None] = {}
         self._path = WirePath()
         self._received = 0
-        self._native = webrtc.RTCPeerConnection(_configuration(settings))
-        self._channels = [self._new_channel(channel, label) for channel, label in LABELS.items()]
-        self._native.on("icegatheringstatechange", self._gathering_changed)
-        self._native.on("icecandidateerror", self._server_failed)
-        self._native.on("connectionstatechange", self._state_changed)
-        self._native.on("datachannel", lambda event: self.tell_closed("protocol", "the peer opened a channel"))
+        self._made: webrtc.RTCPeerConnection | None = None
+        self._channels: list[webrtc.RTCDataChannel] = []
 
-    def _new_channel(self, channel: int, label: str) -> webrtc.RTCDataChannel:
+    def _make(self) -> webrtc.RTCPeerConnection:
+        """Only now: a connection in the library is not cheap, and not each that is asked for comes so far."""
+        if self._over:
+            raise ConnectionAbortedError(CLOSED_MEANWHILE)
+        try:
+            made = webrtc.RTCPeerConnection(_configuration(self._settings))
+        except webrtc.RTCException as error:
+            raise ValueError(f"the settings of a connection: {error}") from error
+        self._made = made
+        self._channels = [self._new_channel(made, channel, label) for channel, label in LABELS.items()]
+        made.on("icegatheringstatechange", self._gathering_changed)
+        made.on("icecandidateerror", self._server_failed)
+        made.on("connectionstatechange", self._state_changed)
+        made.on("datachannel", lambda event: self.tell_closed("protocol", "the peer opened a channel"))
+        return made
+
+    @property
+    def _native(self) -> webrtc.RTCPeerConnection:
+        assert self._made is not None, "offer or answer comes first"
+        return self._made
+
+    def _new_channel(self, native: webrtc.RTCPeerConnection, channel: int, label: str) -> webrtc.RTCDataChannel:
         priority = webrtc.RTCPriorityType.high if channel == URGENT else webrtc.RTCPriorityType.low
-        made = self._native.create_data_channel(
+        made = native.create_data_channel(
             label, webrtc.RTCDataChannelInit(negotiated=True, id=channel, priority=priority)
         )
         made.buffered_amount_low_threshold = DRAIN_AT
@@ -130,7 +162,7 @@ class WrtcConnection(PeerConnection):
     @property
     def path(self) -> WirePath:
         """Of the pair of addresses that ICE has chosen."""
-        sctp = None if self._over else self._native.sctp
+        sctp = None if self._over or self._made is None else self._made.sctp
         pair = sctp.transport.ice_transport.get_selected_candidate_pair() if sctp is not None else None
         if pair is not None:
             kinds = {str(pair.local.type), str(pair.remote.type)}
@@ -146,14 +178,18 @@ class WrtcConnection(PeerConnection):
     # -- making it ------------------------------------------------------------------------------------
 
     async def offer(self) -> str:
-        """See `PeerConnection`."""
-        await self._done(self._native.set_local_description(await self._done(self._native.create_offer())))
+        """See `PeerConnection`. Raises ValueError for settings that the library does not take."""
+        async with self._backlog.making:
+            native = self._make()
+            await self._done(native.set_local_description(await self._done(native.create_offer())))
         return await self._describe()
 
     async def answer(self, offer: Description) -> str:
         """See `PeerConnection`. This side becomes the DTLS client unless the peer insists on being it."""
-        await self._take("offer", offer)
-        await self._done(self._native.set_local_description(await self._done(self._native.create_answer())))
+        async with self._backlog.making:
+            native = self._make()
+            await self._take("offer", offer)
+            await self._done(native.set_local_description(await self._done(native.create_answer())))
         return await self._describe()
 
     async def answered(self, answer: Description) -> None:
@@ -211,7 +247,7 @@ class WrtcConnection(PeerConnection):
 
     def send(self, channel: int, data: bytes) -> None:
         """Queue a message. The library keeps 16 MiB and refuses more, which the wire above never comes near."""
-        if self._over:
+        if self._over or not self._channels:
             return
         try:
             self._channels[channel].send(data)
@@ -223,7 +259,7 @@ class WrtcConnection(PeerConnection):
 
     def buffered(self, channel: int) -> int:
         """What the library has not given to SCTP."""
-        return 0 if self._over else self._channels[channel].buffered_amount
+        return 0 if self._over or not self._channels else self._channels[channel].buffered_amount
 
     def _opened(self, channel: int) -> None:
         if not self._over:
@@ -274,8 +310,9 @@ class WrtcConnection(PeerConnection):
         self._over = True
         self._gathered.set()
         self._backlog.forget(self)
-        with contextlib.suppress(webrtc.RTCException):
-            self._native.close()
+        if self._made is not None:
+            with contextlib.suppress(webrtc.RTCException):
+                self._made.close()
 
     async def aclose(self) -> None:
         """See `PeerConnection`. Handlers are gone with the objects; the library keeps none of a closed connection."""
@@ -294,15 +331,12 @@ class WrtcEngine:
             webrtc.allow_loopback()
 
     def connect(self, settings: Settings, events: Events) -> WrtcConnection:
-        """A new idle connection. Raises ValueError for a server's URL that is none."""
+        """A new idle connection."""
         loop = asyncio.get_running_loop()
         backlog = self._backlogs.get(loop)
         if backlog is None:
             backlog = self._backlogs[loop] = Backlog()
-        try:
-            return WrtcConnection(settings, events, backlog)
-        except webrtc.RTCException as error:
-            raise ValueError(f"the settings of a connection: {error}") from error
+        return WrtcConnection(settings, events, backlog)
 
     async def aclose(self) -> None:
         """Forget the loop."""
@@ -316,6 +350,10 @@ def _configuration(settings: Settings) -> webrtc.RTCConfiguration:
     ]
     policy = webrtc.RTCIceTransportPolicy.relay if settings.relay_only else webrtc.RTCIceTransportPolicy.all
     return webrtc.RTCConfiguration(ice_servers=servers, ice_transport_policy=policy, port_range=settings.ports)
+
+
+def _never_busy(ready: object) -> bool:
+    return False
 
 
 def _address(candidate: webrtc.RTCIceCandidate) -> str:

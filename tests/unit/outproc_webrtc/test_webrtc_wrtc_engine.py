@@ -175,6 +175,43 @@ async def test_a_flood_costs_the_peer_its_connection(monkeypatch: pytest.MonkeyP
         assert len(two.told.messages) == came, "nothing is handed over after the verdict"
 
 
+async def test_what_came_does_not_wait_for_a_busy_loop_to_rest() -> None:
+    """The library alone would hand it over after a hundred turns in which something else was to be done."""
+    async with pair() as (one, two):
+        busy = asyncio.create_task(asyncio.Event().wait())
+
+        async def work() -> None:
+            while not busy.done():  # noqa: ASYNC110 - the busyness itself
+                await asyncio.sleep(0)
+
+        working = asyncio.create_task(work())
+        await asyncio.sleep(0.05)
+        one.connection.send(BULK, b"ping")
+        mailbox = two.connection._backlog._mailbox
+        deadline = time.monotonic() + 5
+        while len(mailbox) < 2 and time.monotonic() < deadline:  # that it was sent, and that it came
+            time.sleep(0.001)  # noqa: ASYNC251 - the loop must not run
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert two.told.messages == [(BULK, b"ping")]
+        busy.cancel()
+        await asyncio.wait([busy, working])
+
+
+async def test_many_at_once_are_made_a_few_at_a_time() -> None:
+    async with engine() as made:
+        connections = [made.connect(OFFERS, Told()) for _ in range(3 * wrtc_engine.MAKING_AT_ONCE)]
+        offering = [asyncio.create_task(each.offer()) for each in connections]
+        most = 0
+        while not all(task.done() for task in offering):
+            most = max(most, sum(1 for each in connections if each._made is not None and not each._gathered.is_set()))
+            await asyncio.sleep(0)
+        assert 0 < most <= 2 * wrtc_engine.MAKING_AT_ONCE
+        assert all("a=fingerprint" in task.result() for task in offering)
+        for each in connections:
+            await each.aclose()
+
+
 async def test_a_burst_within_the_limit_costs_nothing() -> None:
     async with pair() as (one, two):
         for _ in range(4000):
@@ -212,8 +249,10 @@ async def test_descriptions_it_does_not_take_are_value_errors() -> None:
 async def test_settings_that_are_none_are_value_errors() -> None:
     async with engine() as made:
         for url in ("stun:", "http://example.org", "turn:example.org"):
+            connection = made.connect(replace(OFFERS, ice_servers=(IceServer(url),)), Told())
             with pytest.raises(ValueError, match="settings"):
-                made.connect(replace(OFFERS, ice_servers=(IceServer(url),)), Told())
+                await connection.offer()
+            await connection.aclose()
 
 
 async def test_a_server_that_does_not_answer_is_named_and_not_waited_for() -> None:
