@@ -37,10 +37,17 @@ async def interleaved(
     return results
 
 
-def compare(name: str, unit: str, rounds: Mapping[str, list[float]], *, at_least: float | None = None) -> Outcome:
-    """Medians, and the ratio of `litz` to `websockets`; with `at_least` the verdict on it."""
+def compare(
+    name: str,
+    unit: str,
+    rounds: Mapping[str, list[float]],
+    *,
+    at_least: float | None = None,
+    against: str = "websockets",
+) -> Outcome:
+    """Medians, and the ratio of `litz` to the contestant `against`; with `at_least` the verdict on it."""
     values = {contestant: median(found) for contestant, found in rounds.items()}
-    ratio = values["litz"] / values["websockets"]
+    ratio = values["litz"] / values[against]
     limit = f"at least {at_least:g} times" if at_least is not None else ""
     ok = ratio >= at_least if at_least is not None else None
     return Outcome(name, unit, values, rounds, ratio, limit, ok)

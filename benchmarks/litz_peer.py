@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 
 from litz import Message, PayloadType, TransportManager
 from outproc import OutprocTransportManager
@@ -18,7 +19,7 @@ async def far(control: Control) -> None:
     command `echo` was given."""
     async with OutprocTransportManager("bob") as bob:
         await bob.listen("ws://127.0.0.1:0")
-        counting = asyncio.create_task(_count(bob))
+        counting = asyncio.create_task(count_messages(bob))
 
         async def echo() -> None:
             nonlocal counting
@@ -36,7 +37,8 @@ def _same(message: Message) -> bytes:
     return bytes(message.data)
 
 
-async def _count(manager: TransportManager) -> None:
+async def count_messages(manager: TransportManager) -> None:
+    """Counts what comes, and answers the end mark with the count."""
     received = 0
     async for message in manager.messages():
         received += 1
@@ -45,22 +47,32 @@ async def _count(manager: TransportManager) -> None:
             received = 0
 
 
+async def one_way_command(alice: TransportManager) -> Callable[[int, int], Awaitable[float]]:
+    """What sends to "bob", who counts: seconds until all of `count` messages of `size` bytes have arrived."""
+    answers = alice.messages()
+
+    async def one_way(count: int, size: int) -> float:
+        payload = b"x" * size
+        begun = time.perf_counter()
+        for _ in range(count):
+            await alice.send("bob", payload)
+        await alice.send("bob", _END)
+        answer = await anext(answers)
+        took = time.perf_counter() - begun
+        if int(answer.data) != count + 1:
+            raise RuntimeError(f"sent {count + 1} messages, {int(answer.data)} arrived")
+        return took
+
+    await alice.send("bob", b"hello", payload_type=PayloadType.RPC_SIGNAL, confirm="received")
+    await alice.send("bob", _END)
+    await anext(answers)  # the greeting is not counted
+    return one_way
+
+
 async def near(control: Control, *, url: str) -> None:
     """The same commands as `benchmarks.websockets_peer.near`; `echo` is `request` to a sync handler."""
     async with OutprocTransportManager("alice", directory={"bob": [url]}) as alice:
-        answers = alice.messages()
-
-        async def one_way(count: int, size: int) -> float:
-            payload = b"x" * size
-            begun = time.perf_counter()
-            for _ in range(count):
-                await alice.send("bob", payload)
-            await alice.send("bob", _END)
-            answer = await anext(answers)
-            took = time.perf_counter() - begun
-            if int(answer.data) != count + 1:
-                raise RuntimeError(f"sent {count + 1} messages, {int(answer.data)} arrived")
-            return took
+        one_way = await one_way_command(alice)
 
         async def echo(count: int, size: int) -> list[float]:
             payload = b"x" * size
@@ -71,9 +83,6 @@ async def near(control: Control, *, url: str) -> None:
                 took.append(time.perf_counter() - begun)
             return took
 
-        await alice.send("bob", b"hello", payload_type=PayloadType.RPC_SIGNAL, confirm="received")
-        await alice.send("bob", _END)
-        await anext(answers)  # the greeting is not counted
         control.commands["one_way"] = one_way
         control.commands["echo"] = echo
         control.emit("ready")

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from benchmarks.contest import Outcome, compare, interleaved
-from tests.prove.percentiles import percentile
+from tests.prove.percentiles import median, percentile
 from tests.prove.processes import Worker
 
 FAR_CPU, NEAR_CPU = 0, 1
@@ -22,11 +22,11 @@ IDLE_LIMIT = 20_000
 
 
 @asynccontextmanager
-async def pair(module: str) -> AsyncIterator[tuple[Worker, Worker]]:
+async def pair(module: str, **arguments: str) -> AsyncIterator[tuple[Worker, Worker]]:
     """The two processes of a contestant, connected and ready, each on its own core, on uvloop."""
-    async with Worker(f"{module}:far", loop="uvloop", cpu=FAR_CPU) as far:
+    async with Worker(f"{module}:far", loop="uvloop", cpu=FAR_CPU, **arguments) as far:
         url = far.ready["url"]
-        async with Worker(f"{module}:near", loop="uvloop", cpu=NEAR_CPU, url=url) as near:
+        async with Worker(f"{module}:near", loop="uvloop", cpu=NEAR_CPU, url=url, **arguments) as near:
             yield far, near
 
 
@@ -60,6 +60,49 @@ async def _rates(
         rounds = await interleaved(runs)
     scaled = {contestant: [value * scale for value in values] for contestant, values in rounds.items()}
     return compare(name, unit, scaled, at_least=at_least)
+
+
+async def webrtc() -> Outcome:
+    """64 bytes one way over WebRTC, against a bare aiortc data channel."""
+    return await _webrtc("webrtc", SMALL, 4_000, "messages/s", 1.0, at_least=40, best_of=(SMALL,))
+
+
+async def webrtc_bulk() -> Outcome:
+    """1 MiB messages one way over WebRTC, against the best message size of a bare aiortc data channel."""
+    return await _webrtc(
+        "webrtc_bulk", BULK, 4, "MB/s", BULK / 1e6, at_least=1, best_of=(16 << 10, 64 << 10, 256 << 10)
+    )
+
+
+async def _webrtc(
+    name: str, size: int, first: int, unit: str, scale: float, *, at_least: float, best_of: tuple[int, ...]
+) -> Outcome:
+    async with _aiortc_pair() as bare, pair("benchmarks.litz_webrtc_peer", engine="aiortc") as (_, litz):
+        runs: dict[str, Callable[[], Awaitable[float]]] = {}
+        for each in best_of:
+            count = await _count_for(bare, each, first * size // each)
+            runs["aiortc" if each == size else f"aiortc {each >> 10} KiB"] = partial(
+                _scaled, bare, each, count, each / size
+            )
+        runs["litz"] = partial(_rate, litz, size, await _count_for(litz, size, first))
+        rounds = await interleaved(runs)
+    scaled = {contestant: [value * scale for value in values] for contestant, values in rounds.items()}
+    best = max((each for each in scaled if each != "litz"), key=lambda each: median(scaled[each]))
+    return compare(name, unit, scaled, at_least=at_least, against=best)
+
+
+async def _scaled(near: Worker, size: int, count: int, weight: float) -> float:
+    return await _rate(near, size, count) * weight
+
+
+@asynccontextmanager
+async def _aiortc_pair() -> AsyncIterator[Worker]:
+    """The sender of a bare aiortc connection: the offer goes in place of a URL, the answer comes back."""
+    async with Worker("benchmarks.aiortc_peer:far", loop="uvloop", cpu=FAR_CPU) as far:
+        url = far.ready["url"]
+        async with Worker("benchmarks.aiortc_peer:near", loop="uvloop", cpu=NEAR_CPU, url=url) as near:
+            await far.control.call("answered", sdp=near.ready["sdp"])
+            yield near
 
 
 async def latency() -> Outcome:
@@ -107,6 +150,8 @@ async def _crowd(keeper: Worker, url: str, first: int, count: int) -> None:
 BENCHMARKS: dict[str, Callable[[], Awaitable[Outcome]]] = {
     "one_way": one_way,
     "bulk": bulk,
+    "webrtc": webrtc,
+    "webrtc_bulk": webrtc_bulk,
     "latency": latency,
     "idle": idle,
 }

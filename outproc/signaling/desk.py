@@ -56,6 +56,9 @@ class Answerer(Protocol):
     def peer_came(self, dest: str) -> None:
         """A session with `dest` has begun."""
 
+    def peer_left(self, dest: str) -> None:
+        """The session with `dest` is over."""
+
 
 @dataclass(slots=True)
 class DeskCounters:
@@ -183,6 +186,7 @@ class Desk:
 
     def session_ended(self, dest: str) -> None:
         """Offers that wait for an answer will get none."""
+        self._answerer.peer_left(dest)
         attempt = self.attempts.session_ended(dest)
         if attempt is not None:
             self._fail(attempt, ConnectError(f"the session with {dest} ended while it was asked", dest=dest))

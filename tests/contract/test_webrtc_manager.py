@@ -81,7 +81,7 @@ async def until_webrtc(manager: OutprocTransportManager) -> None:
 
 
 def without_proof(*, cold: bool) -> AbstractAsyncContextManager[tuple[TransportManager, TransportManager]]:
-    return met((None, None), WebRtcOptions(engine="aiortc"), cold=cold)
+    return met((None, None), WebRtcOptions(upgrade_after=0.01, engine="aiortc"), cold=cold)
 
 
 def with_keys(
@@ -90,7 +90,7 @@ def with_keys(
     a, b = Ed25519Authenticator(b"a" * 32), Ed25519Authenticator(b"b" * 32)
     a.ring.trust("b", b.public_key)
     b.ring.trust("a", a.public_key)
-    here = WebRtcOptions(engine=engine, addresses=("127.0.0.1",), loopback=True)
+    here = WebRtcOptions(upgrade_after=0.01, engine=engine, addresses=("127.0.0.1",), loopback=True)
     return met((a, b), here, cold=cold)
 
 

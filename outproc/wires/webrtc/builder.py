@@ -8,7 +8,9 @@ import hashlib
 import hmac
 import ipaddress
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final
 
 from litz.errors import ConnectError, IncompatibleError, InvalidEndpointError, LitzError
@@ -48,6 +50,10 @@ class WebRtcWireBuilder(WireBuilder):
         self._engine: Engine | None = None
         self._wires: dict[WebRtcWire, None] = {}
         self._attempts: dict[str, WebRtcWire] = {}
+        self._loading: asyncio.Task[Engine] | None = None
+        self._settled: dict[str, None] = {}
+        """Peers whose session has stood for a while: they are reachable by WebRTC."""
+        self._settling: dict[str, asyncio.TimerHandle] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._freeing: set[asyncio.Task[None]] = set()
 
@@ -69,14 +75,29 @@ class WebRtcWireBuilder(WireBuilder):
         self._desk.open()
 
     async def endpoints(self, dest: str) -> Sequence[Endpoint]:
-        """`webrtc:DEST` for every dest with a session that says it speaks WebRTC, unless told otherwise."""
-        speaks = self._port is not None and TOPIC in self._port.features(dest)
-        return [Endpoint(KIND, f"{KIND}:{dest}")] if speaks and self._options.every_peer else []
+        """`webrtc:DEST` for every dest that says it speaks WebRTC and whose session has stood for a while, unless told
+        otherwise: what is over in a moment needs no second wire."""
+        return [Endpoint(KIND, f"{KIND}:{dest}")] if dest in self._settled else []
 
     def peer_came(self, dest: str) -> None:
-        """A session has begun: `endpoints` may answer more."""
+        """A session has begun."""
         if self._port is not None and TOPIC in self._port.features(dest) and self._options.every_peer:
-            self._port.endpoints_changed()
+            self.peer_left(dest)
+            loop = asyncio.get_running_loop()
+            self._settling[dest] = loop.call_later(self._options.upgrade_after, self._settle, dest)
+
+    def peer_left(self, dest: str) -> None:
+        """The session is over."""
+        self._settled.pop(dest, None)
+        timer = self._settling.pop(dest, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _settle(self, dest: str) -> None:
+        assert self._port is not None
+        del self._settling[dest]
+        self._settled[dest] = None
+        self._port.endpoints_changed()
 
     def is_local(self, endpoint: Endpoint) -> bool:
         """Whether only loopback is used."""
@@ -190,7 +211,7 @@ class WebRtcWireBuilder(WireBuilder):
             ports=options.ports,
             gather_timeout=options.gather_timeout,
         )
-        engine = self._loaded_engine()
+        engine = await self._loaded_engine()
         wire = WebRtcWire(
             lambda events: engine.connect(settings, events),
             heartbeat=options.heartbeat,
@@ -230,11 +251,18 @@ class WebRtcWireBuilder(WireBuilder):
             return AddressPolicy(loopback=True, check=_is_loopback)
         return AddressPolicy(options.loopback is True, options.link_local, options.allow_address)
 
-    def _loaded_engine(self) -> Engine:
-        if self._engine is None:
-            chosen, addresses = self._options.engine, self._options.addresses
-            named = addresses is not None
-            self._engine = make_engine(chosen, chosen_addresses=named) if isinstance(chosen, str) else chosen
+    async def _loaded_engine(self) -> Engine:
+        """Libraries take half a second to load: that is done in a thread, which then ends."""
+        chosen = self._options.engine
+        if self._engine is None and not isinstance(chosen, str):
+            self._engine = chosen
+        elif self._engine is None and isinstance(chosen, str):
+            if self._loading is None or self._loading.done():
+                load = partial(make_engine, chosen, chosen_addresses=self._options.addresses is not None)
+                self._loading = asyncio.get_running_loop().create_task(_in_thread(load), name="litz webrtc load")
+                self._loading.add_done_callback(lambda task: task.cancelled() or task.exception())  # who waits has it
+            self._engine = await asyncio.shield(self._loading)
+        assert self._engine is not None
         return self._engine
 
     # -- the end --------------------------------------------------------------------------------------
@@ -248,8 +276,12 @@ class WebRtcWireBuilder(WireBuilder):
 
     async def aclose(self) -> None:
         """End all attempts and connections, and free the library."""
+        for dest in list(self._settling):
+            self.peer_left(dest)
         if self._desk is not None:
             await self._desk.aclose()
+        if self._loading is not None:
+            await asyncio.wait([self._loading])
         answering = list(self._answering)
         for task in answering:
             task.cancel()
@@ -273,6 +305,14 @@ async def _deadline(seconds: float, what: str) -> AsyncIterator[None]:
             yield
     except TimeoutError as error:
         raise TimeoutError(str(error) or f"{what} within {seconds:g} s") from None
+
+
+async def _in_thread(load: Callable[[], Engine]) -> Engine:
+    pool = ThreadPoolExecutor(1, "litz webrtc load")
+    try:
+        return await asyncio.get_running_loop().run_in_executor(pool, load)
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _is_loopback(address: str) -> bool:

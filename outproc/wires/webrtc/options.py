@@ -46,6 +46,7 @@ class WebRtcOptions(BaseModel):
     every_peer: bool = True
     engine: Engine | EngineName = "auto"
 
+    upgrade_after: Seconds = 1.0
     session_wait: Seconds = 2.0
     gather_timeout: Seconds = 2.0
     answer_timeout: Seconds = 5.0

@@ -18,7 +18,7 @@ from outproc.wires.webrtc.builder import WebRtcWireBuilder
 from outproc.wires.webrtc.options import WebRtcOptions
 from outproc.wires.webrtc.wire import WebRtcWire
 
-LOCAL = WebRtcOptions(engine="aiortc")
+LOCAL = WebRtcOptions(upgrade_after=0.01, engine="aiortc")
 
 
 class TownPort:
