@@ -15,8 +15,9 @@ from litz.errors import BackpressureError
 from litz.events import SessionEnded, WireDown
 from litz.payload import PayloadType
 from litz.wire import WireBuilder
-from outproc import OutprocTransportManager, TransportOptions
+from outproc import OutprocTransportManager, RelayOptions, TransportOptions
 from outproc.security import Ed25519Authenticator
+from outproc.wires.relay.builder import RelayWireBuilder
 from outproc.wires.webrtc.builder import WebRtcWireBuilder
 from outproc.wires.webrtc.engine import IceServer
 from outproc.wires.webrtc.options import WebRtcOptions
@@ -52,9 +53,11 @@ async def serve(
     key: str = "",
     trusted: dict[str, str] | None = None,
     webrtc: dict[str, Any] | None = None,
+    via: list[str] | None = None,
+    hub: bool = False,
 ) -> None:
     """Run until the control socket closes. `key` is a private key in hex, `trusted` public ones by id. `webrtc` are
-    `WebRtcOptions`, and mean that there are WebRTC wires too."""
+    `WebRtcOptions`, and mean that there are WebRTC wires too; `via` are hubs, and mean relay wires; a `hub` relays."""
     authenticator = None
     if key:
         keys = {peer: bytes.fromhex(public) for peer, public in (trusted or {}).items()}
@@ -63,8 +66,14 @@ async def serve(
     if webrtc is not None:
         servers = tuple(IceServer(*server) for server in webrtc.pop("ice_servers", ()))
         builders.append(WebRtcWireBuilder(WebRtcOptions(ice_servers=servers, **webrtc)))
+    if via is not None or hub:
+        builders.append(RelayWireBuilder(via=via))
     made = OutprocTransportManager(
-        name, options=TransportOptions(**options), authenticator=authenticator, builders=builders
+        name,
+        options=TransportOptions(**options),
+        authenticator=authenticator,
+        builders=builders,
+        relay=RelayOptions() if hub else None,
     )
     async with made as manager:
         await manager.listen(listen)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.outproc_nodes import key_pair
+from outproc.security import Ed25519Authenticator
 from tests.prove.lab.coturn import Coturn
 from tests.prove.lab.namespaces import Lab, Namespace
 from tests.prove.percentiles import percentile, summary
@@ -38,14 +38,14 @@ OPTIONS: dict[str, Any] = {
 A, B = "10.88.0.1", "10.88.0.2"
 
 
-def who(name: str, other: str) -> dict[str, Any]:
-    """The identity of a node that knows one other."""
-    proofs = dict(zip((name, other), key_pair(name, other), strict=True))
-    return {
-        "name": name,
-        "key": name.encode().ljust(32, b".").hex(),
-        "trusted": {other: proofs[other].public_key.hex()},
-    }
+def seed_of(name: str) -> bytes:
+    return name.encode().ljust(32, b".")
+
+
+def who(name: str, *others: str) -> dict[str, Any]:
+    """The identity of a node that knows some others."""
+    trusted = {other: Ed25519Authenticator(seed_of(other)).public_key.hex() for other in others}
+    return {"name": name, "key": seed_of(name).hex(), "trusted": trusted}
 
 
 @asynccontextmanager
@@ -228,6 +228,44 @@ async def test_no_route_a_real_turn_server_and_its_death(engine: str) -> None:
                 state = (await nodes[0].control.call("state"))["dests"]["b"]
                 assert state["session"] == 0
                 assert state["dials_of"][FORWARDED] == 1, "the WebSocket was never touched"
+
+
+@pytest.mark.parametrize("engine", ["aiortc", "wrtc"])
+async def test_no_route_a_hub_relays_at_once_and_a_data_channel_takes_over(engine: str) -> None:
+    """Neither node listens anywhere. A third one between them relays; coturn makes a data channel possible, dies, and
+    the relay carries on."""
+    with Lab() as lab:
+        async with (
+            two_networks(lab) as (a, middle, b),
+            Coturn(["10.91.0.2", "10.92.0.2"], within=middle) as turn,
+            Worker(
+                MANAGER,
+                prefix=middle.prefix,
+                options=OPTIONS,
+                listen="ws://0.0.0.0:8401",
+                hub=True,
+                **who("hub", "a", "b"),
+            ),
+        ):
+            servers = [[turn.url("10.91.0.2"), turn.user, turn.password]]
+            webrtc = {"engine": engine, "ice_servers": servers, "heartbeat": 0.3, "dead_after": 1.0, "server_rest": 0.5}
+            own: dict[str, Any] = {"options": OPTIONS, "webrtc": webrtc, "via": ["hub"]}
+            async with (
+                Worker(MANAGER, prefix=a.prefix, **own, **who("a", "b", "hub")) as at_a,
+                Worker(MANAGER, prefix=b.prefix, **own, **who("b", "a", "hub")) as at_b,
+            ):
+                for node, address in ((at_a, "10.91.0.2"), (at_b, "10.92.0.2")):
+                    await node.control.call("hint", dest="hub", urls=[f"ws://{address}:8401"])
+                    await node.control.call("connect", dest="hub")
+                await at_a.control.call("connect", dest="b")
+                assert "relay relay" in await paths(at_a, "b")
+                await begin(at_a, at_b, count=20_000)
+                await until_path(at_a, "b", "webrtc relay")
+                await turn.kill()
+                await until_path(at_a, "b", "webrtc", there=False)
+                assert "relay relay" in await paths(at_a, "b")
+                await all_received(at_a, at_b, count=20_000)
+                assert (await at_a.control.call("state"))["dests"]["b"]["session"] == 0
 
 
 @pytest.mark.parametrize("engine", ["aiortc", "wrtc"])
