@@ -202,6 +202,7 @@ class Outbound:
         session.peer_max_message = min(max_message, session.limits.max_message)
         if max_message >= session.limits.max_message:
             return
+        session.lossy_out.discard_above(max_message)
         for lane in session.send_lanes.values():
             self._close_quota(lane)
             large = [number for number in lane.log.messages() if lane.log.body_size(number) > max_message]

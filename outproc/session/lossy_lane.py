@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable
 
-from litz.errors import MessageTooLargeError
+from litz.errors import MessageTooLargeError, ProtocolError
 from outproc.frames.encode import encode_lossy
 from outproc.frames.records import Lossy
 from outproc.session.limits import SessionLimits
@@ -46,6 +46,13 @@ class LossySendLane:
             self._drop_oldest()
         return number
 
+    def discard_above(self, size: int) -> None:
+        """Drop and count what waits and is larger: the peer does not take it."""
+        taken = [(number, body) for number, body in self.queue if len(body) <= size]
+        self.dropped += len(self.queue) - len(taken)
+        self.queue = deque(taken)
+        self.size = sum(len(body) for _, body in taken)
+
     def _drop_oldest(self) -> None:
         _, body = self.queue.popleft()
         self.size -= len(body)
@@ -74,14 +81,20 @@ class LossySendLane:
 class LossyReceiveLane:
     """Delivers what is newer than the newest delivered, drops the rest, and counts what is missing."""
 
-    def __init__(self, lane: int) -> None:
+    def __init__(self, lane: int, max_message: int) -> None:
         self.lane = lane
+        self.max_message = max_message
         self.expected = 0
         self.lost = 0
         self.stale = 0
 
     def take(self, record: Lossy) -> Delivery | None:
-        """Returns the part of the record that is newer than all delivered before."""
+        """Returns the part of the record that is newer than all delivered before.
+
+        Raises ProtocolError and takes nothing when a message is larger than was allowed: no credit bounds this lane, so
+        its messages must be bounded (P5)."""
+        if any(len(body) > self.max_message for body in record.bodies):
+            raise ProtocolError(f"a latency-first message is larger than the {self.max_message} bytes allowed")
         behind = self.expected - record.number
         bodies = record.bodies
         number = record.number

@@ -108,7 +108,7 @@ class Session:
             for lane in FIXED_LANES
         }
         self.lossy_out = LossySendLane(LOSSY_LANE, limits)
-        self.lossy_in = LossyReceiveLane(LOSSY_LANE)
+        self.lossy_in = LossyReceiveLane(LOSSY_LANE, limits.max_message)
         self.unsent = Unsent()
         self.peer_log_messages = 1
         self.peer_log_size = 1

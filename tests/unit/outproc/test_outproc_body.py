@@ -9,6 +9,7 @@ import pytest
 
 from litz.errors import MessageTooLargeError, PayloadError
 from litz.events import DropReason, MessagesDropped, MessagesSkipped
+from litz.payload import PayloadType
 from outproc import OutprocTransportManager, TransportOptions
 from outproc.body import COPY_LIMIT, body_of
 from outproc.session.log import Parts
@@ -57,6 +58,7 @@ async def test_a_peer_that_takes_less_is_never_sent_more() -> None:
         events = a.events()
         # Accepted before anybody knew what b takes: it must not cost b's wires for ever.
         early = a.send_nowait("b", b"x" * 2_000)
+        a.send_nowait("b", b"z" * 2_000, payload_type=PayloadType.STREAM_LATENCY_FIRST)
         a.send_nowait("b", b"small")
         gaps = b.events()
         await b.listen("memory:b")
@@ -76,3 +78,5 @@ async def test_a_peer_that_takes_less_is_never_sent_more() -> None:
                 break
         slots = a.snapshot().dests[0].slots
         assert sum(slot.dials - slot.failures for slot in slots) == 1, "no wire was lost for it"
+        (lossy,) = [lane for lane in a.snapshot().dests[0].lanes if lane.lane == PayloadType.STREAM_LATENCY_FIRST]
+        assert lossy.dropped == 1

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from litz.errors import MessageTooLargeError
+from litz.errors import MessageTooLargeError, ProtocolError
 from outproc.frames.decode import decode_frame
 from outproc.frames.encode import frame_header
 from outproc.frames.records import Lossy
@@ -62,10 +62,29 @@ def test_what_does_not_fit_after_others_waits() -> None:
 
 
 def test_only_what_is_newer_than_all_before_is_delivered() -> None:
-    lane = LossyReceiveLane(3)
+    lane = LossyReceiveLane(3, 100)
     first = lane.take(Lossy(3, 2, [b"c", b"d"]))
     assert first is not None and (first.number, first.bodies, lane.lost) == (2, [b"c", b"d"], 2)
     assert lane.take(Lossy(3, 0, [b"a"])) is None
     later = lane.take(Lossy(3, 3, [b"d", b"e"]))
     assert later is not None and (later.number, later.bodies) == (4, [b"e"])
     assert (lane.stale, lane.lost, lane.expected) == (2, 2, 5)
+
+
+def test_what_the_peer_does_not_take_is_dropped_before_it_is_sent() -> None:
+    lane = LossySendLane(3, LOSSY)
+    lane.append(b"x" * 11)
+    lane.append(b"y" * 10)
+    lane.append(b"z" * 30)
+    lane.discard_above(10)
+    assert (lane.dropped, lane.size) == (2, 10)
+    assert sent(lane) == [(1, [b"y" * 10])]
+
+
+def test_what_is_larger_than_was_allowed_is_a_violation_and_not_taken() -> None:
+    """Manager seed 1001397: a peer's messages of 30,000 bytes filled an inbox of 2,000."""
+    lane = LossyReceiveLane(3, 100)
+    with pytest.raises(ProtocolError, match="larger than the 100 bytes"):
+        lane.take(Lossy(3, 0, [b"a", b"x" * 101]))
+    assert (lane.expected, lane.lost) == (0, 0)
+    assert lane.take(Lossy(3, 0, [b"a", b"x" * 100])) is not None

@@ -182,6 +182,7 @@ export class Session {
 
   #takeLossy({ number, bodies }, brought) {
     const { lossy } = this;
+    if (bodies.some((body) => body.length > this.limits.maxMessage)) throw protocolError("a message over the limit");
     lossy.lost += Math.max(0, number - lossy.expected);
     bodies.forEach((body, index) => {
       if (number + index < lossy.expected) return;
