@@ -161,7 +161,7 @@ export class Run {
     const { world } = this;
     const wires = world.wires.filter((wire) => !wire.dead && !(wire.ends.client.closed && wire.ends.server.closed));
     const wire = wires.length ? world.pick(wires) : null;
-    const kind = world.pick(["cut", "cut", "cut both", "half-open", "one way", "delay", "restart", "discard", "forget", "reload", "goodbye", "refuse", "slow", "wake", "nothing"]);
+    const kind = world.pick(["cut", "cut", "cut both", "half-open", "one way", "delay", "restart", "discard", "forget", "reload", "goodbye", "refuse", "slow", "wake", "move", "move", "nothing"]);
     if (["restart", "discard", "forget", "reload", "goodbye"].includes(kind) && world.random() < 0.6) return;
     world.note(kind);
     if (kind === "cut") wire?.cut();
@@ -188,6 +188,15 @@ export class Run {
     } else if (kind === "refuse") this.refusing = world.now() + world.random() * 4;
     else if (kind === "slow") this.slow = world.pick([0, 0.001, 0.2]);
     else if (kind === "wake") this.tab.wake();
+    else if (kind === "move") {
+      // Either end may move a lane to another wire at any time (R5).
+      const end = world.random() < 0.5 ? this.node : this.tab.peers.get("node");
+      const joined = [...(end?.session.wires.keys() ?? [])];
+      if (joined.length < 2 || end.session.ended || end.session.final) return;
+      end.session.bind(world.pick(LANES), world.pick(joined));
+      world.note("moved");
+      end.arm();
+    }
   }
 
   step() {

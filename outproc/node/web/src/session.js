@@ -13,6 +13,7 @@ const MAX_PONGS = 4;
 const CONTROL_SIZE = 36; // the largest control record: an ACK
 const HEADER_SIZE = 8;
 const LOSSY_SIZE = 64;
+const FORGIVEN = 60; // seconds
 
 export class Session {
   // `mine`: our half, never used before. `index` counts the sessions with this peer.
@@ -41,6 +42,7 @@ export class Session {
     this.ackDue = null;
     this.peerLog = { messages: 1, bytes: 1 };
     this.faults = 0;
+    this.violatedAt = 0;
     this.heard = null; // the wire that carried a frame last: control goes there, a silent one may be half open
     this.epoch = 0;
   }
@@ -137,9 +139,16 @@ export class Session {
       for (const record of records) this.#take(via, joined, record, brought, now, flags & 1);
     } catch (error) {
       brought.error = error; // what came before the bad record was taken, so it is delivered
-      if (!brought.fault) this.faults += 1;
+      if (!brought.fault) this.#violated(now);
     }
     return brought;
+  }
+
+  // Violations add up; after a good minute they are forgiven.
+  #violated(now) {
+    if (now > this.violatedAt + FORGIVEN) this.faults = 0;
+    this.violatedAt = now;
+    this.faults += 1;
   }
 
   #take(wire, joined, record, brought, now, ackNow) {
@@ -164,7 +173,7 @@ export class Session {
     const verdict = lane.place(wire, record.epoch, record.type === SKIP ? record.first : record.number, record.offset ?? 0);
     if (verdict === "fault") {
       // What follows in this frame is too high as well: it is one fault of one wire.
-      if (!brought.fault) this.faults += 1;
+      if (!brought.fault) this.#violated(now);
       brought.fault = "a lane jumped";
     }
     if (verdict !== "taken") return;
