@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from litz.message import Buffer
-from litz.wire import Wire
+from litz.wire import EndpointSource, Wire
 
 MAX_SIGNAL: int = 64 * 1024
 """The largest internal message in bytes, topic included, that is not bulk."""
@@ -59,6 +59,10 @@ class NodePort(Protocol):
     def proves(self) -> str:
         """What this node's authenticator shows: "id", "group", or "nothing" (ids are claims)."""
 
+    def allows(self, host: str, port: int, source: EndpointSource) -> bool:
+        """Whether the manager's `allow_endpoint` lets this builder try an address: ask for each that a peer named
+        ("sdp"), and for each to which a name resolved ("name")."""
+
     # -- who is there ---------------------------------------------------------------------------------
 
     def announce(self, feature: str) -> None:
@@ -74,8 +78,8 @@ class NodePort(Protocol):
         """The kind of each wire that is joined to the session with `dest`, oldest first."""
 
     def session_name(self, dest: str) -> str:
-        """Names the session with `dest`, the same at both ends and never again; empty without one. It is the text that the
-        tag of frames is made of (docs/protocol.md)."""
+        """Names the session with `dest`, the same at both ends and never again; empty without one. The tag of frames is
+        made of it (docs/protocol.md)."""
 
     def want(self, dest: str) -> None:
         """Have the manager dial `dest` in the background and keep it. Nothing happens if it does already."""

@@ -44,6 +44,14 @@ class Endpoint:
         return self.address
 
 
+EndpointSource = Literal["hints", "directory", "builder", "hello", "sdp", "name"]
+"""Where an endpoint was learned: `add_endpoints`, the directory, a wire builder, the peer's handshake, its session
+description; "name": it is an address to which the name in an endpoint resolved."""
+
+EndpointFilter = Callable[[Endpoint, EndpointSource], bool]
+"""Whether an endpoint may be dialled."""
+
+
 def scheme_of(url: str) -> str:
     """The scheme of an endpoint URL, in lower case. Raises `InvalidEndpointError` when it has none."""
     scheme, colon, rest = url.partition(":")

@@ -12,7 +12,8 @@ from typing import Protocol, runtime_checkable
 
 from litz.dest import validate_dest
 from litz.errors import Attempt, InvalidEndpointError
-from litz.wire import Endpoint, Wire, WireBuilder, scheme_of
+from litz.wire import Endpoint, EndpointFilter, EndpointSource, Wire, WireBuilder, scheme_of
+from outproc.endpoint_filter import allow_endpoint, refusal
 
 MAX_HINTS = 32
 """Endpoints kept per dest from `add_endpoints`; the newest stay."""
@@ -82,9 +83,13 @@ class Addressing:
     """Resolves dests to endpoints, and endpoints to builders."""
 
     def __init__(
-        self, builders: Iterable[WireBuilder], directory: Mapping[str, Sequence[str]] | Directory | None
+        self,
+        builders: Iterable[WireBuilder],
+        directory: Mapping[str, Sequence[str]] | Directory | None,
+        allow: EndpointFilter = allow_endpoint,
     ) -> None:
         self.builders = list(builders)
+        self.allow = allow
         self._by_scheme: dict[str, WireBuilder] = {}
         for builder in self.builders:
             for scheme in builder.schemes:
@@ -133,8 +138,10 @@ class Addressing:
     async def resolve(self, dest: str, timeout: float) -> Resolution:
         """Hints first, then the directory, then what builders know by the dest alone. They are asked side by side, each
         for at most `timeout` seconds. Never raises: what one of them does costs nobody else's answer."""
-        found = dict(self._hints.get(dest, {}))
+        found: dict[Endpoint, None] = {}
         failures: list[Attempt] = []
+        for hint in self._hints.get(dest, {}):
+            self._admit(hint, "hints", found, failures)
         asked = self._sources(dest)
         if len(asked) == 1:
             answers = [await _answer(*asked[0], timeout)]
@@ -146,12 +153,29 @@ class Addressing:
                 continue
             for item in answer:
                 try:
-                    found[self._checked(item)] = None
+                    endpoint = self._checked(item)
                 except Exception as error:
                     # Directories and builders are not ours: what they name may be anything.
                     failures.append(Attempt(name, error))
+                    continue
+                self._admit(endpoint, "directory" if name == "directory" else "builder", found, failures)
         complete = not any(isinstance(answer, Exception) for answer in answers)
         return Resolution(list(found), tuple(failures[:MAX_FAILURES]), complete)
+
+    def _admit(
+        self, endpoint: Endpoint, source: EndpointSource, found: dict[Endpoint, None], failures: list[Attempt]
+    ) -> None:
+        """Add the endpoint to what was found, or its refusal to what failed."""
+        try:
+            allowed = self.allow(endpoint, source)
+        except Exception as error:
+            # The filter is the user's: one that fails allows nothing.
+            failures.append(Attempt(str(endpoint), error))
+            return
+        if allowed:
+            found[endpoint] = None
+        else:
+            failures.append(Attempt(str(endpoint), refusal(endpoint, source)))
 
     def _sources(self, dest: str) -> list[tuple[str, Callable[[], Awaitable[Iterable[object]]]]]:
         """Whom to ask, by name, and how: a coroutine is made only once it will be awaited. Builders that only have the

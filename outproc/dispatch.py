@@ -46,7 +46,8 @@ class Dispatch:
     def attach_builders(self, settings: Mapping[str, object]) -> None:
         """Give each builder its port."""
         for builder in self._addressing.builders:
-            builder.attach(ManagerPort(self.node, self.dests, self.reception.accept, builder.kind, settings))
+            kind, allow = builder.kind, self._addressing.allow
+            builder.attach(ManagerPort(self.node, self.dests, self.reception.accept, kind, settings, allow=allow))
 
     def _make(self, dest: str) -> DestTransport:
         return DestTransport(

@@ -31,13 +31,14 @@ from litz.message import Receipt
 from litz.payload import PayloadType
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
-from litz.wire import Wire, WireBuilder, WireListener
+from litz.wire import EndpointFilter, Wire, WireBuilder, WireListener
 from outproc.addressing import Addressing, Directory, installed_builders
 from outproc.body import body_of
 from outproc.closing import GRACE, close_node
 from outproc.confirmations import all_of
 from outproc.dest_transport import DestTransport
 from outproc.dispatch import Dispatch
+from outproc.endpoint_filter import allow_endpoint
 from outproc.local_node import Environment, FastPath, LocalNode
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
@@ -63,6 +64,8 @@ class OutprocTransportManager(TransportManager):
     builders       wire builders; default: one of every kind that is installed
     options        limits and times
     relay          makes this node a hub: those with a session here reach each other through it
+    allow_endpoint asked about each address before it is dialled, with where it was learned; a pure function. The
+                   default refuses what is of no use to peers: see `outproc.endpoint_filter`
     environment    clocks and chance, for tests
     """
 
@@ -75,6 +78,7 @@ class OutprocTransportManager(TransportManager):
         builders: Iterable[WireBuilder] | None = None,
         options: TransportOptions | None = None,
         relay: RelayOptions | None = None,
+        allow_endpoint: EndpointFilter = allow_endpoint,
         environment: Environment | None = None,
     ) -> None:
         self._local_id = validate_dest(local_id)
@@ -83,7 +87,8 @@ class OutprocTransportManager(TransportManager):
         if self._options.seal == "always" and self._authenticator.proves == "nothing":
             raise ValueError("seal='always' needs an authenticator: pass one, or leave seal at 'auto'")
         self._environment = environment or system_environment()
-        self._addressing = Addressing(installed_builders() if builders is None else builders, directory)
+        used = installed_builders() if builders is None else builders
+        self._addressing = Addressing(used, directory, allow_endpoint)
         self._relay = relay
         if relay is not None and "relay" not in self._addressing.kinds:
             raise ValueError("relay= needs a RelayWireBuilder among the builders; add one, or leave builders out")

@@ -11,9 +11,10 @@ from typing import Final
 from litz.errors import UnauthenticatedError
 from litz.message import Buffer
 from litz.node_port import PortSubscriber
-from litz.wire import Wire
+from litz.wire import EndpointFilter, EndpointSource, Wire
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
+from outproc.endpoint_filter import allow_endpoint, endpoint_at
 from outproc.local_node import LocalNode
 from outproc.security.authenticator import Role
 
@@ -31,12 +32,15 @@ class ManagerPort:
         accept: Callable[[Wire], None],
         kind: str,
         settings: Mapping[str, object],
+        *,
+        allow: EndpointFilter = allow_endpoint,
     ) -> None:
         self._node = node
         self._dests = dests
         self._accept = accept
         self._kind = kind
         self._settings = settings
+        self._allow = allow
 
     @property
     def local_id(self) -> str:
@@ -49,6 +53,14 @@ class ManagerPort:
     @property
     def proves(self) -> str:
         return self._node.authenticator.proves
+
+    def allows(self, host: str, port: int, source: EndpointSource) -> bool:
+        try:
+            return self._allow(endpoint_at(self._kind, host, port), source)
+        except Exception as error:
+            # The filter is the user's: one that fails allows nothing.
+            self._node.loop.call_exception_handler({"message": "litz: an error in allow_endpoint", "exception": error})
+            return False
 
     # -- who is there ---------------------------------------------------------------------------------
 

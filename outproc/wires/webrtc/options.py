@@ -27,7 +27,7 @@ class WebRtcOptions(BaseModel):
     addresses       the local addresses to bind, None: those of all interfaces but loopback
     loopback        whether loopback is bound, and taken of peers. "auto": only loopback while this node proves nothing
                     (it can then not be reached from other hosts by anything else either)
-    link_local      whether link-local addresses are taken of peers
+    link_local      whether link-local addresses are taken of peers; the manager's `allow_endpoint` must allow them too
     allow_address   asked for each address of a peer that the rules allow; may forbid it
     every_peer      whether each peer that speaks WebRTC is dialled by it; else only those with a `webrtc:` endpoint
     engine          the WebRTC library: a name (see `outproc.wires.webrtc.engines`) or an object

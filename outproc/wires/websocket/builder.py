@@ -15,6 +15,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from litz.errors import HandshakeError, UnauthenticatedError
+from litz.node_port import NodePort
 from litz.wire import AcceptWire, Endpoint, WireBuilder, WireListener
 from outproc.wires.websocket import binding
 from outproc.wires.websocket.address import Address, parse
@@ -64,6 +65,7 @@ class WebSocketWireBuilder(WireBuilder):
         self._open_timeout = open_timeout
         self._dead_after = dead_after
         self._max_frame = max_frame
+        self._port: NodePort | None = None
 
     async def build(self, dest: str, endpoint: Endpoint) -> WebSocketWire:
         """Dial once and return the live wire, not started. Cancelling it at any await closes the socket.
@@ -88,6 +90,13 @@ class WebSocketWireBuilder(WireBuilder):
             ) from error
         except ssl.SSLError as error:
             raise HandshakeError(f"{address} does not speak TLS ({error.reason}); is it a ws:// port?") from error
+
+    def attach(self, port: NodePort) -> None:
+        """What a name resolves to is shown to the manager's `allow_endpoint`."""
+        self._port = port
+
+    def _allows(self, host: str, port: int) -> bool:
+        return self._port is None or self._port.allows(host, port, "name")
 
     async def listen(self, endpoint: Endpoint, accept: AcceptWire, **options: Any) -> WireListener:
         """Listen at `endpoint`. `options` are those of `outproc.wires.websocket.listener.listen`: `ssl`,
@@ -131,6 +140,9 @@ class WebSocketWireBuilder(WireBuilder):
             await loop.create_connection(lambda: opening, address.host, address.port, **tls)
         else:
             found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+            found = [each for each in found if self._allows(str(each[4][0]), address.port)]
+            if not found:
+                raise PermissionError(f"allow_endpoint refuses every address that {address.host} resolves to")
             # uvloop's own create_connection tries addresses one after the other, so the race is run here.
             sock = await aiohappyeyeballs.start_connection(found, happy_eyeballs_delay=EYEBALLS_DELAY)
             await loop.create_connection(lambda: opening, sock=sock, **tls)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from litz.errors import InvalidDestError, InvalidEndpointError
-from litz.wire import Endpoint, Wire, WireBuilder
+from litz.wire import Endpoint, EndpointSource, Wire, WireBuilder
 from outproc.addressing import MAX_ANSWERS, MAX_FAILURES, MAX_HINTS, Addressing, installed_builders
 
 
@@ -169,3 +169,42 @@ async def test_websockets_are_installed() -> None:
     assert {"ws", "wss", "unix"} <= {scheme for builder in found for scheme in builder.schemes}
     for builder in found:
         await builder.aclose()
+
+
+async def test_every_address_is_shown_to_the_filter_with_where_it_was_learned() -> None:
+    asked: list[tuple[str, EndpointSource]] = []
+
+    def allow(endpoint: Endpoint, source: EndpointSource) -> bool:
+        asked.append((str(endpoint), source))
+        if "bad" in str(endpoint):
+            raise RuntimeError("a mistake of the filter")
+        return "no" not in str(endpoint)
+
+    addressing = Addressing([Builder("x", own=["x:own", "x:no-2"])], Says(["x:directory", "x:no-1", "x:bad"]), allow)
+    addressing.add_hints("bob", ["x:hint", "x:no-0"])
+    resolution = await addressing.resolve("bob", 1.0)
+    assert [str(each) for each in resolution.endpoints] == ["x:hint", "x:directory", "x:own"]
+    assert asked == [
+        ("x:hint", "hints"),
+        ("x:no-0", "hints"),
+        ("x:directory", "directory"),
+        ("x:no-1", "directory"),
+        ("x:bad", "directory"),
+        ("x:own", "builder"),
+        ("x:no-2", "builder"),
+    ]
+    assert [each.endpoint for each in resolution.failures] == ["x:no-0", "x:no-1", "x:bad", "x:no-2"]
+    assert "learned from directory" in str(resolution.failures[1].error)
+    assert resolution.complete
+
+
+@pytest.mark.parametrize("where", ["hints", "mapping", "directory", "builder"])
+async def test_by_default_nobody_has_a_link_local_address_dialled(where: str) -> None:
+    evil = "x://169.254.169.254:80"
+    directory = {"mapping": {"bob": [evil]}, "directory": Says([evil])}.get(where)
+    addressing = Addressing([Builder("x", own=[evil] if where == "builder" else ())], directory)  # type: ignore[arg-type]  # one of two
+    addressing.add_hints("bob", [evil] if where == "hints" else [])
+    resolution = await addressing.resolve("bob", 1.0)
+    assert resolution.endpoints == []
+    (failure,) = resolution.failures
+    assert "allow_endpoint" in str(failure.error)

@@ -35,6 +35,12 @@ class TownPort:
         self.announced: set[str] = set()
         self.posted: list[tuple[str, bytes]] = []
         self.changes = 0
+        self.asked: list[tuple[str, str]] = []
+        """Addresses shown to the manager's filter, with where they came from."""
+
+    def allows(self, host: str, port: int, source: str) -> bool:
+        self.asked.append((host, source))
+        return True
 
     def announce(self, feature: str) -> None:
         self.announced.add(feature)

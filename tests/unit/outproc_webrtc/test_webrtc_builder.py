@@ -58,6 +58,9 @@ async def test_a_dialled_wire_meets_the_accepted_one() -> None:
         assert dialled.path.route == "direct"
         assert dialled.path.local == accepted.path.remote
         assert dialled.path.local.startswith("127.0.0.1:"), "a node that proves nothing stays on this host"
+        for port in town.ports.values():
+            assert ("127.0.0.1", "sdp") in port.asked, "the manager's filter was not asked about what the peer named"
+            assert {host for host, _ in port.asked} == {"127.0.0.1"}
         ours, theirs = RecordingSink(), RecordingSink()
         dialled.start(ours)
         accepted.start(theirs)
