@@ -74,14 +74,29 @@ async def webrtc_bulk() -> Outcome:
     )
 
 
+async def wrtc_bulk() -> Outcome:
+    """1 MiB messages one way over WebRTC on wrtc, against the best message size of a bare wrtc data channel."""
+    return await _webrtc(
+        "wrtc_bulk", BULK, 16, "MB/s", BULK / 1e6, engine="wrtc", at_least=0.9, best_of=(16 << 10, 64 << 10, 256 << 10)
+    )
+
+
 async def _webrtc(
-    name: str, size: int, first: int, unit: str, scale: float, *, at_least: float, best_of: tuple[int, ...]
+    name: str,
+    size: int,
+    first: int,
+    unit: str,
+    scale: float,
+    *,
+    engine: str = "aiortc",
+    at_least: float,
+    best_of: tuple[int, ...],
 ) -> Outcome:
-    async with _aiortc_pair() as bare, pair("benchmarks.litz_webrtc_peer", engine="aiortc") as (_, litz):
+    async with _bare_pair(engine) as bare, pair("benchmarks.litz_webrtc_peer", engine=engine) as (_, litz):
         runs: dict[str, Callable[[], Awaitable[float]]] = {}
         for each in best_of:
             count = await _count_for(bare, each, first * size // each)
-            runs["aiortc" if each == size else f"aiortc {each >> 10} KiB"] = partial(
+            runs[engine if each == size else f"{engine} {each >> 10} KiB"] = partial(
                 _scaled, bare, each, count, each / size
             )
         runs["litz"] = partial(_rate, litz, size, await _count_for(litz, size, first))
@@ -96,11 +111,11 @@ async def _scaled(near: Worker, size: int, count: int, weight: float) -> float:
 
 
 @asynccontextmanager
-async def _aiortc_pair() -> AsyncIterator[Worker]:
-    """The sender of a bare aiortc connection: the offer goes in place of a URL, the answer comes back."""
-    async with Worker("benchmarks.aiortc_peer:far", loop="uvloop", cpu=FAR_CPU) as far:
+async def _bare_pair(engine: str) -> AsyncIterator[Worker]:
+    """The sender of a bare connection of this library: the offer goes in place of a URL, the answer comes back."""
+    async with Worker(f"benchmarks.{engine}_peer:far", loop="uvloop", cpu=FAR_CPU) as far:
         url = far.ready["url"]
-        async with Worker("benchmarks.aiortc_peer:near", loop="uvloop", cpu=NEAR_CPU, url=url) as near:
+        async with Worker(f"benchmarks.{engine}_peer:near", loop="uvloop", cpu=NEAR_CPU, url=url) as near:
             await far.control.call("answered", sdp=near.ready["sdp"])
             yield near
 
@@ -152,6 +167,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Outcome]]] = {
     "bulk": bulk,
     "webrtc": webrtc,
     "webrtc_bulk": webrtc_bulk,
+    "wrtc_bulk": wrtc_bulk,
     "latency": latency,
     "idle": idle,
 }

@@ -39,6 +39,13 @@ MAKING_AT_ONCE: Final = 4
 """Connections of one loop whose descriptions are made at the same time. Each step of that holds up the events of all
 others for a turn of the loop; who waits has no connection in the library yet, and costs nothing."""
 
+AHEAD_FOR: Final = 0.005
+"""Seconds of sending for which the library is given bytes ahead, at the rate at which it sends: its thread then never
+waits for the loop, and what is urgent never waits longer than that behind bulk."""
+
+MOST_AHEAD: Final = 512 * 1024
+"""Bytes of that at most."""
+
 CLOSED_BY_PEER: Final = 12
 """SCTP cause "user-initiated abort" (RFC 9260, section 3.3.10.12): what libwebrtc and aiortc say when they close."""
 
@@ -111,6 +118,9 @@ class WrtcConnection(PeerConnection):
         self._received = 0
         self._made: webrtc.RTCPeerConnection | None = None
         self._channels: list[webrtc.RTCDataChannel] = []
+        self._ahead = [0 for _ in LABELS]
+        self._given = [0 for _ in LABELS]
+        self._drained_at = [self._loop.time() for _ in LABELS]
 
     def _make(self) -> webrtc.RTCPeerConnection:
         """Only now: a connection in the library is not cheap, and not each that is asked for comes so far."""
@@ -249,6 +259,7 @@ class WrtcConnection(PeerConnection):
         """Queue a message. The library keeps 16 MiB and refuses more, which the wire above never comes near."""
         if self._over or not self._channels:
             return
+        self._given[channel] += len(data)
         try:
             self._channels[channel].send(data)
         except webrtc.InvalidStateError:
@@ -258,8 +269,10 @@ class WrtcConnection(PeerConnection):
             self.tell_closed("lost", f"the library takes no more: {error}")
 
     def buffered(self, channel: int) -> int:
-        """What the library has not given to SCTP."""
-        return 0 if self._over or not self._channels else self._channels[channel].buffered_amount
+        """What the library has not given to SCTP, above what it is given ahead."""
+        if self._over or not self._channels:
+            return 0
+        return max(0, self._channels[channel].buffered_amount - self._ahead[channel])
 
     def _opened(self, channel: int) -> None:
         if not self._over:
@@ -273,8 +286,14 @@ class WrtcConnection(PeerConnection):
         self._events.message(channel, data)
 
     def _drained(self, channel: int) -> None:
-        if not self._over:
-            self._events.drained(channel)
+        if self._over:
+            return
+        now = self._loop.time()
+        rate = self._given[channel] / max(now - self._drained_at[channel], 1e-4)
+        self._given[channel], self._drained_at[channel] = 0, now
+        self._ahead[channel] = ahead = min(MOST_AHEAD, int(rate * AHEAD_FOR))
+        self._channels[channel].buffered_amount_low_threshold = DRAIN_AT + ahead
+        self._events.drained(channel)
 
     # -- the end --------------------------------------------------------------------------------------
 

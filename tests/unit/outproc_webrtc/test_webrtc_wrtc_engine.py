@@ -128,6 +128,19 @@ async def test_what_waits_is_counted_and_told_when_it_has_gone() -> None:
         assert one.connection.buffered(BULK) <= DRAIN_AT
 
 
+async def test_a_fast_connection_is_given_bytes_ahead_and_they_are_bounded() -> None:
+    async with pair() as (one, two):
+        assert one.connection._ahead == [0, 0]
+        for _ in range(40):
+            for _ in range(4):
+                one.connection.send(BULK, bytes(60 * 1024))
+            await until(lambda: one.connection.buffered(BULK) <= DRAIN_AT)
+        await until(lambda: len(two.told.messages) == 160)
+        assert len(one.told.drains) > 1
+        assert 0 < one.connection._ahead[BULK] <= wrtc_engine.MOST_AHEAD
+        assert one.connection._ahead[URGENT] == 0
+
+
 async def test_the_peer_learns_of_an_end_at_once_and_nothing_is_told_here() -> None:
     async with pair() as (one, two):
         one.connection.abort()
