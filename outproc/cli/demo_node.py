@@ -25,6 +25,7 @@ from litz.payload import PayloadType
 from outproc.cli.demo_check import LANES, SABOTAGE_VARIABLE, Checker, make_message
 from outproc.cli.running import Stop, run
 from outproc.manager import OutprocTransportManager
+from outproc.wires.websocket import WebSocketWireBuilder
 
 COMMAND: Final = "demo-node"
 BURST: Final = 20
@@ -157,7 +158,8 @@ async def _live(local_id: str) -> None:
     loop = asyncio.get_running_loop()
     pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     try:
-        async with OutprocTransportManager(local_id) as manager:
+        # WebSockets only: with another kind of wire up a cut one is no interruption, and nothing is seen to heal.
+        async with OutprocTransportManager(local_id, builders=[WebSocketWireBuilder()]) as manager:
             listener = await manager.listen("ws://127.0.0.1:0")
             node = DemoNode(manager)
             background = [loop.create_task(manager.serve(node.handle)), loop.create_task(node.tell())]

@@ -13,6 +13,7 @@ from litz.message import Message
 from litz.snapshot import DestSnapshot, LaneSnapshot
 from outproc import Directory, OutprocTransportManager, TransportOptions
 from outproc.security import Ed25519Authenticator
+from outproc.wires.websocket import WebSocketWireBuilder
 from tests.prove.fault_proxy import FaultProxy
 
 Manager = OutprocTransportManager
@@ -33,7 +34,9 @@ async def node(
     options: Mapping[str, Any] = QUICK,
     **more: Any,
 ) -> AsyncIterator[Manager]:
-    """An entered manager, listening at the URL `listen` if that is given."""
+    """An entered manager, listening at the URL `listen` if that is given. WebSockets only, unless `builders` says
+    otherwise: most tests count wires, dials and heals."""
+    more.setdefault("builders", [WebSocketWireBuilder()])
     async with Manager(name, directory=knows, options=TransportOptions(**options), **more) as manager:
         if listen is not None:
             await manager.listen(listen)

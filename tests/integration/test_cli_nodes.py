@@ -40,7 +40,7 @@ def test_a_node_is_up_is_shown_and_ends(tmp_path: Path) -> None:
             assert (dest["dest"], dest["state"], dest["verified"]) == ("bob", "connected", False)
             assert dest["wires"][0]["kind"] == "websocket"
             assert dest["slots"][0]["endpoint"] == url
-            assert {lane["lane"] for lane in dest["lanes"]} == {0, 1, 2, 3, 8}
+            assert {lane["lane"] for lane in dest["lanes"]} >= {0, 1, 2, 3, 8}
             tables = litz(tmp_path, "status").stdout
             assert all(word in tables for word in ("node alice", "node bob", "dests", "wires", "slots", "websocket"))
             assert Path(short_folder(tmp_path)).stat().st_mode & 0o777 == 0o700
