@@ -6,6 +6,7 @@ from tests.simulation.mutants.driver_mutants import DRIVER_MUTANTS
 from tests.simulation.mutants.internal_mutants import INTERNAL_MUTANTS
 from tests.simulation.mutants.mutant import Mutant
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
+from tests.simulation.mutants.relay_mutants import RELAY_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
 from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
 from tests.simulation.mutants.trust_mutants import TRUST_MUTANTS
@@ -17,6 +18,7 @@ ALL: tuple[Mutant, ...] = (
     *DRIVER_MUTANTS,
     *TRUST_MUTANTS,
     *INTERNAL_MUTANTS,
+    *RELAY_MUTANTS,
     *SIGNALING_MUTANTS,
     *WAKE_MUTANTS,
 )
