@@ -12,6 +12,7 @@ from litz.wire import Endpoint, Wire, WireBuilder
 from outproc.relay_options import RelayOptions
 from outproc.wires.relay.client import RelayClient
 from outproc.wires.relay.hub import RelayHub
+from outproc.wires.relay.keeper import HubKeeper
 from outproc.wires.relay.messages import FEATURE, FROM_HUB, TO_HUB
 from outproc.wires.relay.wire import KIND
 
@@ -34,6 +35,7 @@ class RelayWireBuilder(WireBuilder):
         self.hub: RelayHub | None = None
         """What serves others, None: this node does not."""
         self._usable: dict[str, None] = {}
+        self._keeper: HubKeeper | None = None
 
     def attach(self, port: NodePort) -> None:
         if self._port is not None:
@@ -47,9 +49,11 @@ class RelayWireBuilder(WireBuilder):
             port.announce(FEATURE)
             self.hub = RelayHub(port, loop, options)
             port.subscribe(TO_HUB, self.hub)
+        self._keeper = HubKeeper(port, loop, self._client.usable)
         for hub in self._via or ():
             if hub != port.local_id:
                 port.want(hub)
+                self._keeper.keep(hub)
 
     def _is_hub(self, dest: str) -> bool:
         assert self._port is not None
@@ -59,6 +63,8 @@ class RelayWireBuilder(WireBuilder):
         """A session or wire of `dest` came or went: if it is a hub, dests may be reached, or not any more."""
         assert self._client is not None
         assert self._port is not None
+        if self._keeper is not None and dest in (self._via or ()) and not self._client.usable(dest):
+            self._keeper.keep(dest)
         usable = self._is_hub(dest) and self._client.usable(dest)
         if usable == (dest in self._usable):
             return
@@ -67,6 +73,10 @@ class RelayWireBuilder(WireBuilder):
         else:
             self._usable.pop(dest)
         self._port.endpoints_changed()
+
+    async def aclose(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
 
     async def endpoints(self, dest: str) -> Sequence[Endpoint]:
         """One for each hub that can be used now."""

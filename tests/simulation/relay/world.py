@@ -142,13 +142,18 @@ class World:
         if old is None:
             return False
         self.hub = None
-        self.network.host(HUB).crash(tell_peers=self.rng.choice((True, False, None)))
+        in_order = self.rng.random() < 0.5
+        if not in_order:
+            self.network.host(HUB).crash(tell_peers=self.rng.choice((True, False, None)))
 
         async def again() -> None:
+            if in_order:
+                await old.aclose()
             await asyncio.sleep(self.rng.random() * 0.5)
             await self.start(HUB)
 
-        self.later(old.aclose())
+        if not in_order:
+            self.later(old.aclose())
         self.later(again())
         return True
 
@@ -169,20 +174,8 @@ class World:
             return False
         dest = self.rng.choice(hub.list_dests())
 
-        async def close() -> None:
-            await hub.close_transport(dest)
-            # It said goodbye, so that node dials again only when it is told to.
-            await asyncio.sleep(0.3)
-            await self._reconnect(dest)
-
-        self.later(close())
+        self.later(hub.close_transport(dest))
         return True
-
-    async def _reconnect(self, name: str) -> None:
-        try:
-            await self.nodes[name].get_or_create_transport(HUB)
-        except LitzError as error:
-            self.log(name, "cannot reach the hub", error)
 
     # -- users ----------------------------------------------------------------------------------------
 
@@ -255,8 +248,6 @@ class World:
         self.log("HEAL")
         self.nemesis.heal_all()
         await self._until("the hub is up", lambda: HUB in self.nodes and not self._restarting())
-        for name in self.names:
-            await self._reconnect(name)
         # Whoever sends to the slow reader waits for it, and nobody else does.
         free = [pair for pair in pairs if pair[1] != self.slow]
         await self._until_delivered(free, senders)
