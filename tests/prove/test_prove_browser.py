@@ -25,7 +25,9 @@ from outproc.cli.cutting_proxy import CuttingProxy
 from outproc.manager import OutprocTransportManager
 from outproc.node.web.pages import add_pages
 from outproc.options import TransportOptions
+from outproc.security.shared_key import SharedKeyAuthenticator
 from outproc.wires.webrtc.builder import WebRtcWireBuilder
+from outproc.wires.webrtc.options import WebRtcOptions
 from outproc.wires.websocket.address import parse
 from outproc.wires.websocket.builder import WebSocketWireBuilder
 from tests.browser.chromium import Browser, JavaScriptError, Page, chromium
@@ -274,6 +276,41 @@ async def test_ten_thousand_each_way_over_data_channels(mdns: bool) -> None:
     preference = dict.fromkeys(PayloadType, ("webrtc",)) | {PayloadType.RPC_SIGNAL: ("webrtc", ANY_KIND)}
     builders = [WebSocketWireBuilder(), WebRtcWireBuilder()]
     await tab_and_node(flags, builders, TransportOptions(wire_preference=preference), channels=True)
+
+
+KEYED = """(async () => {
+  const { Litz, sharedKey } = await import("/litz.js");
+  globalThis.litz = new Litz({ id: "tab", url: `ws://${location.host}`, auth: await sharedKey("%s") });
+  await litz.connect("bob");
+})()"""
+SECRET = "sixteen bytes and some more"
+
+
+@pytest.mark.limit(120)
+async def test_with_a_key_offers_are_signed_and_the_channel_is_bound_to_its_certificates() -> None:
+    app = web.Application()
+    add_pages(app, "bob")
+    # Browsers cannot seal; and this node, which proves its id, must be told to use loopback for data channels.
+    options = TransportOptions(seal="never")
+    builders = [WebSocketWireBuilder(), WebRtcWireBuilder(WebRtcOptions(loopback=True, addresses=("127.0.0.1",)))]
+    async with (
+        chromium() as browser,
+        OutprocTransportManager(
+            "bob", authenticator=SharedKeyAuthenticator(SECRET), options=options, builders=builders
+        ) as bob,
+    ):
+        listener = await bob.listen("ws://127.0.0.1:0", app=app, origins=("same",))
+        page = await browser.open(listener.endpoints[0].address.replace("ws:", "http:") + "/litz.js")
+        await page.evaluate(KEYED % SECRET)
+        await page.until(
+            "litz.snapshot()[0].wires.every((wire) => wire.state === 'up' && wire.roundTrip)", "both wires"
+        )
+        kinds = [wire.kind for dest in bob.snapshot().dests for wire in dest.wires]
+        assert sorted(kinds) == ["webrtc", "websocket"]
+        await page.evaluate("litz.send('bob', 'hello')")
+        async with bob.messages() as inbox:
+            message = await anext(inbox)
+        assert (message.data, message.verified) == (b"hello", True)
 
 
 def finished(tally: Tally) -> bool:
