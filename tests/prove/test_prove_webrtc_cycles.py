@@ -21,8 +21,8 @@ CYCLES = int(os.environ.get("LITZ_WEBRTC_CYCLES", "10000"))
 
 SLOPE = 16 * 1024
 """Bytes of resident memory that a cycle may cost on average over the last nine tenths of 500 cycles. Measured: aiortc
-0.1 KiB, wrtc 5 KiB in its first thousand cycles (timers of dead connections run for minutes) and 0.3 KiB afterwards;
-a connection that is not freed costs more than 100 KiB."""
+1.6 KiB; wrtc 2 to 8 KiB at first (timers of dead connections run for minutes), and 0.3 KiB after 2,000 cycles. A
+connection that is not freed costs more than 100 KiB."""
 
 SOAK_SLOPE = 2 * 1024
 
