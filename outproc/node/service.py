@@ -11,6 +11,7 @@ from aiohttp import web
 
 from litz.errors import InvalidEndpointError
 from litz.wire import AcceptWire, Endpoint
+from outproc.node.web.pages import add_pages
 from outproc.wires.websocket.address import DEFAULT_PATH, parse
 from outproc.wires.websocket.health import add_health_route
 from outproc.wires.websocket.port import HttpPort, PortLimits
@@ -56,6 +57,11 @@ class NodeService:
     ) -> None:
         """Take litz wires at `path`; see `add_litz_route`. Call it before entering."""
         add_litz_route(self.app, accept, path=path, origins=origins, admit=admit)
+
+    def add_pages(self, node_id: str, *, path: str = DEFAULT_PATH) -> None:
+        """Serve `litz.js`, its types and the page `/tab`, whose wires to `node_id` go to `path`: give `add_wires`
+        the origin "same" for it. Call it before entering."""
+        add_pages(self.app, node_id, path)
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:

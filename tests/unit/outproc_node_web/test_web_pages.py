@@ -12,6 +12,7 @@ from aiohttp import web
 
 from outproc.cli.tab_page import page_urls, tab_options
 from outproc.manager import OutprocTransportManager
+from outproc.node.service import NodeService
 from outproc.node.web.bundle import BUNDLE
 from outproc.node.web.pages import FILES, add_pages
 from outproc.security.shared_key import SharedKeyAuthenticator
@@ -106,6 +107,15 @@ async def test_only_its_own_page_may_open_a_wire(host: str, origin: str, status:
         headers = upgrade(Host=host.format(**names), Origin=origin.format(**names))
         async with http.get(f"http://{real}/litz", headers=headers) as answer:
             assert answer.status == status
+
+
+async def test_a_node_service_serves_it_too() -> None:
+    service = NodeService()
+    service.add_pages("bob")
+    async with service, aiohttp.ClientSession() as http:
+        at = await service.listen("ws://127.0.0.1:0")
+        async with http.get(at.address.replace("ws:", "http:") + "/tab") as answer:
+            assert 'content="bob"' in await answer.text()
 
 
 def test_litz_up_serves_it_on_loopback_to_those_who_prove_nothing() -> None:
