@@ -169,7 +169,7 @@ async def test_installed_builders_are_found(tmp_path: Path, monkeypatch: pytest.
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: string-wires\nVersion: 1\n")
     (info / "entry_points.txt").write_text(f"[litz.wires]\nstring = {__name__}:StringBuilder\n")
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    async with node("a", listen=LOOPBACK) as a:
+    async with node("a", listen=LOOPBACK, builders=None) as a:
         a.add_endpoints("b", ["string:b"])
         with pytest.raises(InvalidEndpointError, match="schemes there are: .*string, unix, .*ws, wss"):
             a.add_endpoints("b", ["pigeon:coop"])
