@@ -13,7 +13,7 @@ from typing import Any, Self
 
 from litz.bound_peer import BoundPeer
 from litz.dest import validate_dest
-from litz.errors import InsecureListenError, ManagerStateError
+from litz.errors import ConnectError, InsecureListenError, ManagerStateError
 from litz.event_log import EventLog
 from litz.events import Event, LostReceipt, SessionStarted, WireUp
 from litz.inbox import Inbox
@@ -46,6 +46,7 @@ from outproc.relay_options import RelayOptions
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of
 from outproc.wake_watch import system_clocks
+from outproc.wire_ping import WirePing, ping_wires
 
 _RPC = PayloadType.RPC_RELIABLE
 
@@ -319,6 +320,16 @@ class OutprocTransportManager(TransportManager):
             node.set_ping_after(interval)
         node.health.start()
         return node.health
+
+    async def ping(self, dest: str, *, timeout: float = 2.0) -> tuple[WirePing, ...]:
+        """Ping `dest` over each of its wires on its own, and wait at most `timeout` seconds for the answers.
+
+        Dials nothing. Raises `ConnectError` if there is no session with `dest`.
+        """
+        transport = self._running().dests.get(validate_dest(dest))
+        if transport is None or transport.session.pair is None:
+            raise ConnectError(f"there is no session with {dest}; send to it first", dest=dest)
+        return await ping_wires(transport, timeout)
 
     # -- sight --------------------------------------------------------------------------------------
 

@@ -1,11 +1,13 @@
 """The local control socket of a running node: JSON lines over a Unix socket that only this user can reach.
 
-A question is `{"ask": "status"}`; its answer `{"ok": true, "result": ...}` or `{"ok": false, "error": "..."}`.
+A question is `{"ask": "status"}` or `{"ask": "ping", "with": {"dest": "bob"}}`; its answer
+`{"ok": true, "result": ...}` or `{"ok": false, "error": "..."}`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import socket
 from collections.abc import Callable, Mapping
@@ -14,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from litz.errors import LitzError
 from outproc.cli.outcome import CommandError
 from outproc.cli.runtime_dir import VARIABLE, runtime_dir, socket_path
 from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
@@ -25,11 +28,12 @@ PATIENCE: Final = 5.0
 ANSWER_WITHIN: Final = 2.0
 """Seconds for a node to answer before it counts as not answering."""
 
-Answers = Mapping[str, Callable[[], Any]]
+Answers = Mapping[str, Callable[..., Any]]
+"""By question: a function of the texts given with it, or a coroutine function. A `LitzError` or ValueError is told."""
 
 
 class ControlSocket:
-    """Serves `answers`, functions without arguments that return what JSON can hold, while it is entered.
+    """Serves `answers`, which return what JSON can hold, while it is entered.
 
     Raises `CommandError` on entering if a node of the same id runs already.
     """
@@ -91,25 +95,34 @@ class ControlSocket:
                 return  # longer than any question
             if not line:
                 return
-            writer.write(json.dumps(self._answer(line)).encode() + b"\n")
+            writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
             await writer.drain()
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    async def _answer(self, line: bytes) -> dict[str, Any]:
         try:
-            question = json.loads(line)["ask"]
-            answer = self._answers[question]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            asked = json.loads(line)
+            answer = self._answers[asked["ask"]]
+            given = {name: str(value) for name, value in asked.get("with", {}).items()}
+            inspect.signature(answer).bind(**given)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return {"ok": False, "error": f"not a question; ask one of: {', '.join(self._answers)}"}
-        return {"ok": True, "result": answer()}
+        try:
+            result = answer(**given)
+            return {"ok": True, "result": await result if inspect.isawaitable(result) else result}
+        except (LitzError, ValueError) as error:
+            return {"ok": False, "error": str(error)}
 
 
-def ask(path: Path, question: str) -> Any:
-    """Ask the node behind `path`, blocking. Raises `ConnectionRefusedError` if nobody listens there any more,
-    OSError (`TimeoutError`) if it does not answer, `CommandError` if it does not understand."""
+def ask(path: Path, question: str, **given: str) -> Any:
+    """Ask the node behind `path`, blocking; `given` goes with the question.
+
+    Raises `ConnectionRefusedError` if nobody listens there any more, OSError (`TimeoutError`) if it does not answer,
+    `CommandError` if it does not understand or cannot.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(ANSWER_WITHIN)
         client.connect(str(path))
-        client.sendall(json.dumps({"ask": question}).encode() + b"\n")
+        client.sendall(json.dumps({"ask": question, "with": given}).encode() + b"\n")
         with client.makefile("rb") as answers:
             line = answers.readline()
     try:
@@ -124,3 +137,26 @@ def ask(path: Path, question: str) -> Any:
 def running_nodes() -> list[Path]:
     """The control sockets that there are, also those of nodes that died."""
     return sorted(runtime_dir().glob("*.sock"))
+
+
+def reachable_nodes(only: str | None) -> list[Path]:
+    """The control sockets of the nodes that run here, or of the node `only`. Raises `CommandError` if there is none."""
+    paths = running_nodes() if only is None else [socket_path(runtime_dir(), only)]
+    alive = [path for path in paths if _listens(path)]
+    if not alive:
+        which = f"no node {only!r}" if only is not None else "no node"
+        raise CommandError(f"{which} of yours runs here; start one with: litz up")
+    return alive
+
+
+def _listens(path: Path) -> bool:
+    """Whether somebody is behind it: a node that died leaves its socket, which the next node of that id replaces."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(ANSWER_WITHIN)
+        try:
+            client.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except OSError:
+            return True  # it is there; asking it says what is wrong
+    return True

@@ -21,8 +21,8 @@ from outproc.cli.node_options import (
     local_id_of,
 )
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, UsageError
+from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, StoppedError, run
-from outproc.cli.status import status_of
 from outproc.cli.tls_options import add_cert_options, listen_options
 from outproc.cli.transfer_progress import Standing, show_progress
 from outproc.manager import OutprocTransportManager
@@ -80,7 +80,7 @@ async def receive_files(arguments: argparse.Namespace, stop: Stop) -> int:
             file = files.current
             return None if file is None else Standing(file.name, file.written, file.size)
 
-        async with ControlSocket(local_id, {"status": lambda: status_of(manager)}):
+        async with ControlSocket(local_id, questions_for(manager)):
             _say(f"waiting for a file; on the other side: litz send FILE {local_id} --to {manager.endpoints[0]}")
             loop = asyncio.get_running_loop()
             tasks = [loop.create_task(work) for work in (manager.serve(handle), files.watch_senders())]

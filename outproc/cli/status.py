@@ -10,9 +10,8 @@ from enum import Enum
 from typing import Any
 
 from litz.manager import TransportManager
-from outproc.cli.control_socket import ask, running_nodes
+from outproc.cli.control_socket import ask, reachable_nodes
 from outproc.cli.outcome import DONE, EXIT_CODES, CommandError
-from outproc.cli.runtime_dir import runtime_dir, socket_path
 from outproc.cli.status_tables import show
 
 
@@ -41,17 +40,13 @@ def _plain(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _run(arguments: argparse.Namespace) -> int:
     nodes = []
-    paths = running_nodes() if arguments.node is None else [socket_path(runtime_dir(), arguments.node)]
-    for path in paths:
+    for path in reachable_nodes(arguments.node):
         try:
             nodes.append(ask(path, "status"))
-        except (ConnectionRefusedError, FileNotFoundError):
-            continue  # it died without removing its socket; the next node of that id replaces it
         except OSError as error:
             print(f"litz: the node behind {path} does not answer: {error}", file=sys.stderr)
     if not nodes:
-        which = f"no node {arguments.node!r}" if arguments.node is not None else "no node"
-        raise CommandError(f"{which} of yours runs here; start one with: litz up")
+        raise CommandError("no node of yours answers")
     if arguments.json:
         print(json.dumps({"nodes": nodes}, indent=2))
     else:

@@ -56,19 +56,25 @@ def show(nodes: Sequence[dict[str, Any]], console: Console | None = None) -> Non
             highlight=False,
         )
         dests = node["dests"]
-        _print(
+        print_table(
             console, "dests", ("dest", "state", "session", "verified", "heals", "replayed", "doubles"), _dests(dests)
         )
-        _print(
-            console, "wires", ("dest", "kind", "path", "dialled by", "age", "round trip", "in", "out"), _wires(dests)
+        print_table(
+            console,
+            "wires",
+            ("dest", "kind", "route", "from - to", "state", "round trip", "rate", "dialled by", "age", "in", "out"),
+            _wires(dests),
         )
-        _print(console, "slots", ("dest", "endpoint", "state", "dials", "failures", "retry in", "error"), _slots(dests))
-        _print(
+        print_table(
+            console, "slots", ("dest", "endpoint", "state", "dials", "failures", "retry in", "error"), _slots(dests)
+        )
+        print_table(
             console,
             "lanes",
             ("dest", "lane", "sent", "acked", "processed", "in log", "received", "delivered", "in inbox", "dropped"),
             _lanes(dests),
         )
+        print_table(console, "which wire carries what", ("dest", "lane", "kind", "wire", "why"), _carriers(dests))
 
 
 def _dests(dests: list[dict[str, Any]]) -> Iterable[Sequence[object]]:
@@ -90,10 +96,13 @@ def _wires(dests: list[dict[str, Any]]) -> Iterable[Sequence[object]]:
             yield (
                 dest["dest"],
                 wire["kind"],
-                wire["path"],
+                wire["route"],
+                f"{wire['local']} - {wire['remote']}",
+                wire["state"],
+                time_text(wire["round_trip"]),
+                "-" if wire["throughput"] is None else f"{size_text(wire['throughput'])}/s",
                 "us" if wire["dialled"] else "them",
                 time_text(wire["age"]),
-                time_text(wire["round_trip"]),
                 size_text(wire["bytes_in"]),
                 size_text(wire["bytes_out"]),
             )
@@ -131,7 +140,16 @@ def _lanes(dests: list[dict[str, Any]]) -> Iterable[Sequence[object]]:
                 )
 
 
-def _print(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+def _carriers(dests: list[dict[str, Any]]) -> Iterable[Sequence[object]]:
+    for dest in dests:
+        kinds = {wire["wire"]: wire["kind"] for wire in dest["wires"]}
+        for lane in sorted(dest["lanes"], key=lambda lane: int(lane["lane"])):
+            if lane["wire"]:
+                yield dest["dest"], lane_text(lane["lane"]), kinds.get(lane["wire"], "-"), lane["wire"], lane["reason"]
+
+
+def print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table, unless it is empty. Nothing in the rows is markup."""
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")

@@ -24,8 +24,8 @@ from outproc.cli.node_options import (
     local_id_of,
 )
 from outproc.cli.outcome import DONE, EXIT_CODES, text_of
+from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, run
-from outproc.cli.status import status_of
 from outproc.cli.tab_page import page_urls, tab_options
 from outproc.cli.tls_options import add_ca_option, add_cert_options, builders_of, listen_options
 from outproc.manager import OutprocTransportManager
@@ -104,7 +104,7 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
     ) as manager:
         for url, how in ports:
             await manager.listen(url, **{**tab_options(url, local_id, authenticator), **how})
-        async with ControlSocket(local_id, {"status": lambda: status_of(manager)}):
+        async with ControlSocket(local_id, questions_for(manager)):
             files = IncomingFiles(manager, arguments.dir, _say) if "recv" in wanted else None
             async with asyncio.TaskGroup() as group:
                 serving = group.create_task(manager.serve(Services("echo" in wanted, files).handle))
