@@ -1,6 +1,7 @@
 """What users notice of relays: ends that are passed on, hubs that restart, lie or refuse, and pairs that are slow.
 
-Covers `outproc.wires.relay.hub`, `outproc.wires.relay.client`, `outproc.wires.relay.keeper` and `outproc.wires.relay.wire`.
+Covers `outproc.wires.relay.hub`, `outproc.wires.relay.client`, `outproc.wires.relay.keeper` and
+`outproc.wires.relay.wire`.
 """
 
 from __future__ import annotations
