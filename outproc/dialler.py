@@ -185,13 +185,16 @@ class Dialler:
         nothing known leads there."""
         if self.pool.slots:
             due = self.pool.next_due()
-            if self.pool.all_failed():
-                # It may have moved, or the answer was wrong. However long these endpoints are left alone (a stranger's
-                # is for 30 s), the directory is asked at the pace of the slowest backoff.
+            if self._gives_no_answer():
+                # It may have moved. However long these are left alone, the directory is asked every `backoff_cap`.
                 again = self._asked_at + self._node.options.backoff_cap
                 due = again if due is None else min(due, again)
             return due
         return None if self._provided() else self._ask_at
+
+    def _gives_no_answer(self) -> bool:
+        """Whether all that is known was tried in vain. While that is asked, or within a round, nothing more is due."""
+        return self._asking is None and (self._round is None or self._round.done()) and bool(self.pool.all_failed())
 
     # -- dialling -----------------------------------------------------------------------------------
 
@@ -205,17 +208,15 @@ class Dialler:
             return
         for endpoint in self.pool.begin(now):
             self._dials[endpoint] = self._node.spawn(self._dial(endpoint), f"litz dial {self._dest} {endpoint}")
-        self._node.health.schedule(self, self._next_due())
         self._settle_round()
+        self._node.health.schedule(self, self._next_due())
 
     def check(self, now: float, lag: float) -> float | None:
         """The health check says that a dial is due."""
         if self.closed or not self.wanted:
             return None
-        nowhere = not self.pool.slots
-        if nowhere or (self.pool.all_failed() and (self._round is None or self._round.done())):
-            # Everything failed: the dest may have moved. The answer leads to the next dial.
-            self._ask()
+        if not self.pool.slots or self._gives_no_answer():
+            self._ask()  # the answer leads to the next dial
         else:
             self.pump()
         return None

@@ -78,6 +78,9 @@ class HealthChecker(HealthCheckHandle):
                     pass
                 else:
                     continue
+            else:
+                # Whatever is due again and again, others run in between.
+                await asyncio.sleep(0)
             now = self._loop.time()
             self._meter.fired(now)
             lag = self._meter.lag(now)

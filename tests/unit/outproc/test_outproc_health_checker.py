@@ -52,6 +52,27 @@ def test_it_looks_when_due_and_again_when_told() -> None:
     run(scenario)
 
 
+def test_what_is_due_again_and_again_stops_nobody_else() -> None:
+    """Manager seed 4382: a dialler that was always due froze the loop for ever."""
+
+    class Restless:
+        looks = 0
+
+        def check(self, now: float, lag: float) -> float | None:
+            self.looks += 1
+            return now if self.looks < 1000 else None
+
+    async def scenario(loop: SimLoop, health: HealthChecker) -> None:
+        item = Restless()
+        health.schedule(item, loop.time())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert 0 < item.looks <= 20
+        await asyncio.sleep(1)
+
+    run(scenario)
+
+
 def test_a_sooner_time_wakes_it_and_none_takes_it_back() -> None:
     async def scenario(loop: SimLoop, health: HealthChecker) -> None:
         sooner, never = Patient(loop), Patient(loop)
