@@ -347,21 +347,23 @@ class DestTransport(Transport):
             self.end_session(EndReason.EXPIRED, kept, None, then_close=not wanted)
 
     async def close(self, reason: str) -> tuple[LostReceipt, ...]:
-        """Say goodbye, learn what the peer has, and close for good. At most half the close deadline. While somebody
-        else does it, waits for that."""
+        """Say goodbye, learn what the peer has, and close for good, in half the close deadline or by who closes now."""
         if self.closing:
             await self.gone_event.wait()
             return ()
         if self._state is DestState.CONNECTING:
-            error = ConnectError(f"the transport of {self._dest} was closed before it was up", dest=self._dest)
             ended = self.end_session(EndReason.CLOSED_HERE, reason or "closed", None, then_close=True)
-            self.outbound.close(error)
+            self.outbound.close(ConnectError(f"{self._dest} was closed before it was up", dest=self._dest))
             return ended.lost
         self._move(DestState.CLOSING)
         again = "it is being closed; send again when close_transport() has returned"
         self.outbound.refuse(ended_error(self._dest, EndReason.CLOSED_HERE, again, ()))
-        finals = await self.farewell.say(self.session, self.links, reason, self.node.options.close_timeout / 2)
-        return self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True).lost
+        finals = None
+        try:
+            finals = await self.farewell.say(self.session, self.links, reason, self.node.options.close_timeout / 2)
+        finally:
+            ended = self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True)
+        return ended.lost
 
     # -- links --------------------------------------------------------------------------------------
 
