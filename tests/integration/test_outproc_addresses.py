@@ -171,7 +171,7 @@ async def test_installed_builders_are_found(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
     async with node("a", listen=LOOPBACK, builders=None) as a:
         a.add_endpoints("b", ["string:b"])
-        with pytest.raises(InvalidEndpointError, match="schemes there are: .*string, unix, .*ws, wss"):
+        with pytest.raises(InvalidEndpointError, match=r"schemes there are: .*string, unix, .*ws, wss"):
             a.add_endpoints("b", ["pigeon:coop"])
 
 

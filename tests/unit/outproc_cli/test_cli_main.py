@@ -14,7 +14,7 @@ from outproc.cli.main import main
 
 WRONG = [
     (("up", "--listen", "ws://0.0.0.0:0"), "--shared-key-file FILE, or listen on 127.0.0.1"),
-    (("up", "--listen", "pigeon://loft"), "schemes there are: unix, ws, wss"),
+    (("up", "--listen", "pigeon://loft"), "schemes there are: relay, unix, webrtc, ws, wss"),
     (("up", "--id", "a b"), "space"),
     (("up", "--key", "missing"), "litz key new"),
     (("up", "--trust", "missing"), "--trust needs --key"),
