@@ -25,7 +25,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: $(STAMP) ## three nodes, connections cut every second, nothing lost (ends by itself)
+demo: $(STAMP) ## three nodes, three kinds of wire killed one by one, nothing lost (ends by itself)
 	@$(BIN)/litz demo
 
 .PHONY: test

@@ -19,8 +19,9 @@ CUT_WITHIN: Final = 0.3
 class Link:
     """One connection through the proxy: two sockets."""
 
-    def __init__(self, proxy: CuttingProxy) -> None:
+    def __init__(self, proxy: CuttingProxy, name: str) -> None:
         self._proxy = proxy
+        self.name = name
         self.closed = False
         self.ends = (_End(self), _End(self))
         self._timer: asyncio.TimerHandle | None = None
@@ -135,10 +136,11 @@ class CuttingProxy:
         self._dials: dict[asyncio.Task[None], None] = {}
         self._ends: dict[_End, None] = {}
 
-    async def forward(self, host: str, port: int) -> int:
-        """Listen at a new port of 127.0.0.1 and pass connections on to the target. Returns the port."""
+    async def forward(self, host: str, port: int, name: str = "") -> int:
+        """Listen at a new port of 127.0.0.1 and pass connections on to the target. Returns the port. `name` is for
+        `cut_named`."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: self._accept(host, port), "127.0.0.1", 0)
+        server = await loop.create_server(lambda: self._accept(host, port, name), "127.0.0.1", 0)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
@@ -149,7 +151,16 @@ class CuttingProxy:
             # The oldest: so every connection has its turn, however many there are.
             oldest = next((link for link in self.links if not link.marked), None)
             if oldest is not None:
-                oldest.cut_after(self._rng.randrange(2), self._rng.randint(1, LARGEST_OFFSET))
+                self._cut_soon(oldest)
+
+    def cut_named(self, name: str) -> None:
+        """Cut every connection of that name soon, each at a random point."""
+        for link in list(self.links):
+            if link.name == name and not link.marked:
+                self._cut_soon(link)
+
+    def _cut_soon(self, link: Link) -> None:
+        link.cut_after(self._rng.randrange(2), self._rng.randint(1, LARGEST_OFFSET))
 
     async def __aenter__(self) -> Self:
         return self
@@ -173,8 +184,8 @@ class CuttingProxy:
         for server in self._servers:
             await server.wait_closed()
 
-    def _accept(self, host: str, port: int) -> asyncio.Protocol:
-        link = Link(self)
+    def _accept(self, host: str, port: int, name: str) -> asyncio.Protocol:
+        link = Link(self, name)
         self.links[link] = None
         self._ends = {end: None for end in self._ends if not end.gone.is_set()}
         self._ends.update(dict.fromkeys(link.ends))

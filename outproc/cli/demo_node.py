@@ -1,7 +1,7 @@
-"""One of the three processes of `litz demo`: sends to all others, checks what it gets, and tells the parent.
+"""One of the processes of `litz demo`: sends to all others, checks what it gets, and tells the parent.
 
 Commands come as JSON lines on standard input, news go out as JSON lines on standard output. It ends when told to, or
-when standard input does.
+when standard input does. The node named `HUB` is told of no dests: it relays.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from litz.errors import LitzError
 from litz.message import Message
 from litz.payload import PayloadType
 from outproc.cli.demo_check import LANES, SABOTAGE_VARIABLE, Checker, make_message
+from outproc.cli.demo_wires import HUB, NodeWires, make_manager
 from outproc.cli.running import Stop, run
 from outproc.manager import OutprocTransportManager
-from outproc.wires.websocket import WebSocketWireBuilder
 
 COMMAND: Final = "demo-node"
 BURST: Final = 20
@@ -43,6 +43,7 @@ class DemoNode:
 
     def __init__(self, manager: OutprocTransportManager) -> None:
         self._manager = manager
+        self.wires = NodeWires(manager)
         self._checker = Checker(manager.local_id, os.environ.get(SABOTAGE_VARIABLE, ""))
         self._sent: dict[str, dict[int, int]] = {}
         self._round_trips: dict[str, deque[float]] = {}
@@ -110,17 +111,18 @@ class DemoNode:
         """One row for each dest: what the table shows."""
         rows = []
         for dest in self._manager.snapshot().dests:
+            if dest.dest == HUB:
+                continue
             times = self._round_trips.get(dest.dest)
             rows.append(
                 {
                     "dest": dest.dest,
                     "state": dest.state.value,
-                    "wires": len(dest.wires),
                     "session": dest.session,
                     "round_trip": statistics.median(times) if times else None,
-                    "heals": dest.heals,
                     "received": self._checker.received(dest.dest),
                     **self._checker.faults(dest.dest).plain(),
+                    **self.wires.row(dest),
                 }
             )
         return rows
@@ -158,11 +160,15 @@ async def _live(local_id: str) -> None:
     loop = asyncio.get_running_loop()
     pipe, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     try:
-        # WebSockets only: with another kind of wire up a cut one is no interruption, and nothing is seen to heal.
-        async with OutprocTransportManager(local_id, builders=[WebSocketWireBuilder()]) as manager:
+        # The secret comes by the pipe: it is in no file, no environment and no list of processes.
+        first = await commands.readline()
+        if not first:
+            return
+        async with make_manager(local_id, bytes.fromhex(json.loads(first)["secret"])) as manager:
             listener = await manager.listen("ws://127.0.0.1:0")
             node = DemoNode(manager)
-            background = [loop.create_task(manager.serve(node.handle)), loop.create_task(node.tell())]
+            works = (manager.serve(node.handle), node.tell(), node.wires.follow())
+            background = [loop.create_task(work) for work in works]
             try:
                 say("ready", endpoint=str(listener.endpoints[0]))
                 await _obey(commands, manager, node)
@@ -176,7 +182,7 @@ async def _live(local_id: str) -> None:
 
 async def _obey(commands: asyncio.StreamReader, manager: OutprocTransportManager, node: DemoNode) -> None:
     senders: list[asyncio.Task[None]] = []
-    probes: list[asyncio.Task[None]] = []
+    others: list[asyncio.Task[None]] = []
     loop = asyncio.get_running_loop()
     try:
         while line := await commands.readline():
@@ -185,11 +191,16 @@ async def _obey(commands: asyncio.StreamReader, manager: OutprocTransportManager
                 case "start":
                     for dest, url in command["directory"].items():
                         manager.add_endpoints(dest, [url])
-                        senders += [loop.create_task(node.send_all(dest, lane)) for lane in LANES]
-                        probes.append(loop.create_task(node.probe(dest)))
+                        if dest != HUB:
+                            senders += [loop.create_task(node.send_all(dest, lane)) for lane in LANES]
+                            others += [loop.create_task(node.wires.connect(dest)), loop.create_task(node.probe(dest))]
+                case "begin":
+                    node.wires.begin()
+                case "kill":
+                    node.wires.kill(command["dest"], command["kinds"])
                 case "stop":
                     node.stop()
-                    for task in probes:
+                    for task in others:
                         task.cancel()
                     await asyncio.gather(*senders)
                     problem = await _drained(manager)
@@ -200,13 +211,11 @@ async def _obey(commands: asyncio.StreamReader, manager: OutprocTransportManager
                         {(name, int(lane)): n for name, lanes in counts.items() for lane, n in lanes.items()}
                     )
                     say("final", rows=node.rows())
-                case "end":
-                    return
     finally:
-        for task in (*senders, *probes):
+        for task in (*senders, *others):
             task.cancel()
         if senders:
-            await asyncio.wait([*senders, *probes])
+            await asyncio.wait([*senders, *others])
 
 
 async def _drained(manager: OutprocTransportManager) -> str:

@@ -88,6 +88,22 @@ async def test_an_idle_connection_is_cut_all_the_same(target: Target) -> None:
         await closed(near_out, far_out)
 
 
+async def test_only_connections_of_the_name_are_cut(target: Target) -> None:
+    async with CuttingProxy(Random(1)) as proxy:
+        ends = []
+        for name in ("one", "other"):
+            port = await proxy.forward("127.0.0.1", target.port, name)
+            ends.append((await asyncio.open_connection("127.0.0.1", port), await target.accepted.get()))
+        proxy.cut_named("one")
+        (cut, cut_far), (kept, kept_far) = ends
+        with pytest.raises(ConnectionResetError):
+            await cut[0].readexactly(1)
+        kept[1].write(b"z")
+        assert await kept_far[0].readexactly(1) == b"z"
+        assert proxy.cuts == 1
+        await closed(cut[1], cut_far[1], kept[1], kept_far[1])
+
+
 async def test_a_target_that_is_not_there_is_a_reset() -> None:
     async with CuttingProxy(Random(1)) as proxy:
         near, near_out = await asyncio.open_connection("127.0.0.1", await proxy.forward("127.0.0.1", 1))

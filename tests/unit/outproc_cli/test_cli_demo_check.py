@@ -1,7 +1,4 @@
-"""The checker of `litz demo` finds every fault, and no fault where there is none.
-
-Also of `outproc.cli.demo_table`, which concludes.
-"""
+"""The checker of `litz demo` finds every fault, and no fault where there is none."""
 
 from __future__ import annotations
 
@@ -12,7 +9,6 @@ import pytest
 
 from litz import PayloadType
 from outproc.cli.demo_check import SABOTAGED, SABOTAGES, Checker, Faults, make_message
-from outproc.cli.demo_table import judge, line_of, table_of, totals_of
 
 LANE = PayloadType.RPC_RELIABLE
 
@@ -74,58 +70,3 @@ def test_every_sabotage_is_one_fault(sabotage: str) -> None:
     else:
         counted = {"drop": faults.lost, "double": faults.doubled, "swap": faults.reordered}
         assert {name: count for name, count in counted.items() if count} == {sabotage: 1}
-
-
-def row(**changes: Any) -> dict[str, Any]:
-    base = {"dest": "bob", "state": "connected", "wires": 1, "session": 0, "round_trip": 0.001, "heals": 3}
-    return {**base, "received": 100, "lost": 0, "doubled": 0, "reordered": 0, "damaged": 0, **changes}
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({}, ""),
-        ({"lost": 1}, "1 messages were lost"),
-        ({"doubled": 2}, "2 messages were doubled"),
-        ({"reordered": 1}, "reordered"),
-        ({"damaged": 1}, "damaged"),
-        ({"session": 1}, "alice lost its session with bob"),
-        ({"received": 99}, "99 messages arrived, and at least 100 had to"),
-        ({"heals": 2}, "2 heals happened, and at least 3 had to"),
-    ],
-)
-def test_the_verdict(changes: dict[str, Any], reason: str) -> None:
-    rows = {"alice": [row(**changes)], "bob": []}
-    verdict = judge(rows, [], seconds=1, cuts=5, min_messages=100, min_heals=3)
-    assert verdict.good == (not reason)
-    assert verdict.plain()["ok"] == verdict.good
-    assert reason in str(verdict)
-    assert str(verdict).startswith("OK" if verdict.good else "FAILED")
-
-
-def test_a_complaint_of_a_node_makes_the_verdict_bad() -> None:
-    verdict = judge({"alice": [row()]}, ["alice could not"], seconds=1, cuts=1, min_messages=0, min_heals=0)
-    assert verdict.reasons == ("alice could not",)
-
-
-def test_one_heal_seen_by_both_sides_counts_once() -> None:
-    rows = {"alice": [row(heals=3)], "bob": [row(dest="alice", heals=4)]}
-    assert totals_of(rows).heals == 4
-    assert totals_of(rows).messages == 200
-
-
-def test_what_is_shown_has_all_columns() -> None:
-    rows = {"alice": [row(), row(dest="carol", wires=0)]}
-    table = table_of(rows, {("alice", "bob"): 12.0}, "title")
-    assert [str(column.header) for column in table.columns][1:] == [
-        "dest",
-        "wires",
-        "round trip",
-        "rate",
-        "heals",
-        "lost",
-        "doubled",
-        "reordered",
-    ]
-    assert table.row_count == 2
-    assert "200 messages" in line_of(rows, seconds=1, cuts=2)
