@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from tests.simulation.managers.world import World
 
 LOSSY = PayloadType.STREAM_LATENCY_FIRST
-DIALS_FREE = 60
-DIALS_PER_FAULT = 4
+DIALS_FREE = 20
+DIALS_PER_FAULT = 2
 SIGNAL_AND_LOSSY = 2
 """Lanes that are exempt from the credit of the session."""
 
