@@ -240,7 +240,7 @@ class Demo:
         else:
             last = f"; last: {self._last_kill}" if self._last_kill is not None else ""
             title = f"{self._elapsed():.0f} of {self._seconds:.0f} s, {self._kills()} wires killed{last}"
-        return table_of(self._rows, self._rates, escape(title))
+        return table_of(self._rows, self._rates, escape(title), width=self._console.width)
 
     def _say(self, text: str, style: str) -> None:
         self._console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)

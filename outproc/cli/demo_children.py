@@ -37,6 +37,7 @@ class DemoChild:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=MAX_LINE,
+            start_new_session=True,  # Ctrl-C is for the parent, which ends the node: also while it still imports
         )
         self._reader = asyncio.get_running_loop().create_task(self._read(self._process))
         return self

@@ -141,7 +141,7 @@ def say(event: str, **details: Any) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Run the node whose id is given."""
     (local_id,) = arguments
-    # Ctrl-C reaches the whole group; the parent decides when we end, and its death closes our input.
+    # The parent decides when we end, and its death closes our input.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     async def work(_stop: Stop) -> int:

@@ -28,29 +28,41 @@ COLUMNS: Final = {
     "reordered": 9,
 }
 """With their least widths, so that nothing moves to and fro while it runs."""
+FAULTS: Final = ("lost", "doubled", "reordered")
+NARROW: Final = {
+    **{name: 0 if name == "carries" else least for name, least in COLUMNS.items() if name not in FAULTS},
+    "faults": 6,
+}
+WIDTH: Final = 100
 LEFT: Final = ("node", "dest", "wire", "route", "state", "carries")
 STYLES: Final = {"in use": "bold green", "spare": "green", "sick": "bold red", "healing": "bold yellow"}
 
 
-def table_of(rows: Rows, rates: Mapping[tuple[str, str], float], title: str) -> Table:
-    """The live table: three lines for each node and dest, one for each kind of wire. Made for 100 columns, 24 lines."""
+def table_of(rows: Rows, rates: Mapping[tuple[str, str], float], title: str, *, width: int = WIDTH) -> Table:
+    """The live table: three lines for each node and dest, one for each kind of wire. Made for 100 columns, 24 lines;
+    in less than that the faults share a column, so that it still fits 80."""
+    narrow = width < WIDTH
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for column, width in COLUMNS.items():
-        table.add_column(column, justify="left" if column in LEFT else "right", min_width=width, no_wrap=True)
+    for column, least in (NARROW if narrow else COLUMNS).items():
+        table.add_column(column, justify="left" if column in LEFT else "right", min_width=least, no_wrap=True)
     for number, (node, row) in enumerate((node, row) for node, dests in rows.items() for row in dests):
         shade = "on grey11" if number % 2 else None
         for kind in KINDS:
             first = kind == KINDS[0]
             names = (escape(node), escape(row["dest"])) if first else ("", "")
-            bad = [row["lost"], row["doubled"], row["reordered"]] if first else []
+            bad = [_bad(row[name]) for name in FAULTS] if first else []
             table.add_row(
                 *names,
                 *_wire(row, kind),
                 f"{rates.get((node, row['dest']), 0.0):,.0f}/s" if first else "",
-                *(f"[bold red]{count}[/bold red]" if count else "0" for count in bad),
+                *(["/".join(bad)] if narrow else bad),
                 style=shade,
             )
     return table
+
+
+def _bad(count: int) -> str:
+    return f"[bold red]{count}[/bold red]" if count else "0"
 
 
 def _wire(row: Mapping[str, Any], kind: str) -> tuple[str, ...]:

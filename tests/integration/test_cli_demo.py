@@ -12,6 +12,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,22 @@ def test_a_line_a_second_without_a_terminal_and_ctrl_c_ends_it_cleanly(tmp_path:
         assert demo.wait() == 130
         assert "interrupted: no verdict" in demo.text
         assert "Traceback" not in demo.text
+        assert not [pid for pid in nodes if runs(pid)]
+
+
+def test_ctrl_c_in_a_terminal_does_not_disturb_nodes_that_still_begin(tmp_path: Path) -> None:
+    """A terminal sends SIGINT to all of its foreground group: to the command and to children in the same group."""
+    with Litz(tmp_path, "demo", "--seconds", "60") as demo:
+        deadline = time.monotonic() + PATIENCE
+        while len(nodes := children_of(demo.process.pid)) < 4:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        group = os.getpgid(demo.process.pid)
+        for pid in (*map(int, nodes), demo.process.pid):
+            if os.getpgid(pid) == group:
+                os.kill(pid, signal.SIGINT)
+        assert demo.wait() == 130
+        assert demo.text == "interrupted: no verdict\n"
         assert not [pid for pid in nodes if runs(pid)]
 
 

@@ -96,6 +96,15 @@ def test_six_dests_with_three_wires_each_fit_a_terminal_of_100_columns_and_24_li
     assert third == "relay relay sick 1.0 ms 3"
 
 
+def test_in_80_columns_the_faults_share_a_column() -> None:
+    console = Console(width=80, color_system=None)
+    with console.capture() as capture:
+        console.print(table_of({"alice": [row(doubled=2)]}, {("alice", "bob"): 2345.0}, "title", width=80))
+    lines = [" ".join(line.split()) for line in capture.get().splitlines()]
+    assert lines[1].endswith("heals rate faults")
+    assert lines[2] == "alice bob WebSocket direct in use 1.0 ms all 3 2,345/s 0/2/0"
+
+
 @pytest.mark.parametrize(("opened", "state"), [(["relay"], "healing"), ([], "opening")])
 def test_a_wire_that_is_not_there_is_shown_too(opened: list[str], state: str) -> None:
     console = Console(width=100, color_system=None)
