@@ -149,8 +149,11 @@ class LaneMover:
         if current is not None:
             current.carries.pop(number, None)
         link.carries[number] = Carried(now if current is not None else NEVER, choice.reason)
-        before = repr(current.wire) if current is not None else ""
-        self._node.emit(LaneMoved(transport.dest, number, repr(link.wire), before, choice.reason))
+        before, reason = "", choice.reason
+        if current is not None:
+            before = repr(current.wire)
+            reason = f"the wire before is sick; {reason}" if current.meter.sick else reason
+        self._node.emit(LaneMoved(transport.dest, number, repr(link.wire), before, reason))
         transport.outbound.arm()
 
     # -- looking ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from random import Random
 from typing import Final, Generic, TypeVar
 
@@ -94,6 +95,12 @@ class Slot(Generic[W]):
         return f"<slot {self.endpoint} {type(self.state).__name__.lower()} after {self.dials} dials>"
 
 
+@lru_cache(maxsize=8)
+def _leisurely(backoff: Backoff, cap: float) -> Backoff:
+    """One object for all dests: an idle one should cost little."""
+    return Backoff(backoff.base, max(backoff.cap, cap), backoff.factor)
+
+
 class Pool(Generic[W]):
     """All endpoints of one dest.
 
@@ -114,7 +121,7 @@ class Pool(Generic[W]):
     ) -> None:
         self._rng = rng
         self._backoff = backoff
-        self._leisurely = Backoff(backoff.base, max(backoff.cap, upgrade_cap), backoff.factor)
+        self._leisurely = _leisurely(backoff, upgrade_cap)
         self._stagger = stagger
         self._stable_after = stable_after
         self._slots: dict[Endpoint, Slot[W]] = {}

@@ -107,7 +107,8 @@ class WireMeter:
             # The ack may be of what another wire carried, so one that is resting rests on.
             return False
         self._stuck += min(step, LONGEST_STEP)
-        if self._stuck < self._sick_after or self.sick_until is not None:
+        # On a very slow wire an ack takes its time.
+        if self._stuck < self._sick_after + 2 * (self.round_trip or 0.0) or self.sick_until is not None:
             return False
         self._fall_sick(now)
         return True

@@ -21,7 +21,9 @@ class WatchedBuilder(SimWireBuilder):
 
     def __init__(self, life: Life, host: SimHost, kind: str) -> None:
         plan = life.world.plan
-        super().__init__(host, kind, max_frame=plan.frames[kind], secure=kind in plan.proofs.secure_kinds)
+        super().__init__(
+            host, kind, max_frame=plan.frames[kind], secure=kind in plan.proofs.secure_kinds, **plan.natures[kind]
+        )
         self.life = life
 
     async def build(self, dest: str, endpoint: Endpoint) -> Wire:

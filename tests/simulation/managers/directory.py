@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.simulation.managers.world import World
 
 PENDING = 8
+FORBIDDEN = "169.254.169.254"
+"""A host that no filter lets anybody dial."""
 
 
 class DirectoryFaults:
@@ -76,7 +78,7 @@ class SimDirectory:
             case "directory: wrong":
                 if life.rng.random() < 0.5:
                     return ("carrier-pigeon://roof",)
-                hosts = ("nowhere",)
+                hosts = ("nowhere", FORBIDDEN)
             case "directory: stranger":
                 hosts = [life.rng.choice([name for name in world.plan.names if name != dest])]
         hosts = hosts or world.hosts_now(dest)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from litz.payload import PayloadType
 from outproc.options import TransportOptions
 from outproc.session.limits import Overflow
+from outproc.wire_choice import BestWire
 
 BACKOFF_CAP: Final = 1.0
 
@@ -51,6 +52,8 @@ def _draw(rng: Random, extra: Random, max_message: int) -> TransportOptions:
         tombstones_kept=rng.choice((1.0, 120.0)),
         max_tombstones=rng.choice((1, 100)),
         max_wires=rng.choice((1, 2, 2, 8, 8, 8, 8, 8)),
+        wire_policy=BestWire(steady=0.1, stay=0.5),
+        sick_after=0.5,
         ping_after=0.4,
         dead_after=0.4,
         wake_timeout=0.1,

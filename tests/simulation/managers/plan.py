@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from litz.payload import PayloadType
 from litz.testing import Link
@@ -93,6 +93,10 @@ class Plan:
     deaf: bool
     """Whether some builders do not heed a cancellation."""
     frames: dict[str, tuple[int, ...]]
+    natures: dict[str, dict[str, Any]]
+    """Route, latency and bandwidth of each kind of wire."""
+    settles: bool
+    """Whether calm traffic follows the healing."""
     link: Link
     consumers: dict[str, str]
     """How each node reads: messages, apart (a stream per sender), serve, serve async, serve wide."""
@@ -136,6 +140,12 @@ def make_plan(seed: int) -> Plan:
     if directory:
         faults |= DIRECTORY_FAULTS
     mixed = rng.random() < 0.5
+    wires = Random(f"managers plan, wires {seed}")
+    various = wires.random() < 0.5
+    natures = {kind: _nature(wires) if various else {} for kind in KINDS}
+    if wires.random() < 0.25:
+        table = {PayloadType.STREAM_RELIABLE: (kinds[-1], "*"), PayloadType.RPC_SIGNAL: ("*", kinds[-1])}
+        options = {name: each.model_copy(update={"wire_preference": table}) for name, each in options.items()}
     return Plan(
         names=names,
         kinds=kinds,
@@ -145,6 +155,8 @@ def make_plan(seed: int) -> Plan:
         directory=directory,
         deaf=extra.random() < 0.25,
         frames={kind: rng.choice(((4_096,), (4_096, 9_000, 65_536), (65_536,), (1 << 20,))) for kind in KINDS},
+        natures=natures,
+        settles=various and wires.random() < 0.7,
         link=Link(
             latency=rng.choice((0.001, 0.01, 0.05)),
             jitter=rng.choice((0.0, 0.005, 0.03)),
@@ -158,6 +170,15 @@ def make_plan(seed: int) -> Plan:
         every=rng.choice((0.12, 0.2, 0.3)),
         calls=rng.randint(8, 16),
     )
+
+
+def _nature(rng: Random) -> dict[str, Any]:
+    """What one kind of wire is like."""
+    return {
+        "route": rng.choice(("direct", "direct", "reflexive", "relay")),
+        "latency": rng.choice((0.0, 0.0, 0.01, 0.02)),
+        "bandwidth": rng.choice((None, None, None, 300_000.0)),
+    }
 
 
 def _sizes(largest: int, *, mixed: bool) -> tuple[int, ...]:

@@ -22,6 +22,10 @@ Invariants
                  good while between them, ends the session
   wakes          after a sleep of the machine waits of backoffs are over and silent wires are given up soon, and
                  nothing else is taken for a sleep
+  on-best        a while after the last fault every lane is on a wire than which none is clearly better, by the truth
+                 about the wires: well, preferred, more direct, much quicker
+  calm           then no lane moves more than a few times, unless wires come or go
+  filtered       nothing is dialled, from whatever source, that `allow_endpoint` refuses
   events         events are numbered, and tell a possible story
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from litz.events import SessionEnded, WireDown, WireUp
+from litz.events import LaneMoved, SessionEnded, WireDown, WireUp
 from tests.simulation.managers.record import InvariantError
 
 if TYPE_CHECKING:
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 JSON = b'{"type":"'
 READABLE = ("hello", "challenge", "refuse")
 """Frames of the handshake before a wire is sealed."""
+MOVED_FOR = ("sick", "direct, the others", "reflexive, the others", "preferred", "round trip", "throughput")
+"""Words of the reasons of moves."""
 LEAVE_REASONS = {1: "DUPLICATE", 2: "DISPLACED"}
 
 
@@ -90,6 +92,9 @@ class Sniffer:
             events = life.events
             for _, event in events[self._counted.get(life, 0) :]:
                 self.hits[f"event {type(event).__name__}"] += 1
+                if isinstance(event, LaneMoved) and event.before:
+                    why = next((word for word in MOVED_FOR if word in event.reason), "other")
+                    self.hits[f"lane moved: {why}"] += 1
                 if isinstance(event, SessionEnded):
                     self.hits[f"ended {event.reason.name}"] += 1
                     for entry in event.lost:

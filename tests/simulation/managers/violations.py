@@ -18,6 +18,7 @@ LIMIT = SessionLimits().max_faults
 def check_violations(life: Life) -> None:
     """No run lasts long enough for anything to be forgiven, so the numbers are exact: the wire for each violation,
     the session for the last of `max_faults`, and with a text that says what to do."""
+    relayed = [kind for kind, nature in life.world.plan.natures.items() if nature.get("route") == "relay"]
     cost = {(event.dest, event.wire, event.cause) for _, event in life.events if isinstance(event, WireDown)}
     current: dict[str, int] = {}
     session_of: dict[tuple[str, str], int] = {}
@@ -29,6 +30,8 @@ def check_violations(life: Life) -> None:
             current[dest] = event.session
         elif isinstance(event, WireUp) and dest in current:
             session_of[dest, event.wire] = current[dest]
+        elif isinstance(event, PeerViolation) and "sealed frame" in event.detail and event.wire[1:4] in relayed:
+            continue  # a relay that tampers ends no session of those it relays for
         elif isinstance(event, PeerViolation) and dest in current:
             now = current[dest]
             told[dest, now] += 1

@@ -18,6 +18,7 @@ from tests.simulation.managers.life import Life
 from tests.simulation.managers.mover import Mover
 from tests.simulation.managers.plan import make_plan
 from tests.simulation.managers.record import InvariantError, Sent
+from tests.simulation.managers.settling import Settling, SickWatch
 from tests.simulation.managers.sleeps import Sleeps
 from tests.simulation.managers.sniffer import Sniffer
 from tests.simulation.managers.spoiler import Spoiler
@@ -48,6 +49,7 @@ class World:
         self.spoiler = Spoiler(self)
         self.sleeps = Sleeps(self)
         self.checker = Checker(self)
+        self.sick_watch = SickWatch(self)
         self.lives: list[Life] = []
         self.healed = False
         self.heals = 0
@@ -168,6 +170,8 @@ class World:
         began = self.loop.time()
         await Healing(self).run()
         self.log("healed in", self.loop.time() - began)
+        if self.plan.settles:
+            await Settling(self).run()
         watch.cancel()
         self._count()
         self.log("CLOSE")
@@ -207,6 +211,7 @@ class World:
         for life in self.lives:
             if life.alive:
                 self.checker.bounded(life)
+                self.sick_watch.look(life)
                 life.sample()
         self.sniffer.count(self.lives)
         self.trust_faults.check()
