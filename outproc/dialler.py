@@ -9,10 +9,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from litz.errors import Attempt, ConnectError, LitzError, UnknownDestError, WireClosedError
+from litz.errors import Attempt, ConnectError, LitzError, WireClosedError
 from litz.events import ConnectFailed, LookUpFailed
 from litz.wire import Endpoint, Wire
+from outproc.accept_grace import AcceptGrace
 from outproc.addressing import Resolution
+from outproc.connect_errors import nowhere, unreached
 from outproc.frames.records import LeaveReason
 from outproc.link import Link, LinkOwner
 from outproc.local_node import LocalNode
@@ -66,6 +68,7 @@ class Dialler:
             stable_after=options.stable_after,
         )
         self._release = node.timers.timer(self._released)
+        self._grace = AcceptGrace(options.accept_grace)
         self._dials: dict[Endpoint, asyncio.Task[None]] = {}
         self._proved_early: dict[Link, bool] = {}
         self._asking: asyncio.Task[None] | None = None
@@ -98,7 +101,7 @@ class Dialler:
             self._round = self._node.loop.create_future()
             self._round.add_done_callback(_retrieve)
             self.pool.interrupt(self._node.now(), kind)
-            self.pool.held = self._provided()
+            self._let_go(self._node.now(), self._grace.over(float("inf")))
             self._ask()
         return self._round
 
@@ -133,7 +136,7 @@ class Dialler:
         else:
             sort = f" by a wire of kind {kind}" if kind is not None else ""
             attempts += self._failures
-            self._end_round(_unreached(f"cannot reach {self._dest}{sort}", self._dest, attempts))
+            self._end_round(unreached(f"cannot reach {self._dest}{sort}", self._dest, attempts))
 
     def _ask(self) -> None:
         if self._asking is None and not self.closed:
@@ -159,19 +162,8 @@ class Dialler:
                 # Also of a peer that came by itself: a directory that failed does not say that it has no endpoints.
                 self._ask_at = self._node.now() + self._ask_again.failed(self._node.environment.rng)
             if self._round is not None and not self._round.done():
-                self._end_round(self._nowhere(failures))
+                self._end_round(nowhere(self._dest, failures))
         self.pump()
-
-    def _nowhere(self, failures: tuple[Attempt, ...]) -> ConnectError:
-        if not failures:
-            return UnknownDestError(
-                f"no endpoint of {self._dest} is known; name one with add_endpoints() or in the directory, "
-                "or let it dial this node",
-                dest=self._dest,
-            )
-        error = ConnectError(f"could not find out where {self._dest} is", dest=self._dest, attempts=failures)
-        error.__cause__ = failures[0].error
-        return error
 
     def _tell_failures(self, failures: tuple[Attempt, ...]) -> None:
         """Once, however often it is asked again."""
@@ -285,7 +277,7 @@ class Dialler:
             attempts = self.pool.all_failed()
             if attempts:
                 attempts += self._failures
-                failure = _unreached(f"cannot reach {self._dest}", self._dest, attempts)
+                failure = unreached(f"cannot reach {self._dest}", self._dest, attempts)
                 failure.__cause__ = error
                 self._end_round(failure)
         self.pump()
@@ -298,7 +290,8 @@ class Dialler:
             if link.outcome is not None and not link.outcome.done():
                 link.outcome.set_result(None)
         else:
-            self.pool.held = self._provided()
+            self._grace.came(link.wire.kind)
+            self._hold()
         self._end_round(None)
         self.pump()
 
@@ -322,15 +315,25 @@ class Dialler:
             displaced = link.dismissed is LeaveReason.DISPLACED
             (self.pool.displaced if displaced else self.pool.lost)(link, now, error)
         else:
-            self._release.at(now + self._node.options.accept_grace)
+            if link.dismissed is not LeaveReason.DUPLICATE and link.wire.kind not in self._provided():
+                self._grace.lost(link.wire.kind, now)
+            self._hold()
         self.pump()
+
+    def _hold(self) -> None:
+        """What the peer provides, or may in a moment, is not dialled."""
+        self.pool.held = self._provided() | self._grace.kinds
+        self._release.at(self._grace.due)
+
+    def _let_go(self, now: float, kinds: Sequence[str]) -> None:
+        """These kinds are not left to the peer any more."""
+        self._hold()
+        for kind in kinds:
+            self.pool.winner_lost(now, kind)
 
     def _released(self, now: float) -> None:
         """The peer has not redialled for a while."""
-        self.pool.held = self._provided()
-        for kind in dict.fromkeys(slot.endpoint.kind for slot in self.pool.slots):
-            if kind not in self.pool.held:
-                self.pool.winner_lost(now, kind)
+        self._let_go(now, self._grace.over(now))
         self.pool.hurry(now)
         # Whoever dialled before does not, so this side does, where it knows how.
         self.wanted = True
@@ -359,7 +362,7 @@ class Dialler:
     def stop(self, error: LitzError) -> None:
         """Do not dial by itself any more, until the next round: `error` says why. Wires that are up stay."""
         self.wanted = False
-        self._release.at(None)
+        self._let_go(self._node.now(), self._grace.over(float("inf")))
         self._node.health.schedule(self, None)
         for task in self._dials.values():
             task.cancel()
@@ -392,9 +395,3 @@ def _is_cancelled() -> bool:
     """Whether this task was cancelled, or its deadline is over, and what it awaited has passed over that."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _unreached(text: str, dest: str, attempts: Sequence[Attempt]) -> ConnectError:
-    """Every endpoint failed. If those who were asked do not know the dest either, the error says so."""
-    unknown = bool(attempts) and all(isinstance(attempt.error, UnknownDestError) for attempt in attempts)
-    return (UnknownDestError if unknown else ConnectError)(text, dest=dest, attempts=attempts)
