@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 
 from litz import DestState
 from outproc import OutprocTransportManager, TransportOptions
+from outproc.wires.websocket import WebSocketWireBuilder
 from tests.prove.control import Control
 
 AT_ONCE = 6
@@ -16,7 +17,9 @@ AT_ONCE = 6
 
 async def keeper(control: Control) -> None:
     """Listens and keeps every dest. Commands `states` (how many dests in which state) and `collect`."""
-    async with OutprocTransportManager("keeper", options=TransportOptions(session_kept=3600.0)) as manager:
+    async with OutprocTransportManager(
+        "keeper", options=TransportOptions(session_kept=3600.0), builders=[WebSocketWireBuilder()]
+    ) as manager:
         await manager.listen("ws://127.0.0.1:0")
 
         async def states() -> dict[str, int]:
@@ -39,7 +42,9 @@ async def crowd(control: Control, *, url: str, first: int, count: int) -> None:
     async with AsyncExitStack() as stack:
 
         async def join(number: int) -> None:
-            manager = OutprocTransportManager(f"peer-{number}", directory={"keeper": [url]})
+            manager = OutprocTransportManager(
+                f"peer-{number}", directory={"keeper": [url]}, builders=[WebSocketWireBuilder()]
+            )
             await stack.enter_async_context(manager)
             async with turn:
                 await manager.send("keeper", b"hello", confirm="received", timeout=60)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,7 +43,7 @@ class InboxQueue:
         self.on_drained: Callable[[], None] | None = None
         """Called each time a batch of this queue is finished. Cheap, must not raise, may call `put`."""
         # Not finished, in the order put. They may finish in another order; counts are cumulative.
-        self._open: deque[Batch] = deque()
+        self._open: list[Batch] = []
         self._put = 0
         self._put_bytes = 0
         self._done = 0
@@ -196,7 +195,7 @@ class InboxQueue:
         batch.finished = True
         opened = self._open
         while opened and opened[0].finished:
-            first = opened.popleft()
+            first = opened.pop(0)
             self._done += len(first.items) + first.hidden
             self._done_bytes += first.size
             self._inbox.add_bytes(-first.size)

@@ -99,7 +99,7 @@ class DestTable:
                 if transport.state is not DestState.CONNECTING and not transport.closing:
                     return transport
                 if transport.closing:
-                    await transport.gone_event.wait()
+                    await transport.gone_for_good.wait()
                     continue
                 entry = self._begin(dest, transport)
             await entry.event.wait()

@@ -36,6 +36,7 @@ from outproc.inbound import Inbound
 from outproc.joining import decide
 from outproc.link import Link, Step
 from outproc.local_node import LocalNode
+from outproc.once import Once
 from outproc.outbound import Outbound
 from outproc.requesting import Requests
 from outproc.session.pairing import IncarnationGate
@@ -82,8 +83,7 @@ class DestTransport(Transport):
         """Until then nothing joins: the peer broke the rules of the last session again and again."""
         self._ack_timer = node.timers.timer(self._ack_due)
         self._expiry = node.timers.timer(self._expired)
-        self.gone_event = asyncio.Event()
-        """Set when the transport is closed for good."""
+        self.gone_for_good = Once()
         self.farewell = Farewell()
 
     @property
@@ -332,7 +332,7 @@ class DestTransport(Transport):
         self.dialler.close()
         self.outbound.close(error)
         self.node.session_numbers.closed(self._dest, self.session.index)
-        self.gone_event.set()
+        self.gone_for_good.happen()
         self.owner.closed(self)
 
     def discard(self, error: ConnectError) -> None:
@@ -349,7 +349,7 @@ class DestTransport(Transport):
     async def close(self, reason: str) -> tuple[LostReceipt, ...]:
         """Say goodbye, learn what the peer has, and close for good, in half the close deadline or by who closes now."""
         if self.closing:
-            await self.gone_event.wait()
+            await self.gone_for_good.wait()
             return ()
         if self._state is DestState.CONNECTING:
             ended = self.end_session(EndReason.CLOSED_HERE, reason or "closed", None, then_close=True)

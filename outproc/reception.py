@@ -29,12 +29,17 @@ class Reception:
         self._tickets: dict[Link, Ticket] = {}
         self.closed = False
 
-    def accept(self, wire: Wire) -> None:
+    def accept_introduced(self, wire: Wire) -> None:
+        """`accept` a wire that a session has asked for, through a builder: it is no stranger's, so it takes no place of
+        its address among strangers (many nodes may share one)."""
+        self.accept(wire, address="")
+
+    def accept(self, wire: Wire, *, address: str | None = None) -> None:
         """Begin the handshake on a wire that was not started."""
         if self.closed:
             wire.abort()
             return
-        ticket = self._limiter.admit(wire.path.remote, self._node.now())
+        ticket = self._limiter.admit(wire.path.remote if address is None else address, self._node.now())
         try:
             link = Link(self._node, wire, self, dest=None, endpoint=None)
         except LitzError as error:

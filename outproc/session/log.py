@@ -10,9 +10,9 @@ per message.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 from litz.events import DropReason
@@ -101,7 +101,7 @@ class SendLog:
         """Whether any message was ever given as several buffers."""
         self.dropped = 0
         """Numbers held by gaps in the log."""
-        self.marks: deque[tuple[int, int]] = deque()
+        self.marks: list[tuple[int, int]] = []
         """(number, bytes ever appended below it), so that trimming to where a flush ended need not count again."""
         self.trimmed = 0
         """Bytes that were trimmed. With `size` it is all that was appended and not dropped."""
@@ -214,9 +214,9 @@ class SendLog:
     def _size_of(self, head: Run, count: int, freed: int) -> int:
         """The size of the first `count` messages of the first segment, before which `freed` bytes are being trimmed."""
         end = head.first + count
-        number = size = 0
-        while self.marks and self.marks[0][0] <= end:
-            number, size = self.marks.popleft()
+        passed = bisect_right(self.marks, end, key=itemgetter(0))
+        number, size = self.marks[passed - 1] if passed else (0, 0)
+        del self.marks[:passed]
         if number <= head.first:
             return sum(map(len, head.bodies[:count]))
         return size - self.trimmed - freed + sum(map(len, head.bodies[number - head.first : count]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Hashable
 
 from litz.errors import MessageTooLargeError, ProtocolError
@@ -22,7 +21,7 @@ class LossySendLane:
         self.lane = lane
         self.limits = limits
         self.wire: Hashable | None = None
-        self.queue: deque[tuple[int, Body]] = deque()
+        self.queue: list[tuple[int, Body]] = []
         self.size = 0
         self.next_number = 0
         self.dropped = 0
@@ -50,11 +49,11 @@ class LossySendLane:
         """Drop and count what waits and is larger: the peer does not take it."""
         taken = [(number, body) for number, body in self.queue if len(body) <= size]
         self.dropped += len(self.queue) - len(taken)
-        self.queue = deque(taken)
+        self.queue = list(taken)
         self.size = sum(len(body) for _, body in taken)
 
     def _drop_oldest(self) -> None:
-        _, body = self.queue.popleft()
+        _, body = self.queue.pop(0)
         self.size -= len(body)
         self.dropped += 1
 
@@ -72,7 +71,7 @@ class LossySendLane:
                     break
                 self._drop_oldest()
                 continue
-            self.queue.popleft()
+            self.queue.pop(0)
             self.size -= len(body)
             used += encode_lossy(out, self.lane, number, [body.buffers if isinstance(body, Parts) else body])
         return used
