@@ -1,0 +1,213 @@
+"""Two processes with WebSocket, WebRTC and relay wires between them (a third process is the hub), and 60 random kills
+of one, two or all three of these: nothing is lost, only what was killed is dialled, and nobody waits for long.
+
+How the delay is measured. Detection is the moment of the sender's `WireDown`. Concerned are the messages of the lanes
+that this wire carried which were sent before, or within 20 ms after it, and arrived after it. Their extra delay is the
+time from detection (or sending, if later) to arrival, less the median of that lane, and less what the
+kernel says that one of the two processes (the one with more) waited for a processor meanwhile. A failover is over with
+the last of its messages, so the worst delay of each counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from bisect import bisect_right
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.prove.percentiles import median, percentile, summary
+from tests.prove.processes import Worker
+
+SEED = int(os.environ.get("LITZ_SEED", "7"))
+COUNT = 200_000
+KILLS = 60
+SOAK_KILLS = 500
+KINDS = ("websocket", "webrtc", "relay")
+PAUSE = 1.4
+"""At most so long all wires stay up between two kills."""
+A_KILL = 0.9
+"""Seconds that a kill takes with all that belongs to it, about: the messages are spread over them."""
+SLACK = 0.05
+ACCEPT_GRACE = 1.0
+"""The default of the option."""
+BACK_WITHIN = 2.0
+OPTIONS: dict[str, Any] = {"backoff_base": 0.02, "backoff_cap": 0.5, "max_message": 1 << 20}
+NODE = "tests.prove.kinds_worker:serve"
+
+both_engines = pytest.mark.parametrize("engine", ["aiortc", "wrtc"])
+
+
+class Proof:
+    """Two nodes, and what is known of their wires."""
+
+    def __init__(self, a: Worker, b: Worker) -> None:
+        self.nodes = (a, b)
+        self.back: dict[str, list[float]] = {kind: [] for kind in KINDS}
+        self.killed = dict.fromkeys(KINDS, 0)
+        self.sizes = [0, 0, 0]
+        self.by_acceptor = 0
+        self.worst = (0.0, "")
+        self.kills: list[tuple[float, list[str]]] = []
+
+    async def wires(self) -> list[dict[str, Any]]:
+        return [await node.control.call("wires") for node in self.nodes]
+
+    async def all_up(self, ups: list[dict[str, int]]) -> list[dict[str, Any]]:
+        """Wait until each node has had so many wires of each kind, and has one of each now."""
+        end = time.monotonic() + 20
+        while True:
+            seen = await self.wires()
+            if all(each["now"] == sorted(KINDS) for each in seen) and all(
+                len(each["ups"][kind]) >= least.get(kind, 1)
+                for each, least in zip(seen, ups, strict=True)
+                for kind in KINDS
+            ):
+                return seen
+            assert time.monotonic() < end, f"not up again: {seen}"
+            await asyncio.sleep(0.02)
+
+    async def kill(self, rng: Random, before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Kill some wires, wait until all is well, and check that nothing else was dialled."""
+        kinds = rng.sample(KINDS, rng.randint(1, len(KINDS)))
+        killer = rng.choice(self.nodes)
+        at = await killer.control.call("kill", kinds=kinds)
+        due = [{kind: len(each["ups"][kind]) + (kind in kinds) for kind in KINDS} for each in before]
+        after = await self.all_up(due)
+        for kind in kinds:
+            self.killed[kind] += 1
+            self.back[kind].append(max(each["ups"][kind][-1] for each in after) - at)
+        dialled = [dials_between(*seen) for seen in zip(before, after, strict=True)]
+        assert dialled[0] == {**{kind: int(kind in kinds) for kind in KINDS}, "hub": 0}, f"killed {kinds}: {after}"
+        for kind, count in dialled[1].items():
+            # The accepting side is to dial what the other has not dialled for a second, and nothing else.
+            late = kind in kinds and self.back[kind][-1] >= ACCEPT_GRACE
+            assert count <= late, f"killed {kinds}: {after}"
+            self.by_acceptor += count
+        made = [{kind: len(each["ups"][kind]) for kind in KINDS} for each in after]
+        assert made == due, f"killed {kinds}: no wire came twice"
+        self.sizes[len(kinds) - 1] += 1
+        self.kills.append((at, kinds))
+        return after
+
+    async def received(self) -> list[int]:
+        """How far each is; fails if anything was lost, doubled or reordered, or a session ended."""
+        states = [await node.control.call("progress") for node in self.nodes]
+        assert [state["wrong"] for state in states] == [[], []]
+        assert [state["ended"] for state in states] == [[], []]
+        return [sum(state["received"].values()) for state in states]
+
+    async def all_received(self) -> None:
+        last, moved = -1, time.monotonic()
+        while (now := await self.received()) != [COUNT, COUNT]:
+            if sum(now) > last:
+                last, moved = sum(now), time.monotonic()
+            assert time.monotonic() - moved < 20, f"nothing moves: {now} {await self.nodes[0].control.call('state')}"
+            await asyncio.sleep(0.1)
+
+    async def delays(self) -> tuple[list[list[list[float]]], float]:
+        """Of each failover, in both directions, the extra delays of the messages that it concerned, with and without
+        the time in which the processes waited for a processor; and the round trip."""
+        found: list[list[list[float]]] = []
+        trips: list[float] = []
+        for sender, receiver in (self.nodes, self.nodes[::-1]):
+            latest: dict[tuple[float, int], list[Any]] = {}
+            for failover in await sender.control.call("failovers"):
+                at, kinds = self.kills[bisect_right(self.kills, failover[0], key=lambda kill: kill[0]) - 1]
+                if len(kinds) < len(KINDS):  # else there was no wire that is ready
+                    latest[at, failover[1]] = failover  # the wire before may have been dead as well
+            failovers, waits = list(latest.values()), await sender.control.call("waits")
+            delays = await receiver.control.call("delays", failovers=failovers, waits=waits)
+            for (_, lane, wire), each in zip(failovers, delays, strict=True):
+                if each:
+                    found.append(each)
+                    self.worst = max(self.worst, (max(late for _, late in each), f"lane {lane} given to {wire}"))
+            trips += await sender.control.call("trips")
+        return found, median(trips)
+
+
+def dials_between(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
+    """How often this side has dialled the other by each kind meanwhile; and the hub, by any."""
+    found = dict.fromkeys((*KINDS, "hub"), 0)
+    for name, count in after["dials"].items():
+        dest, endpoint = name.split(" ")
+        scheme = endpoint.partition(":")[0]
+        kind = "hub" if dest == "hub" else {"ws": "websocket"}.get(scheme, scheme)
+        found[kind] += count - before["dials"].get(name, 0)
+    return found
+
+
+async def prove(engine: str, kills: int, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = Random(SEED)
+    own: dict[str, Any] = {"via": ["hub"], "engine": engine, "options": OPTIONS, "pace": kills * A_KILL / COUNT}
+    async with (
+        Worker("tests.prove.manager_worker:serve", name="hub", options=OPTIONS, hub=True) as hub,
+        Worker(NODE, name="a", other="b", **own) as a,
+        Worker(NODE, name="b", other="a", **own) as b,
+    ):
+        proof = Proof(a, b)
+        for node in proof.nodes:
+            await node.control.call("hint", dest="hub", urls=await hub.control.call("where"))
+            await node.control.call("connect", dest="hub")
+        await a.control.call("hint", dest="b", urls=await b.control.call("where"))
+        await a.control.call("connect", dest="b")
+        await b.control.call("connected", dest="a")
+        seen = await proof.all_up([{}, {}])
+        for node, other in ((a, "b"), (b, "a")):
+            await node.control.call("expect", sender=other, count=COUNT)
+            await node.control.call("consume")
+        for node, other in ((a, "b"), (b, "a")):
+            await node.control.call("send", dest=other, count=COUNT)
+        begun = time.monotonic()
+        for _ in range(kills):
+            await asyncio.sleep(rng.uniform(0.0, PAUSE))
+            await proof.received()
+            seen = await proof.kill(rng, seen)
+        took, there = time.monotonic() - begun, await proof.received()
+        for node in proof.nodes:
+            await node.control.call("hurry")
+        await proof.all_received()
+        for node, other in ((a, "b"), (b, "a")):
+            await node.control.call("drain", dest=other, timeout=30)
+        seen = await proof.wires()
+        delays, trip = await proof.delays()
+        transits = await b.control.call("transits")
+    worst = [max(delay for _, delay in each) for each in delays]
+    raw, every = ([delay[which] for each in delays for delay in each] for which in (0, 1))
+    bound = trip + SLACK
+    with capsys.disabled():
+        print(f"\n{engine}, LITZ_SEED={SEED}: {kills} kills in {took:.0f} s while {there} of {COUNT} messages came")
+        print(
+            f"wires killed {proof.killed}; one, two, three at once {proof.sizes}; one dial for each, "
+            f"{proof.by_acceptor} by the accepting side as well"
+        )
+        for kind, back in proof.back.items():
+            print(f"{kind} back: {summary(back)}")
+        print(f"extra delay of {len(every)} messages in {len(delays)} failovers: {summary(every)}")
+        print(f"with the time in which the processes waited for a processor: {summary(raw)}")
+        print(f"worst of each failover: {summary(worst)}; the worst: {proof.worst[1]}")
+        print("median and p99 of all transits from a to b:", transits)
+        print(f"bound {bound:.4f} s (round trip {trip:.4f} s)")
+    assert min(there) < COUNT, "the kills must come during the messages"
+    assert [set(each["sessions"].values()) for each in seen] == [{0}, {0}]
+    assert min(proof.sizes) >= kills // 6, "of each size some"
+    assert len(delays) >= kills, "too few failovers to prove anything"
+    assert max(proof.back["webrtc"]) <= BACK_WITHIN
+    assert percentile(worst, 99) <= bound
+
+
+@pytest.mark.prove
+@pytest.mark.limit(240)
+@both_engines
+async def test_three_kinds_of_wire_killed_at_random(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await prove(engine, KILLS, capsys)
+
+
+@pytest.mark.soak
+@pytest.mark.limit(1800)
+@both_engines
+async def test_three_kinds_of_wire_killed_five_hundred_times(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await prove(engine, SOAK_KILLS, capsys)
