@@ -29,7 +29,7 @@ SOAK_KILLS = 500
 KINDS = ("websocket", "webrtc", "relay")
 PAUSE = 1.4
 """At most so long all wires stay up between two kills."""
-A_KILL = 0.9
+A_KILL = 1.2
 """Seconds that a kill takes with all that belongs to it, about: the messages are spread over them."""
 SLACK = 0.05
 ACCEPT_GRACE = 1.0
