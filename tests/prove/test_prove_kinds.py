@@ -62,7 +62,7 @@ class Proof:
         while True:
             seen = await self.wires()
             if all(each["now"] == sorted(KINDS) for each in seen) and all(
-                len(each["ups"][kind]) >= least.get(kind, 1)
+                len(each["ups"].get(kind, ())) >= least.get(kind, 1)
                 for each, least in zip(seen, ups, strict=True)
                 for kind in KINDS
             ):
