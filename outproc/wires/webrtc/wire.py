@@ -245,6 +245,7 @@ class WebRtcWire(Wire):
     def _beat(self) -> None:
         """Ask a silent peer for a sign of life, and give it up when none comes."""
         now, came = self._loop.time(), self.connection.received_bytes
+        self.path = self.connection.path  # libraries may know it late, and ICE may choose another pair
         late = now - self._due > self._heartbeat
         if came != self._heard_bytes or late:  # while this loop was late, what came was not read
             self._heard_bytes = self.received_bytes = came
