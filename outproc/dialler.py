@@ -311,6 +311,9 @@ class Dialler:
             link.outcome.set_exception(error)
         elif link.dismissed is LeaveReason.DUPLICATE and link.dialled:
             self.pool.yielded(link)
+            if link.wire.kind not in self._provided():  # the better one has not joined here, and may never
+                self._grace.lost(link.wire.kind, now)
+                self._hold()
         elif link.dialled:
             displaced = link.dismissed is LeaveReason.DISPLACED
             (self.pool.displaced if displaced else self.pool.lost)(link, now, error)

@@ -150,6 +150,9 @@ class Opener(_Chain):
         try:
             plain = self._cipher.decrypt(self._nonce(), frame, None)
         except InvalidTag as error:
-            raise SealBrokenError("a sealed frame was changed, replayed, lost or reordered on its way") from error
+            raise SealBrokenError(
+                "a sealed frame was changed, replayed, lost or reordered on its way; the wire is dialled again, and if "
+                "that repeats somebody between does it: reach the peer another way"
+            ) from error
         self._advance()
         return plain

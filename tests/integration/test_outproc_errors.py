@@ -15,6 +15,7 @@ from litz.events import PeerViolation
 from litz.payload import PayloadType
 from outproc import Overflow
 from outproc.frames.records import Batch
+from outproc.security.sealing import Opener, Sealer
 from outproc.session.identity import Half
 from tests.integration.outproc_nodes import (
     LOOPBACK,
@@ -277,6 +278,17 @@ async def request_timeout() -> BaseException:
         return await raised(a.request("b", b"", timeout=0.05))
 
 
+async def seal_broken() -> BaseException:
+    """What costs a sealed wire: here without the wire, since between two honest sockets nobody changes a byte."""
+    frame = bytearray(Sealer(bytes(32)).seal([b"hello"]))
+    frame[0] ^= 1
+
+    async def receive() -> bytes:
+        return Opener(bytes(32)).open(bytes(frame))
+
+    return await raised(receive())
+
+
 async def outcome_unknown() -> BaseException:
     async with two() as (a, b):
         asking = asyncio.create_task(raised(a.request("b", b"")))
@@ -302,6 +314,7 @@ TRIGGERS: dict[type[BaseException], tuple[Trigger, str]] = {
     errors.UnauthenticatedError: (unauthenticated, "I prove ids by ed25519"),
     errors.BusyError: (busy, "try again in 7 s"),
     errors.ProtocolError: (protocol, "JSON|json|object"),
+    errors.SealBrokenError: (seal_broken, "reach the peer another way"),
     errors.WireClosedError: (wire_closed, "closed by the peer"),
     errors.SessionEndedError: (session_ended, "send less, or choose another"),
     errors.PeerRestartedError: (peer_restarted, "send again what it needs"),

@@ -103,7 +103,7 @@ TRUST_MUTANTS = (
                 "        running = owner.running.get(request_id) or next(iter(owner.running.values()), None)\n",
             ),
         ),
-        ("requests-end",),
+        ("requests-end", "no-starving"),
         MANAGERS,
     ),
     Mutant(
