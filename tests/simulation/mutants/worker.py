@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from tests.simulation.mutants.last_killers import LAST_KILLERS
 from tests.simulation.mutants.mutant import CORE, Mutant
 from tests.simulation.mutants.patching import install
 from tests.simulation.mutants.registry import MUTANTS
@@ -23,10 +24,11 @@ def entry_of(mutant: Mutant) -> Callable[[int], Any]:
 
 
 def hunt(mutant: Mutant, seeds: int) -> dict[str, Any]:
-    """Run seeds until an invariant kills the mutant."""
+    """Run seeds until an invariant kills the mutant: first the one that did so last time, then all from 0 on."""
     install(mutant.patched())
     run = entry_of(mutant)
-    for seed in range(seeds):
+    known = LAST_KILLERS.get(mutant.name)
+    for seed in (*(() if known is None or known >= seeds else (known,)), *range(seeds)):
         try:
             run(seed)
         except AssertionError as error:
