@@ -24,6 +24,13 @@ VIOLATIONS = "outproc.violations"
 
 DRIVER_MUTANTS = (
     Mutant(
+        "dismissed-for-a-wire-that-never-came",
+        "R12",
+        (Edit(DIALLER, "if link.wire.kind not in self._provided():  #", "if link is None:  #"),),
+        ("no-starving",),
+        MANAGERS,
+    ),
+    Mutant(
         "an-older-life-is-asked-about-its-successor",
         "P2",
         (

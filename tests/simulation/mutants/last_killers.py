@@ -9,6 +9,7 @@ from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
     "backoff-reset-before-the-wire-proved": 704,
+    "dismissed-for-a-wire-that-never-came": 1173,
     "stale-event-kills-the-fresh-wire": 270,
     "last-ack-lost-with-its-wire": 50,
     "answer-completes-a-newer-request": 25,

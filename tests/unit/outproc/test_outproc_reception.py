@@ -61,6 +61,25 @@ def test_strangers_are_limited_per_address_and_told_when_to_come_back() -> None:
     virtual(scenario)
 
 
+def test_a_wire_that_a_session_asked_for_takes_no_place_of_its_address() -> None:
+    """Many nodes share one, and each is upgraded to a data channel a second after it came (found by the benchmark of
+    idle dests)."""
+
+    async def scenario() -> None:
+        async with Town().manager("bob", unauthenticated=5, unauthenticated_per_ip=1) as bob:
+            introduced = []
+            for _ in range(4):
+                theirs, ours = memory_pair("192.0.2.7:1", "the manager")
+                introduced.append(RecordingSink())
+                theirs.start(introduced[-1])
+                bob._running().reception.accept_introduced(ours)
+            stranger, refused = (knock(bob, "192.0.2.7:2")[1] for _ in range(2))
+            await turns()
+            assert [len(sink.frames) for sink in [*introduced, stranger, refused]] == [0, 0, 0, 0, 0, 1]
+
+    virtual(scenario)
+
+
 def test_a_frame_that_is_no_handshake_ends_it_at_once() -> None:
     async def scenario() -> None:
         async with Town().manager("bob") as bob:
