@@ -108,8 +108,9 @@ class NodePort(Protocol):
 
     # -- wires ----------------------------------------------------------------------------------------
 
-    def accept(self, wire: Wire) -> None:
-        """Take in a wire that came in, not started: it goes through the handshake like those of a listener."""
+    def accept(self, wire: Wire, introducer: str) -> None:
+        """Take in a wire that came in, not started: it goes through the handshake like those of a listener. Its place
+        among those that have proved nothing yet is one of `introducer`'s: the dest whose session it came through."""
 
     def endpoints_changed(self) -> None:
         """What `WireBuilder.endpoints` answers has changed: every dest that is dialled asks anew, and tries endpoints

@@ -47,9 +47,7 @@ class Dispatch:
         """Give each builder its port."""
         for builder in self._addressing.builders:
             kind, allow = builder.kind, self._addressing.allow
-            builder.attach(
-                ManagerPort(self.node, self.dests, self.reception.accept_introduced, kind, settings, allow=allow)
-            )
+            builder.attach(ManagerPort(self.node, self.dests, self.reception.accept, kind, settings, allow=allow))
 
     def _make(self, dest: str) -> DestTransport:
         return DestTransport(

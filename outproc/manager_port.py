@@ -29,7 +29,7 @@ class ManagerPort:
         self,
         node: LocalNode,
         dests: DestTable,
-        accept: Callable[[Wire], None],
+        accept: Callable[[Wire, str], None],
         kind: str,
         settings: Mapping[str, object],
         *,
@@ -112,8 +112,8 @@ class ManagerPort:
 
     # -- wires ----------------------------------------------------------------------------------------
 
-    def accept(self, wire: Wire) -> None:
-        self._accept(wire)
+    def accept(self, wire: Wire, introducer: str) -> None:
+        self._accept(wire, introducer)
 
     def endpoints_changed(self) -> None:
         for transport in self._dests.transports():

@@ -21,32 +21,33 @@ class Reception:
         self._node = node
         self._transport_for = transport_for
         options = node.options
+        deadline = options.handshake_timeout + 1
         self._limiter = PreauthLimiter(
-            limit=options.unauthenticated,
-            per_address=options.unauthenticated_per_ip,
-            deadline=options.handshake_timeout + 1,
+            limit=options.unauthenticated, per_address=options.unauthenticated_per_ip, deadline=deadline
+        )
+        # Apart from those who knock at a port, and no one peer may have all of it: a hub that brings more than it
+        # should keeps nobody out but those who come through it.
+        self._introduced = PreauthLimiter(
+            limit=options.unauthenticated, per_address=max(1, options.unauthenticated // 4), deadline=deadline
         )
         self._tickets: dict[Link, Ticket] = {}
         self.closed = False
 
-    def accept_introduced(self, wire: Wire) -> None:
-        """`accept` a wire that a session has asked for, through a builder: it is no stranger's, so it takes no place of
-        its address among strangers (many nodes may share one)."""
-        self.accept(wire, address="")
-
-    def accept(self, wire: Wire, *, address: str | None = None) -> None:
-        """Begin the handshake on a wire that was not started."""
+    def accept(self, wire: Wire, introducer: str = "") -> None:
+        """Begin the handshake on a wire that was not started. One that the session with `introducer` has asked for,
+        through a builder, takes no place among the strangers of its address."""
         if self.closed:
             wire.abort()
             return
-        ticket = self._limiter.admit(wire.path.remote if address is None else address, self._node.now())
+        limiter = self._introduced if introducer else self._limiter
+        ticket = limiter.admit(wire.path.remote, self._node.now(), introducer=introducer)
         try:
             link = Link(self._node, wire, self, dest=None, endpoint=None)
         except LitzError as error:
             self._node.emit(PeerViolation("", repr(wire), str(error)))
             wire.abort()
             if isinstance(ticket, Ticket):
-                self._limiter.release(ticket)
+                limiter.release(ticket)
             return
         link.start()
         if isinstance(ticket, Busy):
@@ -95,4 +96,5 @@ class Reception:
     def _release(self, link: Link) -> None:
         ticket = self._tickets.pop(link, None)
         if ticket is not None:
-            self._limiter.release(ticket)
+            for limiter in (self._limiter, self._introduced):  # the one that gave it; the other does not know it
+                limiter.release(ticket)

@@ -28,7 +28,7 @@ class Busy:
 class PreauthLimiter:
     """Counts connections that have not proved an id yet.
 
-    admit(address, now) -> Ticket | Busy;  release(ticket).
+    admit(address, now, introducer="") -> Ticket | Busy;  release(ticket).
 
     deadline      seconds a handshake may take: a ticket older than that is no longer counted, so that one
                   that is never given back costs no room for ever
@@ -51,10 +51,11 @@ class PreauthLimiter:
         self._tickets: dict[Ticket, None] = {}  # in order of admission, hence of expiry
         self._groups: dict[str, int] = {}
 
-    def admit(self, address: str, now: float) -> Ticket | Busy:
-        """`now` in seconds of a monotonic clock."""
+    def admit(self, address: str, now: float, *, introducer: str = "") -> Ticket | Busy:
+        """`now` in seconds of a monotonic clock. What a peer has brought (`introducer`) counts as its own, wherever it
+        comes from: many nodes may share an address."""
         self._expire(now)
-        group = address_group(address)
+        group = introducer or address_group(address)
         if self._limit is not None and len(self._tickets) >= self._limit:
             return Busy(self._until_next(now, None))
         if group and self._per_address is not None and self._groups.get(group, 0) >= self._per_address:

@@ -159,7 +159,7 @@ class RelayClient:
             state.incoming += 1
             wire.circuit.allow(message.credit)
             self._answer(hub, state, encode_accept(message.circuit, wire.circuit.granted))
-            self._port.accept(wire)
+            self._port.accept(wire, hub)
 
     def _wire(self, hub: str, number: int) -> RelayWire:
         return RelayWire(self._loop, self, self._port.local_id, hub, number)

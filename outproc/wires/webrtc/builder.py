@@ -184,7 +184,7 @@ class WebRtcWireBuilder(WireBuilder):
             desk.answer(offer, mine.to_sdp(), mine.fingerprint_text)
             said = True
             await self._open(wire, mine, theirs)
-            port.accept(wire)
+            port.accept(wire, offer.sender)
             wire = None
         except (LitzError, OSError, ValueError, ImportError) as error:
             if not said:

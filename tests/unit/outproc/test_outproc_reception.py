@@ -68,14 +68,35 @@ def test_a_wire_that_a_session_asked_for_takes_no_place_of_its_address() -> None
     async def scenario() -> None:
         async with Town().manager("bob", unauthenticated=5, unauthenticated_per_ip=1) as bob:
             introduced = []
-            for _ in range(4):
+            for name in ("alice", "carol", "dave", "erin"):
                 theirs, ours = memory_pair("192.0.2.7:1", "the manager")
                 introduced.append(RecordingSink())
                 theirs.start(introduced[-1])
-                bob._running().reception.accept_introduced(ours)
+                bob._running().reception.accept(ours, name)
             stranger, refused = (knock(bob, "192.0.2.7:2")[1] for _ in range(2))
             await turns()
             assert [len(sink.frames) for sink in [*introduced, stranger, refused]] == [0, 0, 0, 0, 0, 1]
+
+    virtual(scenario)
+
+
+def test_one_peer_that_brings_wires_without_end_keeps_nobody_else_out() -> None:
+    """A hub can bring as many as it likes: neither those who knock at a port nor what others bring may pay for it."""
+
+    async def scenario() -> None:
+        async with Town().manager("bob", unauthenticated=8) as bob:
+
+            def brought_by(name: str) -> RecordingSink:
+                theirs, ours = memory_pair(f"via {name}", "the manager")
+                theirs.start(sink := RecordingSink())
+                bob._running().reception.accept(ours, name)
+                return sink
+
+            flood = [brought_by("a hub") for _ in range(20)]
+            others = [brought_by("another hub"), *(knock(bob, f"192.0.2.{n}:1")[1] for n in range(8))]
+            await turns()
+            assert [len(sink.frames) for sink in flood] == [0] * 2 + [1] * 18, "all but a quarter are told: busy"
+            assert not any(sink.frames for sink in others)
 
     virtual(scenario)
 

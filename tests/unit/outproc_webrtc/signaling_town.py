@@ -84,7 +84,7 @@ class TownPort:
             raise UnauthenticatedError("a proof of somebody else")
         return True
 
-    def accept(self, wire: Wire) -> None:
+    def accept(self, wire: Wire, introducer: str) -> None:
         self.accepted.put_nowait(wire)
 
 
