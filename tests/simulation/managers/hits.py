@@ -51,6 +51,7 @@ TRANSITIONS = (
     "lane moved: preferred",
     "lane moved: round trip",
     "lane moved: sick",
+    "moved by measure",
     "settled with a choice",
     "wake",
     "wake noticed",

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from litz.events import EndReason, Event, SessionEnded, SessionStarted, WireUp
+from litz.events import EndReason, Event, LaneMoved, SessionEnded, SessionStarted, WireUp
 from litz.manager import MessageStream
 from litz.snapshot import DestState
 from litz.testing import SimHost
@@ -39,12 +39,21 @@ class EventTap:
         life = self._life
         if isinstance(event, SessionStarted | SessionEnded):
             life.sample()
+        if isinstance(event, LaneMoved):
+            self._judge(event)
         if isinstance(event, WireUp):
             for dest, session in life.sessions():
                 if dest == event.dest:
                     life.world.checker.detached.pop(session, None)
         if isinstance(event, SessionEnded) and event.reason is EndReason.CLOSED_BY_PEER:
             life.goodbyes += [each for each in life.transports() if each.dest == event.dest]
+
+    def _judge(self, event: LaneMoved) -> None:
+        world = self._life.world
+        try:
+            world.choosing.moved(self._life, event)
+        except InvariantError as error:
+            world.failed(error)  # the node would take it for an error of its own
 
 
 class Life:

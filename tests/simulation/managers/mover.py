@@ -34,6 +34,7 @@ class Mover:
         if lane.acked < lane.cursor:
             self.world.overlaps += 1
         link = self.rng.choice(others)
+        self.world.choosing.forced(session, number)
         session.bind(number, link)
         self.world.log(life, "moves lane", number, "to", link)
         transport.outbound.arm()

@@ -23,8 +23,10 @@ Invariants
   wakes          after a sleep of the machine waits of backoffs are over and silent wires are given up soon, and
                  nothing else is taken for a sleep
   on-best        a while after the last fault every lane is on a wire than which none is clearly better, by the truth
-                 about the wires: well, preferred, more direct, much quicker
-  calm           then no lane moves more than a few times, unless wires come or go
+                 about the wires: well, preferred, more direct, much quicker; and no lane ever moves to a wire than
+                 which another one is clearly better by what was measured, nor rests on such a one while all is calm
+  calm           then no lane moves more than a few times, unless wires come or go; and at any time a lane leaves a
+                 wire that is well only for a steady one, and by measure only for a clear difference, and not at once
   filtered       nothing is dialled, from whatever source, that `allow_endpoint` refuses
   events         events are numbered, and tell a possible story
 """

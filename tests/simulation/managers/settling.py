@@ -15,6 +15,7 @@ from litz.payload import PayloadType
 from outproc.dest_transport import DestTransport
 from outproc.link import Link
 from outproc.session.fixed_lanes import FIXED_LANES
+from tests.simulation.managers.choosing import Resting
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.users import User
 
@@ -62,6 +63,7 @@ class Settling:
         self.world = world
         self.rng = Random(f"settling {world.seed}")
         self.lives = [life for life in world.lives if life.alive]
+        self._resting = Resting(world)
 
     def _choices(self) -> list[tuple[Life, DestTransport]]:
         return [(life, each) for life in self.lives for each in life.transports() if len(each.links) > 1]
@@ -79,6 +81,7 @@ class Settling:
                 marks = {life: len(life.events) for life in self.lives}
             for life, transport in self._choices():
                 life.spawn(self._send(life, transport.dest), "send while calm")
+                self._resting.look(life, transport)
             await asyncio.sleep(0.1)
         self._check_best()
         for life in self.lives:

@@ -11,6 +11,7 @@ from typing import Any
 
 from litz.testing import Nemesis, SimLoop, SimNetwork
 from tests.simulation.managers.checker import Checker
+from tests.simulation.managers.choosing import Choosing
 from tests.simulation.managers.directory import DirectoryFaults
 from tests.simulation.managers.faults import Faults
 from tests.simulation.managers.healing import Healing, acting
@@ -42,6 +43,7 @@ class World:
         self.hits: Counter[str] = self.network.hits
         self.sniffer = Sniffer(self)
         self.nemesis = Nemesis(self.network, seed=seed, longest=1.0)
+        self.choosing = Choosing(self)
         self.mover = Mover(self)
         Faults(self)
         self.trust_faults = TrustFaults(self)

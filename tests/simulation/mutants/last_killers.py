@@ -22,4 +22,6 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "directory-asked-only-when-a-dial-is-due": 49,
     "backoff-sat-out-after-a-sleep": 32,
     "request-dropped-by-a-policy-waits-for-ever": 1552,
+    "moves-again-at-once": 103,
+    "no-move-to-a-quicker-wire": 30,
 }

@@ -11,8 +11,44 @@ CHOICE = "outproc.wire_choice"
 MOVER = "outproc.lane_mover"
 
 BETTER = "if tiers[id(each)] < mine]\n        if better:\n            top"
+RIVALS = "        best = min(rivals, key=_trip, default=None)\n        if"
 
 MOVEMENT_MUTANTS = (
+    Mutant(
+        "no-hysteresis",
+        "calm",
+        (
+            Edit(CHOICE, "        if question.now - question.since < self.stay:\n", "        if question.now < 0:\n"),
+            Edit(
+                CHOICE,
+                "current.round_trip > _trip(best) * self.near + self.slack else",
+                "current.round_trip > _trip(best) else",
+            ),
+        ),
+        ("calm",),
+        MANAGERS,
+    ),
+    Mutant(
+        "moves-again-at-once",
+        "calm",
+        (Edit(CHOICE, "        if question.now - question.since < self.stay:\n", "        if question.now < 0:\n"),),
+        ("calm",),
+        MANAGERS,
+    ),
+    Mutant(
+        "unsteady-wire-attracts",
+        "calm",
+        (Edit(CHOICE, "each.round_trip is not None and now - each.since >= self.steady", "True"),),
+        ("calm",),
+        MANAGERS,
+    ),
+    Mutant(
+        "no-move-to-a-quicker-wire",
+        "best wire",
+        (Edit(CHOICE, "return self._rival(current, rivals, question.payload_type) or current", "return current"),),
+        ("on-best",),
+        MANAGERS,
+    ),
     Mutant(
         "relay-kept-though-direct-is-up",
         "best wire",
@@ -39,6 +75,13 @@ MOVEMENT_MUTANTS = (
         "best wire",
         (Edit(MOVER, "if current is not None and len(links) == 1:", "if current is not None:"),),
         ("on-best",),
+        MANAGERS,
+    ),
+    Mutant(
+        "slower-wire-chosen",
+        "best wire",
+        (Edit(CHOICE, RIVALS, RIVALS.replace("min", "max")),),
+        ("on-best", "calm"),
         MANAGERS,
     ),
     Mutant(
