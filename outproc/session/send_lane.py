@@ -59,7 +59,8 @@ class SendLane:
         self.unflushed_size = 0
         self._quota_from: int | None = None
         self._counted = NOT_COUNTED
-        """Of the last quota: its first number, the size of each message, and of all. It is sent next as a rule."""
+        """Of the last quota, or of what did not fit into the last frame: the first number, the size of each, and of
+        all together. It is sent next as a rule."""
 
     # -- appending ----------------------------------------------------------------------------------
 
@@ -271,8 +272,11 @@ class SendLane:
     def _fill_run(self, out: FrameParts, run: Run, budget: int, cut_from: int) -> int:
         number, offset = self.cursor
         start = number - run.first
-        bodies = run.bodies[start : start + self.limits.batch_messages]
         (counted, sizes, total), self._counted = self._counted, NOT_COUNTED
+        most = self.limits.batch_messages
+        if counted == number and 0 < len(sizes) < most:
+            most = len(sizes)  # what came since is counted when its turn comes
+        bodies = run.bodies[start : start + most]
         if counted != number or len(sizes) != len(bodies):
             sizes = list(map(len, bodies))
             total = sum(sizes)
@@ -292,11 +296,13 @@ class SendLane:
         remaining = 0
         total -= offset
         if total + column * len(sizes) > room:
-            count, remaining = cut(sizes, column, room, cut_from)
+            everything = total
+            count, remaining, total = cut(sizes, column, room, cut_from)
             if count == 0:
                 return 0
+            if not remaining and allowed == len(sizes):
+                self._counted = (number + count, sizes[count:], everything - total)
             del bodies[count:], sizes[count:]
-            total = sum(sizes)
             if correlations is not None:
                 del correlations[count:]
             if keys is not None:

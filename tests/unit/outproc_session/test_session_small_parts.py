@@ -18,7 +18,7 @@ from outproc.session.limits import SessionLimits
 from outproc.session.log import Parts
 from outproc.session.reassembly import Reassembly
 from outproc.session.receive_lane import ReceiveCredit
-from outproc.session.tombstones import Tombstones
+from outproc.session.tombstones import Finals, Tombstones
 from tests.unit.outproc_session.lanes import receiver
 
 # -- limits -----------------------------------------------------------------------------------------
@@ -62,17 +62,22 @@ def test_limits_that_contradict_each_other_are_refused() -> None:
 @pytest.mark.parametrize(
     ("sizes", "column", "room", "cut_from", "result"),
     [
-        ([10, 10], 4, 28, 1_000, (2, 0)),
-        ([10, 10], 4, 27, 1_000, (1, 0)),
-        ([100], 4, 50, 1_000, (1, 54)),
-        ([100], 4, 19, 1_000, (0, 0)),
-        ([100], 4, 20, 1_000, (1, 84)),
-        ([10, 100], 4, 50, 100, (2, 68)),
-        ([10, 100], 4, 50, 101, (1, 0)),
-        ([10, 100], 4, 33, 1, (1, 0)),
+        ([10, 10], 4, 28, 1_000, (2, 0, 20)),
+        ([10, 10], 4, 27, 1_000, (1, 0, 10)),
+        ([100], 4, 50, 1_000, (1, 54, 100)),
+        ([100], 4, 19, 1_000, (0, 0, 0)),
+        ([100], 4, 20, 1_000, (1, 84, 100)),
+        ([100, 100, 100], 4, 258, 100, (3, 54, 300)),
+        ([100, 100, 100], 4, 258, 101, (2, 0, 200)),
+        ([0, 0, 0], 4, 11, 1, (2, 0, 0)),
+        ([10, 100], 4, 50, 100, (2, 68, 110)),
+        ([10, 100], 4, 50, 101, (1, 0, 10)),
+        ([10, 100], 4, 33, 1, (1, 0, 10)),
+        ([10, 0, 7], 4, 29, 1, (3, 0, 17)),
+        ([10, 0, 7], 4, 28, 1, (2, 0, 10)),
     ],
 )
-def test_cut(sizes: list[int], column: int, room: int, cut_from: int, result: tuple[int, int]) -> None:
+def test_cut(sizes: list[int], column: int, room: int, cut_from: int, result: tuple[int, int, int]) -> None:
     assert cut(sizes, column, room, cut_from) == result
 
 
@@ -128,8 +133,8 @@ def pair(number: int) -> Pair:
     return Pair(Half(Incarnation(1, 1), number), Half(Incarnation(2, 2), number))
 
 
-def finals(number: int) -> dict[int, Ack]:
-    return {0: Ack(0, Position(number, 0), 0, 0)}
+def finals(number: int) -> Finals:
+    return Finals.of([Ack(0, Position(number, 0), 0, 0)])
 
 
 def test_the_first_final_statement_stands() -> None:
