@@ -1,4 +1,4 @@
-"""The WebSocket wire: one `asyncio.Protocol` on the raw transport, for the dialling and the accepting side.
+"""The WebSocket wire: one `asyncio.BufferedProtocol` on the raw transport, for the dialling and the accepting side.
 
 Data frames are framed and cut by this package (`framing`, `reader`); everything else of RFC 6455 (control
 frames, fragments, the closing handshake, every violation) is the sans-I/O protocol of `websockets`, whose state is
@@ -20,6 +20,7 @@ from litz.wire import HIGH_WATER, LOW_WATER, LossReason, Wire, WireLoss, WirePat
 from outproc.wires.websocket.framing import masked_frame, plain_frame, size_of
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.reader import FrameReader, Raw
+from outproc.wires.websocket.scratch import scratch
 
 MAX_FRAME: Final = 1 << 20
 """Largest frame in bytes, and largest message that a peer may send (`max_size`)."""
@@ -34,7 +35,7 @@ FAIL_LINGER: Final = 0.5
 """Seconds for a peer that broke the protocol to read why; then the connection is aborted."""
 
 
-class WebSocketWire(asyncio.Protocol, Wire):
+class WebSocketWire(asyncio.BufferedProtocol, Wire):
     """One open WebSocket connection. Made after the opening handshake by the builder or the upgrade route.
 
     transport  the live TCP, TLS or Unix transport; the caller makes this object its protocol, or lets this do so
@@ -61,6 +62,7 @@ class WebSocketWire(asyncio.Protocol, Wire):
         self._made = protocol
         self._tail = tail
         accepting = protocol is None or protocol.side is SERVER
+        self._scratch = scratch()
         self._reader = FrameReader(masked=accepting, max_size=max_frame)
         self._frame = plain_frame if accepting else masked_frame
         self._gathers = type(transport).writelines is not asyncio.WriteTransport.writelines
@@ -155,14 +157,17 @@ class WebSocketWire(asyncio.Protocol, Wire):
 
     # What the transport calls.
 
-    def data_received(self, data: bytes) -> None:
-        self.received_bytes += len(data)
-        if self._inward is _Inward.DELIVER:
-            self._deliver(data)
-        elif self._inward is _Inward.KEEP:
-            self._tail += data
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._scratch
 
-    def _deliver(self, data: bytes) -> None:
+    def buffer_updated(self, nbytes: int) -> None:
+        self.received_bytes += nbytes
+        if self._inward is _Inward.DELIVER:
+            self._deliver(self._scratch[:nbytes])
+        elif self._inward is _Inward.KEEP:
+            self._tail += bytes(self._scratch[:nbytes])
+
+    def _deliver(self, data: bytes | memoryview) -> None:
         sink = self._sink
         assert sink is not None
         for item in self._reader.feed(data):

@@ -42,25 +42,37 @@ class FrameReader:
         """Bytes of an incomplete frame."""
         return len(self._kept)
 
-    def feed(self, data: bytes) -> list[bytes | Raw]:
-        """What is complete once `data` has come: plain payloads as `bytes`, everything else as `Raw`."""
+    def feed(self, data: bytes | memoryview) -> list[bytes | Raw]:
+        """What is complete once `data` has come: plain payloads as `bytes`, everything else as `Raw`. Nothing keeps
+        `data` alive, so the caller may overwrite it afterwards."""
         found: list[bytes | Raw] = []
-        whole: bytes | bytearray = data
-        if self._kept:
-            self._kept += data
-            if len(self._kept) < self._need:
-                return found
-            whole = self._kept
-            self._kept = bytearray()
-        with memoryview(whole) as view:
-            at = self._cut(view, found)
+        with memoryview(data) as view:
+            at = self._complete(view, found)
+            if not self._kept:
+                at = self._cut(view, at, found)
             if at < len(view):
-                self._kept = bytearray(view[at:])
+                self._kept += view[at:]
         return found
 
-    def _cut(self, view: memoryview, found: list[bytes | Raw]) -> int:
-        """Fill `found`; return where the incomplete rest begins and set `_need` to the length it must reach."""
-        at, end = 0, len(view)
+    def _complete(self, view: memoryview, found: list[bytes | Raw]) -> int:
+        """Add to what is kept what its frame lacks, and no more: the rest need not be copied. Return how much that
+        was."""
+        kept, at = self._kept, 0
+        while kept and at < len(view):
+            part = view[at : at + self._need - len(kept)]
+            kept += part
+            at += len(part)
+            if len(kept) < self._need:
+                break
+            with memoryview(kept) as whole:
+                used = self._cut(whole, 0, found)
+            del kept[:used]
+        return at
+
+    def _cut(self, view: memoryview, at: int, found: list[bytes | Raw]) -> int:
+        """Fill `found` from `at` on; return where the incomplete rest begins and set `_need` to the length it must
+        reach."""
+        end = len(view)
         mask_bit, max_size = self._mask_bit, self._max_size
         while True:
             if self._raw_left and at < end:
