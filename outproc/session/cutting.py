@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import accumulate
 
-from outproc.session.log import Body, Parts
+from outproc.session.log import Body, EntryDetail, Parts
 
 FrameParts = list[bytes | bytearray | memoryview]
 """One frame, as buffers to write unjoined."""
@@ -32,6 +32,30 @@ def cut(sizes: list[int], column: int, room: int, cut_from: int) -> tuple[int, i
         if part >= SMALLEST_CHUNK and (count == 0 or size >= cut_from):
             return count + 1, size - part, total + size
     return count, 0, total
+
+
+def columns(
+    details: dict[int, EntryDetail], number: int, count: int
+) -> tuple[list[tuple[int, int]] | None, list[str | None] | None, int]:
+    """The optional columns of `count` entries from `number` on: correlations, keys, and their size per entry at the
+    most."""
+    if not details:
+        return None, None, 0
+    chosen = [details.get(n) for n in range(number, number + count)]
+    correlations: list[tuple[int, int]] | None = [
+        detail.correlation if detail is not None and detail.correlation is not None else (0, 0) for detail in chosen
+    ]
+    keys: list[str | None] | None = [detail.key if detail is not None else None for detail in chosen]
+    column = 0
+    if not any(detail is not None and detail.correlation is not None for detail in chosen):
+        correlations = None
+    else:
+        column += 9
+    if keys is None or not any(keys):
+        keys = None
+    else:
+        column += 1 + max(len(key.encode()) for key in keys if key)
+    return correlations, keys, column
 
 
 def rest_of(body: Body, offset: int) -> Body:

@@ -14,7 +14,7 @@ from litz.events import DropReason, Outcome
 from outproc.frames.encode import encode_batch, encode_fin, encode_skip
 from outproc.frames.records import Ack, Position
 from outproc.session.admission import WHEN_FULL, Admission, Quota, SendCredit
-from outproc.session.cutting import CHUNKED_FROM, SMALLEST_CHUNK, FrameParts, cut, head_of, rest_of
+from outproc.session.cutting import CHUNKED_FROM, SMALLEST_CHUNK, FrameParts, columns, cut, head_of, rest_of
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.log import Body, End, EntryDetail, Gap, Parts, Run, SendLog
 
@@ -288,7 +288,7 @@ class SendLane:
             self.blocked = True
             del bodies[allowed:], sizes[allowed:]
             total = sum(sizes)
-        correlations, keys, column = self._columns(number, len(bodies))
+        correlations, keys, column = columns(self.log.details, number, len(bodies))
         whole_first = sizes[0]
         sizes[0] -= offset
         room = budget - BATCH_HEADER
@@ -349,27 +349,6 @@ class SendLane:
         if sum(fresh) <= left:
             return free + count
         return free + sum(total <= left for total in accumulate(fresh))
-
-    def _columns(self, number: int, count: int) -> tuple[list[tuple[int, int]] | None, list[str | None] | None, int]:
-        """The optional columns of entries from `number` on, and their size per entry at the most."""
-        if not self.log.details:
-            return None, None, 0
-        details = [self.log.details.get(n) for n in range(number, number + count)]
-        correlations: list[tuple[int, int]] | None = [
-            detail.correlation if detail is not None and detail.correlation is not None else (0, 0)
-            for detail in details
-        ]
-        keys: list[str | None] | None = [detail.key if detail is not None else None for detail in details]
-        column = 0
-        if not any(detail is not None and detail.correlation is not None for detail in details):
-            correlations = None
-        else:
-            column += 9
-        if keys is None or not any(keys):
-            keys = None
-        else:
-            column += 1 + max(len(key.encode()) for key in keys if key)
-        return correlations, keys, column
 
     def _advance(self, number: int, sizes: list[int], total: int, offset: int | None) -> None:
         """Move the cursor over entries of `sizes` (`total` in all) from `number` on, into the last up to `offset`

@@ -1,4 +1,4 @@
-"""Limits, cutting, reassembly, tombstones and unsent control."""
+"""Limits, reassembly, tombstones and unsent control."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from outproc.frames.encode import frame_header
 from outproc.frames.layout import ACK_LAYOUT, CREDIT_LAYOUT, NUMBER_LAYOUT
 from outproc.frames.records import Ack, Credit, Position, SessionCredit
 from outproc.session.control import NOTHING, Control, Unsent
-from outproc.session.cutting import cut, head_of, rest_of
 from outproc.session.identity import Half, Incarnation, Pair
 from outproc.session.limits import SessionLimits
-from outproc.session.log import Parts
 from outproc.session.reassembly import Reassembly
 from outproc.session.receive_lane import ReceiveCredit
 from outproc.session.tombstones import Finals, Tombstones
@@ -54,50 +52,6 @@ def test_limits_that_contradict_each_other_are_refused() -> None:
         SessionLimits(max_message=11, session_window_size=10)
     with pytest.raises(ValueError, match="batch_messages is at most"):
         SessionLimits(batch_messages=65_536)
-
-
-# -- cutting ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("sizes", "column", "room", "cut_from", "result"),
-    [
-        ([10, 10], 4, 28, 1_000, (2, 0, 20)),
-        ([10, 10], 4, 27, 1_000, (1, 0, 10)),
-        ([100], 4, 50, 1_000, (1, 54, 100)),
-        ([100], 4, 19, 1_000, (0, 0, 0)),
-        ([100], 4, 20, 1_000, (1, 84, 100)),
-        ([100, 100, 100], 4, 258, 100, (3, 54, 300)),
-        ([100, 100, 100], 4, 258, 101, (2, 0, 200)),
-        ([0, 0, 0], 4, 11, 1, (2, 0, 0)),
-        ([10, 100], 4, 50, 100, (2, 68, 110)),
-        ([10, 100], 4, 50, 101, (1, 0, 10)),
-        ([10, 100], 4, 33, 1, (1, 0, 10)),
-        ([10, 0, 7], 4, 29, 1, (3, 0, 17)),
-        ([10, 0, 7], 4, 28, 1, (2, 0, 10)),
-    ],
-)
-def test_cut(sizes: list[int], column: int, room: int, cut_from: int, result: tuple[int, int, int]) -> None:
-    assert cut(sizes, column, room, cut_from) == result
-
-
-@pytest.mark.parametrize("at", range(8))
-def test_parts_are_cut_without_a_copy(at: int) -> None:
-    parts = Parts((b"ab", b"", memoryview(b"cdefg")))
-    head, rest = head_of(parts, at), rest_of(parts, at)
-    assert isinstance(head, Parts) and isinstance(rest, Parts)
-    assert b"".join(head.buffers) == b"abcdefg"[:at]
-    assert b"".join(rest.buffers) == b"abcdefg"[at:]
-    assert all(isinstance(buffer, memoryview) for buffer in (*head.buffers, *rest.buffers))
-    assert (
-        bytes(memoryview(b"".join((bytes(_flat(head_of(b"abcdefg", at))), _flat(rest_of(b"abcdefg", at))))))
-        == b"abcdefg"
-    )
-
-
-def _flat(body: object) -> bytes:
-    assert isinstance(body, bytes | memoryview)
-    return bytes(body)
 
 
 def test_tiny_pieces_cost_about_their_size_and_not_an_object_each() -> None:
