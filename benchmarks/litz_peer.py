@@ -39,10 +39,10 @@ def _same(message: Message) -> bytes:
 
 async def count_messages(manager: TransportManager) -> None:
     """Counts what comes, and answers the end mark with the count."""
-    received = 0
+    received, end_size = 0, len(_END)
     async for message in manager.messages():
         received += 1
-        if len(message.data) == len(_END):
+        if len(message.data) == end_size:
             await manager.send(message.sender, str(received).encode())
             received = 0
 
