@@ -288,11 +288,12 @@ class WrtcConnection(PeerConnection):
     def _drained(self, channel: int) -> None:
         if self._over:
             return
-        now = self._loop.time()
-        rate = self._given[channel] / max(now - self._drained_at[channel], 1e-4)
-        self._given[channel], self._drained_at[channel] = 0, now
-        self._ahead[channel] = ahead = min(MOST_AHEAD, int(rate * AHEAD_FOR))
-        self._channels[channel].buffered_amount_low_threshold = DRAIN_AT + ahead
+        if self._given[channel]:  # else it fell below a threshold that was lowered meanwhile, which tells no rate
+            now = self._loop.time()
+            rate = self._given[channel] / max(now - self._drained_at[channel], 1e-4)
+            self._given[channel], self._drained_at[channel] = 0, now
+            self._ahead[channel] = ahead = min(MOST_AHEAD, int(rate * AHEAD_FOR))
+            self._channels[channel].buffered_amount_low_threshold = DRAIN_AT + ahead
         self._events.drained(channel)
 
     # -- the end --------------------------------------------------------------------------------------

@@ -132,13 +132,15 @@ async def test_what_waits_is_counted_and_told_when_it_has_gone() -> None:
 async def test_a_fast_connection_is_given_bytes_ahead_and_they_are_bounded() -> None:
     async with pair() as (one, two):
         assert one.connection._ahead == [0, 0]
-        for _ in range(40):
-            for _ in range(4):
+        sent = 0
+        for round_ in range(10):
+            # However fast the library takes it: here it has more than it was given ahead, and that it falls is told.
+            while one.connection.buffered(BULK) <= DRAIN_AT:
                 one.connection.send(BULK, bytes(60 * 1024))
-            await until(lambda: one.connection.buffered(BULK) <= DRAIN_AT)
-        await until(lambda: len(two.told.messages) == 160)
-        assert len(one.told.drains) > 1
-        assert 0 < one.connection._ahead[BULK] <= wrtc_engine.MOST_AHEAD
+                sent += 1
+            await until(lambda: len(one.told.drains) > round_)  # noqa: B023 - awaited in this round
+            assert 0 < one.connection._ahead[BULK] <= wrtc_engine.MOST_AHEAD
+        await until(lambda: len(two.told.messages) == sent)
         assert one.connection._ahead[URGENT] == 0
 
 
