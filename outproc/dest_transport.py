@@ -262,14 +262,14 @@ class DestTransport(Transport):
     # -- the end of a session -----------------------------------------------------------------------
 
     def _ended_by_peer(self, link: Link, end: Goodbye | Closed) -> None:
-        finals = {ack.lane: ack for ack in end.positions}
+        finals = Finals.of(end.positions, partial=end.partial)
         if self.farewell.said:
             self.farewell.answered(finals)
             return
         if isinstance(end, Closed):
             return
         detail = end.detail or "no reason given"
-        link.write(self.session.farewell(end.reason, "", answer=True))
+        link.write(self.session.farewell(end.reason, "", link.max_frame, answer=True))
         self.end_session(EndReason.CLOSED_BY_PEER, detail, finals, then_close=True)
 
     def end_session(
@@ -305,14 +305,14 @@ class DestTransport(Transport):
         session, now = self.session, self.node.now()
         was_paired = session.pair is not None
         if session.pair is not None:
-            self.node.tombstones.bury(session.pair, {ack.lane: ack for ack in session.finals()}, now)
+            self.node.tombstones.bury(session.pair, Finals.of(session.finals()), now)
         lost = tuple(
             LostReceipt((self.outbound.channels[lane], number), outcome)
             for lane, number, outcome in session.end(finals)
         )
         error = ended_error(self._dest, reason, detail, lost)
         self.counters.add(session)
-        self.outbound.session_ended(error, finals or {})
+        self.outbound.session_ended(error, finals)
         self.requests.session_ended(self._dest, error)
         if self.inbound is not None:
             self.inbound.close()

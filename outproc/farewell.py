@@ -27,7 +27,7 @@ class Farewell:
             return None
         self._answer = asyncio.get_running_loop().create_future()
         for link in links:
-            link.write(session.farewell(0, reason))
+            link.write(session.farewell(0, reason, link.max_frame))
         try:
             async with asyncio.timeout(timeout):
                 return await self._answer

@@ -15,7 +15,6 @@ from outproc.handshake import (
     Initiator,
     Joined,
     JoinReceived,
-    LanePosition,
     Mismatched,
     PeerInfo,
     PeerProved,
@@ -32,7 +31,8 @@ from outproc.session.pairing import (
     paired_with_another,
 )
 from outproc.session.session import Statement
-from outproc.statements import finals_of, positions_of, statement_of, terms_of
+from outproc.session.tombstones import Finals
+from outproc.statements import finals_of, named_of, statement_of, terms_of
 from outproc.violations import violated
 
 if TYPE_CHECKING:
@@ -165,12 +165,11 @@ def _answer_mismatch(transport: DestTransport, link: Link, step: JoinReceived, *
     assert join.yours is not None
     named = Pair(join.yours, join.mine)
     finals = transport.node.tombstones.look_up(named, transport.node.now())
-    if finals is not None:
-        final: tuple[LanePosition, ...] | None = positions_of(finals.values())
-    else:
-        # Of a half that is not ours, or that we gave up long ago, we know nothing.
-        final = () if never_paired else None
-    link.write([machine.mismatch(named.mine, named.yours, final, reason="no such session")])
+    if finals is None and never_paired:
+        finals = Finals({})
+    # Of a half that is not ours, or that we gave up long ago, we know nothing.
+    final, partial = named_of(finals) if finals is not None else (None, False)
+    link.write([machine.mismatch(named.mine, named.yours, final, partial=partial, reason="no such session")])
 
 
 # -- the dialling side ----------------------------------------------------------------------------------
@@ -226,8 +225,7 @@ def _mismatched(transport: DestTransport, link: Link, step: Mismatched) -> None:
         return
     named = Pair(said.yours, said.mine)
     if ends_current(transport.session.pair, named):
-        finals = finals_of(said.final) if said.final is not None else None
-        transport.end_session(EndReason.UNKNOWN_TO_PEER, said.reason or "no such session", finals)
+        transport.end_session(EndReason.UNKNOWN_TO_PEER, said.reason or "no such session", finals_of(said))
     if link.joins >= MAX_REJOINS:
         link.fail(HandshakeError(f"{transport.dest} and this node cannot agree on a session over this wire"))
         return

@@ -345,11 +345,11 @@ class Outbound:
         ]
         return [future for future in futures if future is not None]
 
-    def session_ended(self, error: SessionEndedError, finals: Finals) -> None:
-        """The session is over; the peer ended it with `finals`."""
+    def session_ended(self, error: SessionEndedError, finals: Finals | None) -> None:
+        """The session is over; the peer ended it with `finals`, if it said any."""
         self.disarm()
         for number, confirmations in self.confirmations.items():
-            final = finals.get(number)
+            final = finals.lanes.get(number) if finals is not None else None
             if final is not None:
                 confirmations.confirmed("received", final.received.number)
                 confirmations.confirmed("drained", final.received.number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from outproc.frames.records import Ack, Credit, Position
-from outproc.handshake import LaneCredit, LanePosition, LogSize, Terms
+from outproc.handshake import MAX_LANES, LaneCredit, LanePosition, LogSize, Mismatch, Terms
 from outproc.session.session import Statement
 from outproc.session.tombstones import Finals
 
@@ -39,7 +39,7 @@ def positions_of(acks: Iterable[Ack]) -> tuple[LanePosition, ...]:
 def statement_of(terms: Terms) -> Statement:
     """What the peer's JOIN or OK stated."""
     return Statement(
-        positions=tuple(finals_of(terms.positions).values()),
+        positions=acks_of(terms.positions),
         credits=tuple(Credit(entry.lane, entry.messages, entry.bytes) for entry in terms.credit),
         session_credit=terms.session_credit,
         log_messages=terms.log.messages,
@@ -47,9 +47,19 @@ def statement_of(terms: Terms) -> Statement:
     )
 
 
-def finals_of(positions: Iterable[LanePosition]) -> Finals:
-    """Positions of a peer, by lane."""
-    return {
-        entry.lane: Ack(entry.lane, Position(entry.number, entry.offset), entry.processed, entry.durable)
-        for entry in positions
-    }
+def acks_of(positions: Iterable[LanePosition]) -> tuple[Ack, ...]:
+    """Positions as a peer's handshake stated them."""
+    return tuple(
+        Ack(entry.lane, Position(entry.number, entry.offset), entry.processed, entry.durable) for entry in positions
+    )
+
+
+def named_of(finals: Finals) -> tuple[tuple[LanePosition, ...], bool]:
+    """The final positions that a MISMATCH has room for, and whether they are not those of all lanes."""
+    named = positions_of(finals.lanes.values())
+    return named[:MAX_LANES], finals.partial or len(named) > MAX_LANES
+
+
+def finals_of(said: Mismatch) -> Finals | None:
+    """The final positions that a MISMATCH stated; None: it knows nothing of that pair."""
+    return Finals.of(acks_of(said.final), partial=said.partial) if said.final is not None else None

@@ -41,6 +41,7 @@ from outproc.frames.layout import (
     LOSSY,
     LOSSY_LAYOUT,
     NUMBER_LAYOUT,
+    PARTIAL,
     PING,
     PONG,
     POSITION_LAYOUT,
@@ -52,7 +53,6 @@ from outproc.frames.layout import (
 )
 from outproc.frames.records import (
     CONTROL_CHARACTERS,
-    MAX_DETAIL,
     MAX_ENTRY_SIZE,
     MAX_NUMBER,
     Ack,
@@ -286,20 +286,21 @@ def _single_number(name: str, frame: bytes, at: int) -> int:
 
 
 def _decode_goodbye(frame: bytes, at: int) -> tuple[Record, int]:
-    reason, detail, positions, at = _ending("GOODBYE", frame, at)
-    return Goodbye(reason, detail, positions), at
+    reason, detail, positions, partial, at = _ending("GOODBYE", frame, at)
+    return Goodbye(reason, detail, positions, partial), at
 
 
 def _decode_closed(frame: bytes, at: int) -> tuple[Record, int]:
-    reason, detail, positions, at = _ending("CLOSED", frame, at)
-    return Closed(reason, detail, positions), at
+    reason, detail, positions, partial, at = _ending("CLOSED", frame, at)
+    return Closed(reason, detail, positions, partial), at
 
 
-def _ending(name: str, frame: bytes, at: int) -> tuple[int, str, list[Ack], int]:
-    _, reason, count, size = GOODBYE_LAYOUT.unpack_from(frame, at)
+def _ending(name: str, frame: bytes, at: int) -> tuple[int, str, list[Ack], bool, int]:
+    _, reason, count, size, flags, reserved = GOODBYE_LAYOUT.unpack_from(frame, at)
     at += GOODBYE_LAYOUT.size
-    if size > MAX_DETAIL:
-        raise ProtocolError(f"{name} detail of {size} bytes")
+    if flags & ~PARTIAL:
+        raise ProtocolError(f"unknown flags {flags:#04x} of {name}")
+    _check_reserved(name, reserved)
     try:
         detail = _take(frame, at, size).decode()
     except UnicodeDecodeError:
@@ -310,7 +311,7 @@ def _ending(name: str, frame: bytes, at: int) -> tuple[int, str, list[Ack], int]
     positions = [_ack(*fields) for fields in POSITION_LAYOUT.iter_unpack(table)]
     if len({ack.lane for ack in positions}) != count:
         raise ProtocolError(f"{name} names a lane twice")
-    return reason, detail, positions, at + size + len(table)
+    return reason, detail, positions, bool(flags & PARTIAL), at + size + len(table)
 
 
 def _decode_leave(frame: bytes, at: int) -> tuple[Record, int]:

@@ -36,6 +36,7 @@ from outproc.frames.layout import (
     LOSSY_LAYOUT,
     NARROW_LIMIT,
     NUMBER_LAYOUT,
+    PARTIAL,
     PING,
     PONG,
     POSITION_LAYOUT,
@@ -167,14 +168,15 @@ def encode_pong(token: int) -> bytes:
     return NUMBER_LAYOUT.pack(PONG, 0, 0, 0, token)
 
 
-def encode_goodbye(reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
-    """A GOODBYE record. A `detail` that is too long is cut; control characters become spaces."""
-    return _end(GOODBYE, reason, detail, positions)
+def encode_goodbye(reason: int, detail: str, positions: Sequence[Ack], partial: bool = False) -> bytes:
+    """A GOODBYE record. A `detail` that is too long is cut; control characters become spaces. `partial`: these are not
+    the positions of all lanes."""
+    return _end(GOODBYE, reason, detail, positions, partial)
 
 
-def encode_closed(reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
-    """A CLOSED record. A `detail` that is too long is cut; control characters become spaces."""
-    return _end(CLOSED, reason, detail, positions)
+def encode_closed(reason: int, detail: str, positions: Sequence[Ack], partial: bool = False) -> bytes:
+    """A CLOSED record, like `encode_goodbye`."""
+    return _end(CLOSED, reason, detail, positions, partial)
 
 
 def encode_leave(reason: int) -> bytes:
@@ -300,7 +302,7 @@ def _key_column(keys: Sequence[str | None]) -> bytes:
     return b"".join([bytes(map(len, encoded)), *encoded])
 
 
-def _end(mark: int, reason: int, detail: str, positions: Sequence[Ack]) -> bytes:
+def _end(mark: int, reason: int, detail: str, positions: Sequence[Ack], partial: bool) -> bytes:
     if len(positions) > MAX_ENTRIES:
         raise ValueError(f"a session ends with at most {MAX_ENTRIES} positions, not {len(positions)}")
     clean = CONTROL_CHARACTERS.sub(" ", detail)
@@ -308,7 +310,7 @@ def _end(mark: int, reason: int, detail: str, positions: Sequence[Ack]) -> bytes
     text = clean.encode("utf-8", "replace")[:MAX_DETAIL].decode("utf-8", "ignore").encode()
     return b"".join(
         [
-            GOODBYE_LAYOUT.pack(mark, reason, len(positions), len(text)),
+            GOODBYE_LAYOUT.pack(mark, reason, len(positions), len(text), PARTIAL if partial else 0, 0),
             text,
             *(POSITION_LAYOUT.pack(ack.lane, *ack.received, ack.processed, ack.durable) for ack in positions),
         ]

@@ -35,7 +35,9 @@ ACK_LAYOUT: Final = Struct("<BBHIQIQQ")
 CREDIT_LAYOUT: Final = Struct("<BBHIQQ")
 NUMBER_LAYOUT: Final = Struct("<BBHIQ")
 """SESSION_CREDIT, PING and PONG."""
-GOODBYE_LAYOUT: Final = Struct("<BBHI")
+GOODBYE_LAYOUT: Final = Struct("<BBHBBH")
+PARTIAL: Final = 0x01
+"""Of a GOODBYE or CLOSED: not all lanes are named."""
 POSITION_LAYOUT: Final = Struct("<IQIQQ")
 LEAVE_LAYOUT: Final = Struct("<BBHI")
 CORRELATION_LAYOUT: Final = Struct("<BQ")

@@ -144,11 +144,13 @@ class Pong:
 
 @dataclass(slots=True)
 class Goodbye:
-    """The session ends; these are the final positions of what its sender received (R4, R14)."""
+    """The session ends; these are the final positions of what its sender received (R4, R14). `partial`: not of all
+    lanes, because they did not fit."""
 
     reason: int
     detail: str
     positions: list[Ack]
+    partial: bool = False
 
 
 @dataclass(slots=True)
@@ -158,6 +160,7 @@ class Closed:
     reason: int
     detail: str
     positions: list[Ack]
+    partial: bool = False
 
 
 @dataclass(slots=True)

@@ -275,11 +275,21 @@ class Acceptor:
         self._state = AcceptorState.JOINED
         return frame
 
-    def mismatch(self, mine: Half, yours: Half, final: tuple[LanePosition, ...] | None, *, reason: str = "") -> bytes:
-        """The named pair is no session here (`final` None: nothing is known of it), or, on a joined wire, no
-        longer one. Write it; the wire is in no session until the next JOIN."""
+    def mismatch(
+        self,
+        mine: Half,
+        yours: Half,
+        final: tuple[LanePosition, ...] | None,
+        *,
+        partial: bool = False,
+        reason: str = "",
+    ) -> bytes:
+        """The named pair is no session here (`final` None: nothing is known of it; `partial`: these are not the
+        positions of all lanes), or, on a joined wire, no longer one. Write it; the wire is in no session until the next
+        JOIN."""
         self._expect(AcceptorState.DECIDING, AcceptorState.JOINED)
-        frame = self._signed(Mismatch(join=self._join, mine=mine, yours=yours, final=final, reason=reason))
+        said = Mismatch(join=self._join, mine=mine, yours=yours, final=final, partial=partial, reason=reason)
+        frame = self._signed(said)
         self._state = AcceptorState.AWAITS_JOIN
         return frame
 

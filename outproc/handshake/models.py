@@ -26,7 +26,8 @@ from outproc.handshake.fields import (
 )
 
 MAX_LANES = 32
-"""Lanes that one JOIN, OK or MISMATCH names. Further ones are resumed by control records."""
+"""Lanes that one JOIN, OK or MISMATCH names. After JOIN and OK control records tell of further ones; MISMATCH says that
+there are some."""
 
 MIN_MAX_FRAME = 1_024
 """What every frame that cannot be cut must fit into: pings and pongs (128 bytes), then control of at most half of the
@@ -182,18 +183,22 @@ class Ok(_Closed):
 
 class Mismatch(_Closed):
     """Acceptor to dialler: that pair is not (or no longer) a session here. `mine` is the acceptor's half of
-    the named pair; `final` are its last positions in that pair, None when it does not know them."""
+    the named pair; `final` are its last positions in that pair, None when it does not know them; `partial`: they are
+    not those of all lanes."""
 
     type: Literal["mismatch"] = "mismatch"
     join: JoinNumber
     mine: HalfField
     yours: HalfField
     final: Annotated[tuple[LanePosition, ...], Field(max_length=MAX_LANES)] | None
+    partial: bool
     reason: Text
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         _check_lanes(self.final or ())
+        if self.final is None and self.partial:
+            raise ValueError("partial is said of final positions only")
         return self
 
 

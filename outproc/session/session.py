@@ -25,7 +25,7 @@ from outproc.frames.encode import (
     encode_leave,
     frame_header,
 )
-from outproc.frames.layout import ACK_NOW
+from outproc.frames.layout import ACK_NOW, POSITION_LAYOUT
 from outproc.frames.records import (
     Ack,
     Batch,
@@ -358,15 +358,19 @@ class Session:
 
     # -- the end ------------------------------------------------------------------------------------
 
-    def farewell(self, reason: int, detail: str, *, answer: bool = False) -> FrameParts:
-        """The frame that ends the session with final positions; from now on no data is taken nor sent.
+    def farewell(self, reason: int, detail: str, max_frame: int, *, answer: bool = False) -> FrameParts:
+        """The frame that ends the session with final positions, as many as `max_frame` bytes take, those of the lanes
+        made first before others; from now on no data is taken nor sent.
 
         Write it, then `end` with the peer's positions: at once if they are known from its Goodbye, else when its
         Closed comes (`Received.end`), or with None when it does not come in time. Said again it states the same.
         """
         self.final = True
         encode = encode_closed if answer else encode_goodbye
-        return [frame_header(self.tag), encode(reason, detail, self.finals())]
+        finals = self.finals()
+        room = (max_frame - FRAME_SIZE - len(encode(reason, detail, ()))) // POSITION_LAYOUT.size
+        named = finals[: max(0, room)]
+        return [frame_header(self.tag), encode(reason, detail, named, len(named) < len(finals))]
 
     def dismissal(self, reason: int) -> FrameParts:
         """The frame that takes one wire out of the session. After it call `leave`."""
@@ -375,7 +379,7 @@ class Session:
     def end(self, finals: Finals | None) -> list[tuple[int, int, Outcome]]:
         """The session is over. Returns (lane, number, outcome) of every message of the user's that is not confirmed.
 
-        `finals`: the peer's final positions per lane, None if they are not known. Nothing is taken any more.
+        `finals`: the peer's final positions, None if they are not known. Nothing is taken any more.
         """
         self.ended = True
         self.wires.clear()
@@ -383,9 +387,6 @@ class Session:
         for lane in self.send_lanes.values():
             if lane.lane in INTERNAL_LANES:
                 continue
-            final = None
-            if finals is not None:
-                ack = finals.get(lane.lane)
-                final = ack.received if ack is not None else lane.acked
+            final = finals.received(lane.lane, lane.acked) if finals is not None else None
             lost += [(lane.lane, number, outcome) for number, outcome in lane.unconfirmed(final)]
         return lost

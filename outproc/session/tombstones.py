@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from outproc.frames.records import Ack
+from outproc.frames.records import Ack, Position
 from outproc.session.identity import Pair
 
-Finals = Mapping[int, Ack]
-"""Per lane what was received, processed and durable when the session ended; nothing was taken after."""
+
+@dataclass(frozen=True, slots=True)
+class Finals:
+    """Per lane what was received, processed and durable when the session ended; nothing was taken after."""
+
+    lanes: dict[int, Ack]
+    partial: bool = False
+    """Not all lanes are named: of the others nothing is known. If all are, they received nothing beyond the acks."""
+
+    @classmethod
+    def of(cls, positions: Iterable[Ack], *, partial: bool = False) -> Finals:
+        """The final positions as a session states them, or as its peer did."""
+        return cls({ack.lane: ack for ack in positions}, partial)
+
+    def received(self, lane: int, acked: Position) -> Position | None:
+        """What was received of `lane`, of which `acked` was acknowledged; None: nobody knows."""
+        ack = self.lanes.get(lane)
+        if ack is not None:
+            return ack.received
+        return None if self.partial else acked
 
 
 class Tombstones:

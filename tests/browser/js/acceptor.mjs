@@ -105,8 +105,12 @@ export class Acceptor {
     if (yours && !sameHalf(yours, this.session.mine)) {
       this.world.note("mismatch");
       const final = this.finals.get(keyOf(yours, mine)) ?? (never ? [] : null);
-      const positions = final && showTerms({ positions: final, log: {}, credit: [], sessionCredit: 0 }).positions;
-      return this.say(link, { type: "mismatch", join: join.join, mine: join.yours, yours: join.mine, final: positions, reason: "no such session" });
+      // Every other answer has room for two lanes only, and says that it names not all.
+      const named = yours.counter % 2n && final ? final.slice(0, 2) : final;
+      const partial = !!final && named.length < final.length;
+      if (partial) this.world.note("mismatch names not all");
+      const positions = named && showTerms({ positions: named, log: {}, credit: [], sessionCredit: 0 }).positions;
+      return this.say(link, { type: "mismatch", join: join.join, mine: join.yours, yours: join.mine, final: positions, partial, reason: "no such session" });
     }
     this.world.note(this.session.theirs ? "resume" : "pair");
     if (!this.session.theirs) {
@@ -154,7 +158,7 @@ export class Acceptor {
     if (brought.end) {
       this.world.note("goodbye");
       if (brought.end.type === 0x40) link.wire.send(session.farewell("", true));
-      this.end("goodbye", brought.end.positions, null);
+      this.end("goodbye", brought.end, null);
     }
     this.arm();
   }

@@ -6,7 +6,7 @@ import { Run } from "./simulated.mjs";
 const [first, last] = (process.env.SEEDS ?? "0-299").split("-").map(Number);
 const MUST_HIT = [
   "cut", "half-open", "one way", "delay", "restart", "discard", "forget", "reload", "goodbye", "refuse", "dial refused",
-  "frame lost", "resume", "pair", "mismatch", "lane moved", "moved", "unknown", "never accepted",
+  "frame lost", "resume", "pair", "mismatch", "mismatch names not all", "lane moved", "moved", "unknown", "never accepted",
   "tab: peer restarted", "tab: unknown to peer", "tab: expired", "tab: closed here",
 ];
 

@@ -40,11 +40,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from litz.events import DropReason, Outcome
+from outproc.frames.records import Position
 from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES
 from outproc.session.identity import Half, Incarnation, Pair
 from outproc.session.log import EntryDetail
 from outproc.session.receive_lane import Delivery, Finished, Skipped
 from outproc.session.session import Session
+from outproc.session.tombstones import Finals
 from tests.simulation import seeds
 from tests.simulation.seeds import invariant_names
 
@@ -343,7 +345,7 @@ class Checker:
         self.sides[session].final = True
 
     def ended(
-        self, session: Session, lost: Sequence[tuple[int, int, Outcome]], *, cause: bool, finals_known: bool
+        self, session: Session, lost: Sequence[tuple[int, int, Outcome]], *, cause: bool, finals: Finals | None
     ) -> None:
         """`cause`: this side had a reason of its own."""
         side = self.sides[session]
@@ -361,10 +363,11 @@ class Checker:
             if lane in INTERNAL_LANES:
                 continue  # it has no user who could be told
             reached = other.lanes[lane].next if other is not None else 0
+            known = finals is not None and finals.received(lane, Position(0, 0)) is not None
             for number, entry in enumerate(record.sent):
                 found = listed.pop((lane, number), None)
                 if entry is not None and entry.dropped is None:
-                    self._check_outcome(f"lane {lane} number {number}", entry, found, number < reached, finals_known)
+                    self._check_outcome(f"lane {lane} number {number}", entry, found, number < reached, known)
                 elif found is not None:
                     raise InvariantError("lost-list-exact", f"lane {lane} number {number} is listed, but was dropped")
         if listed:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from litz.errors import ProtocolError
-from outproc.frames.records import Ack, Closed, LeaveReason
+from outproc.frames.records import Closed, LeaveReason
 from outproc.session.duplicates import Strand, losers
 from outproc.session.exchange import Statement
 from outproc.session.identity import Incarnation
@@ -96,7 +96,7 @@ class Peer:
         link.carried = False
         link.heard_at = self.world.now
         if self.session.final:
-            link.write("frame", b"".join(self.session.farewell(0, "")), {})
+            link.write("frame", b"".join(self.session.farewell(0, "", link.wire.max_frame)), {})
         joined = [wire for wire in self.links if wire in self.session.wires]
         if len(joined) > self.session.limits.max_wires:
             silent = min((wire for wire in joined if wire is not link), key=lambda wire: wire.heard_at)
@@ -206,7 +206,8 @@ class Peer:
     def _ended_by_peer(self, link: Link, received: Received) -> None:
         end = received.end
         assert end is not None
-        finals = {ack.lane: ack for ack in end.positions}
+        finals = Finals.of(end.positions, partial=end.partial)
+        self.world.hits["goodbye names not all"] += end.partial
         if isinstance(end, Closed):
             if self.saying_goodbye:
                 self.world.hits["closed with finals"] += 1
@@ -214,7 +215,7 @@ class Peer:
             return
         if self.saying_goodbye:
             self.world.hits["goodbye crosses"] += 1
-        link.write("frame", b"".join(self.session.farewell(0, "", answer=True)), {})
+        link.write("frame", b"".join(self.session.farewell(0, "", link.wire.max_frame, answer=True)), {})
         self.end_session(finals)
 
     # -- the end ------------------------------------------------------------------------------------
@@ -223,18 +224,18 @@ class Peer:
         self.saying_goodbye = True
         for link in self.links:
             if link in self.session.wires:
-                link.write("frame", b"".join(self.session.farewell(0, "bye")), {})
+                link.write("frame", b"".join(self.session.farewell(0, "bye", link.wire.max_frame)), {})
         self.world.checker.stated_final(self.session)
 
     def end_session(self, finals: Finals | None, *, cause: bool = False) -> None:
         """End the session loudly; every wire of it is closed, or joins again (R3)."""
         old, pair = self.session, self.session.pair
         wires = [link for link in self.links if link in old.wires]
-        mine: dict[int, Ack] = {ack.lane: ack for ack in old.finals()}
+        mine = Finals.of(old.finals())
         if pair is not None:
             self.node.tombstones.bury(pair, mine, self.world.now)
         lost = old.end(finals)
-        self.world.checker.ended(old, lost, cause=cause, finals_known=finals is not None)
+        self.world.checker.ended(old, lost, cause=cause, finals=finals)
         self.session = self._new_session()
         for link in wires:
             link.session = None
@@ -243,7 +244,7 @@ class Peer:
                     self.joining.send_join(link, early=False)
                 elif pair is not None:
                     self.world.hits["mismatch unasked"] += 1
-                    link.write("mismatch", link.joins, pair.mine, pair.yours, mine)
+                    link.write("mismatch", link.joins, pair.mine, pair.yours, link.named_of(mine))
             else:
                 link.close()
 

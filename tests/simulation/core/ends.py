@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES
 from outproc.session.identity import Half, Incarnation
 from outproc.session.session import Session
+from outproc.session.tombstones import Finals
 
 if TYPE_CHECKING:
     from tests.simulation.core.driver import Peer
     from tests.simulation.core.network import SimWire
 
 
+STATED_SIZE = 50
+"""Bytes that the handshake here needs for the position of one lane."""
 ALL_LANES = (*FIXED_LANES, *INTERNAL_LANES)
 """Every reliable lane; the internal ones come when they are first used."""
 
@@ -43,6 +46,11 @@ class Link:
 
     def write(self, *message: Any) -> None:
         self.wire.write(self.side, message)
+
+    def named_of(self, finals: Finals) -> Finals:
+        """As many of them as one MISMATCH on this wire has room for."""
+        named = list(finals.lanes.values())[: self.wire.max_frame // STATED_SIZE]
+        return Finals.of(named, partial=finals.partial or len(named) < len(finals.lanes))
 
     @property
     def writable(self) -> bool:

@@ -122,8 +122,11 @@ class Joining:
         finals = self.peer.node.tombstones.look_up(pair, self.peer.world.now)
         if finals is None and never_paired:
             self.peer.world.hits["mismatch for a half paired with another"] += 1
-            finals = {}
+            finals = Finals({})
         self.peer.world.hits["mismatch unknown" if finals is None else "mismatch with finals"] += 1
+        if finals is not None:
+            finals = link.named_of(finals)
+            self.peer.world.hits["mismatch names not all"] += finals.partial
         self.peer.world.checker.refused(link, pair)
         if finals is None and pair.mine.incarnation == self.peer.node.incarnation:
             self.peer.world.checker.not_known(pair)

@@ -157,13 +157,31 @@ PAIRING_MUTANTS = (
         ("lost-list-exact",),
     ),
     Mutant(
+        "lanes-that-final-positions-do-not-name-called-never-accepted",
+        "R4",
+        (
+            Edit(
+                "outproc.session.tombstones",
+                "        return None if self.partial else acked\n",
+                "        return acked\n",
+            ),
+        ),
+        ("lost-list-exact",),
+    ),
+    Mutant(
+        "goodbye-keeps-to-itself-that-it-names-not-all",
+        "R14",
+        (Edit(SESSION, "detail, named, len(named) < len(finals))", "detail, named, False)"),),
+        ("lost-list-exact",),
+    ),
+    Mutant(
         "goodbye-without-positions",
         "R14",
         (
             Edit(
                 SESSION,
-                "encode(reason, detail, self.finals())",
-                "encode(reason, detail, ())",
+                "encode(reason, detail, named, len(named) < len(finals))",
+                "encode(reason, detail, (), False)",
             ),
         ),
         ("lost-list-exact",),

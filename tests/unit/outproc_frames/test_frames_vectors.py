@@ -67,11 +67,11 @@ def lossy_of(value: JSON) -> Lossy:
 
 
 def goodbye_of(value: JSON) -> Goodbye:
-    return Goodbye(value["reason"], value["detail"], [ack_of(each) for each in value["positions"]])
+    return Goodbye(value["reason"], value["detail"], [ack_of(each) for each in value["positions"]], value["partial"])
 
 
 def closed_of(value: JSON) -> Closed:
-    return Closed(value["reason"], value["detail"], [ack_of(each) for each in value["positions"]])
+    return Closed(value["reason"], value["detail"], [ack_of(each) for each in value["positions"]], value["partial"])
 
 
 def skip_of(value: JSON) -> Skip:

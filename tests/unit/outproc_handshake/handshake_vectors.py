@@ -121,7 +121,7 @@ class _Case:
         stale = Half(BOB_LIFE, 6)
         self._to_acceptor(self.dialler.join(ALICE, stale, TERMS))
         final = (LanePosition(lane=0, number=40, offset=0, processed=39, durable=0),)
-        self._to_dialler(self.acceptor.mismatch(stale, ALICE, final, reason="discarded"))
+        self._to_dialler(self.acceptor.mismatch(stale, ALICE, final, partial=True, reason="discarded"))
         higher = Half(ALICE_LIFE, 2)
         self._to_acceptor(self.dialler.join(higher, None, TERMS))
         self._to_dialler(self.acceptor.ok(BOB, higher, TERMS))

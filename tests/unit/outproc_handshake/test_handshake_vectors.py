@@ -84,7 +84,7 @@ def _answer_like_the_file(acceptor: Acceptor, dialler: Initiator, case: dict[str
         case "ok":
             made = acceptor.ok(value.mine, value.yours, value.terms)
         case "mismatch":
-            made = acceptor.mismatch(value.mine, value.yours, value.final, reason=value.reason)
+            made = acceptor.mismatch(value.mine, value.yours, value.final, partial=value.partial, reason=value.reason)
         case "refuse":
             made = dialler.refuse(value.code, reason=value.reason)
         case _:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from litz.events import Outcome
 from litz.payload import REPLY_LANE
 from outproc.frames.decode import decode_frame
 from outproc.frames.layout import ACK_NOW
@@ -13,6 +14,7 @@ from outproc.frames.records import (
     MAX_KEY,
     Ack,
     Batch,
+    Goodbye,
     Ping,
     Pong,
     Position,
@@ -21,7 +23,8 @@ from outproc.handshake.models import MIN_MAX_FRAME
 from outproc.security.sealing import OVERHEAD
 from outproc.session.log import EntryDetail
 from outproc.session.session import FIXED_LANES, MAX_PONGS, SIGNAL_LANE, Session
-from tests.unit.outproc_session.sessions import LIMITS, RPC, frame_of, frames, pair, said, send, talk
+from outproc.session.tombstones import Finals
+from tests.unit.outproc_session.sessions import LIMITS, RPC, STREAM, frame_of, frames, pair, said, send, talk
 
 
 def _never_due(session: Session) -> None:
@@ -197,5 +200,25 @@ def test_the_largest_header_fits_the_smallest_frame_whatever_else_wants_to_go() 
 
 def test_the_end_of_a_session_fits_the_smallest_frame() -> None:
     a, _ = pair(max_frame=smallest_frame())
-    farewell = b"".join(a.farewell(1, "t" * 1_000))
+    farewell = b"".join(a.farewell(1, "t" * 1_000, smallest_frame()))
     assert len(farewell) <= smallest_frame()
+    (end,) = said(farewell)
+    assert isinstance(end, Goodbye) and not end.partial and len(end.positions) == len(FIXED_LANES)
+
+
+def test_final_positions_that_do_not_fit_are_left_out_and_that_is_said() -> None:
+    a, b = pair()
+    send(b, RPC, b"x", b"y")
+    talk(b, a)
+    send(b, RPC, b"z")
+    send(b, STREAM, b"z")
+    frames(b)
+    # Room for all lanes but the last, which is STREAM.
+    farewell = b"".join(a.farewell(1, "", 16 + 32 * len(FIXED_LANES) - 1))
+    assert len(farewell) == 16 + 32 * (len(FIXED_LANES) - 1)
+    (end,) = said(farewell)
+    assert isinstance(end, Goodbye) and end.partial
+    assert b.end(Finals.of(end.positions, partial=end.partial)) == [
+        (RPC, 2, Outcome.NEVER_ACCEPTED),
+        (STREAM, 0, Outcome.UNKNOWN),
+    ]

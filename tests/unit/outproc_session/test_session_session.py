@@ -28,6 +28,7 @@ from outproc.session.exchange import Received, Statement
 from outproc.session.limits import Overflow
 from outproc.session.receive_lane import Finished, Skipped
 from outproc.session.session import FIXED_LANES, LOSSY_LANE, SIGNAL_LANE, Session
+from outproc.session.tombstones import Finals
 from tests.unit.outproc_session.sessions import LIMITS, RPC, STREAM, A, B, frame_of, frames, pair, said, send, talk
 
 # -- the pair and its wires -------------------------------------------------------------------------
@@ -224,18 +225,17 @@ def test_after_final_positions_only_acks_and_the_answer_count() -> None:
     send(b, RPC, b"z")
     talk(a, b)
     in_flight = frames(b, now=1.0)
-    goodbye = b"".join(a.farewell(3, "bye"))
+    goodbye = b"".join(a.farewell(3, "bye", 4_096))
     assert a.due is None and frames(a, now=9.0) == []
     late = a.receive("w", in_flight[0], 1.0)
     assert (late.deliveries, late.acked) == ([], [RPC])
     received = b.receive("w", goodbye, 1.0)
     assert isinstance(received.end, Goodbye) and received.end.detail == "bye"
-    answer = b"".join(b.farewell(3, "", answer=True))
-    finals = {ack.lane: ack for ack in received.end.positions}
-    assert b.end(finals) == [(RPC, 0, Outcome.NEVER_ACCEPTED)]
+    answer = b"".join(b.farewell(3, "", 4_096, answer=True))
+    assert b.end(Finals.of(received.end.positions)) == [(RPC, 0, Outcome.NEVER_ACCEPTED)]
     closed = a.receive("w", answer, 1.0).end
     assert isinstance(closed, Closed)
-    assert a.end({ack.lane: ack for ack in closed.positions}) == []
+    assert a.end(Finals.of(closed.positions)) == []
 
 
 def test_a_lane_that_final_positions_do_not_name_is_confirmed_as_far_as_acknowledged() -> None:
@@ -243,7 +243,21 @@ def test_a_lane_that_final_positions_do_not_name_is_confirmed_as_far_as_acknowle
     send(a, RPC, b"x", b"y")
     talk(a, b)
     a.send_lanes[RPC].acknowledge(Ack(RPC, Position(1, 0), 0, 0))
-    assert a.end({}) == [(RPC, 1, Outcome.NEVER_ACCEPTED)]
+    assert a.end(Finals({})) == [(RPC, 1, Outcome.NEVER_ACCEPTED)]
+
+
+def test_of_a_lane_that_partial_final_positions_do_not_name_the_outcome_is_unknown() -> None:
+    a, _ = pair()
+    send(a, RPC, b"x")
+    send(a, STREAM, b"y")
+    frames(a)
+    send(a, RPC, b"not transmitted")
+    named = [Ack(STREAM, Position(0, 0), 0, 0)]
+    assert a.end(Finals.of(named, partial=True)) == [
+        (RPC, 0, Outcome.UNKNOWN),
+        (RPC, 1, Outcome.NEVER_ACCEPTED),
+        (STREAM, 0, Outcome.NEVER_ACCEPTED),
+    ]
 
 
 def test_without_final_positions_the_outcome_of_what_was_sent_is_unknown() -> None:

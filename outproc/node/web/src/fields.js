@@ -77,7 +77,7 @@ const KINDS = {
     x25519: orNull(bytes(32, 32)), limits, features: list(0, 32, word),
   }),
   ok: fields({ type: word, join, mine: half, yours: half, terms }),
-  mismatch: fields({ type: word, join, mine: half, yours: half, final: orNull(positions), reason: text }),
+  mismatch: fields({ type: word, join, mine: half, yours: half, final: orNull(positions), partial: flag, reason: text }),
   refuse: fields({
     type: word, code: one("incompatible", "busy", "unauthenticated", "stale", "replaced", "duplicate"),
     join: integer(0, 2 ** 31 - 1), versions: list(0, 16, integer(1, 65535)), retry_after_ms: integer(0, 3600000), reason: text,
@@ -89,6 +89,7 @@ export function readFields(object) {
   const kind = typeof object.type === "string" && Object.hasOwn(KINDS, object.type) ? KINDS[object.type] : bad("type");
   const found = kind(object);
   const low = found.limits;
+  if (found.partial && !found.final) bad("flag");
   if (low && (low.max_frame < 1024 || low.max_message < 1)) bad("limit");
   return found;
 }

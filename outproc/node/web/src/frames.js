@@ -107,13 +107,13 @@ function decodeMessages(reader, type, flags, count) {
 }
 
 function decodeEnd(reader, type, reason, count) {
-  const [size] = reader.unpack("4");
-  check(size < 256, "detail");
+  const [size, flags, reserved] = reader.unpack("112");
+  check(flags < 2 && !reserved, "flags");
   const detail = fromUtf8(reader.take(size));
   check(!CONTROL.test(detail), "detail");
   const positions = Array.from({ length: count }, () => decodePosition(reader));
   check(new Set(positions.map((each) => each.lane)).size === count, "a lane twice");
-  return { type, reason, detail, positions };
+  return { type, reason, detail, positions, partial: flags === 1 };
 }
 
 // The frame of these records (objects as `decodeFrame` gives them) as one Uint8Array.
@@ -133,7 +133,7 @@ function encodeRecord(record) {
   if (type === LEAVE) return pack1("1124", type, record.reason, 0, 0);
   if (type === GOODBYE || type === CLOSED) {
     const detail = toUtf8(record.detail);
-    return [pack("1124", type, record.reason, record.positions.length, detail.length), detail, ...record.positions.map(packPosition)];
+    return [pack("112112", type, record.reason, record.positions.length, detail.length, record.partial ? 1 : 0, 0), detail, ...record.positions.map(packPosition)];
   }
   return pack1("11248", type, 0, 0, 0, type === SESSION_CREDIT ? record.size : record.token);
 }

@@ -248,7 +248,7 @@ export class Peer {
     if (this.outlived(link)) return; // of the session with the newer life it knows nothing (R13)
     // It names the pair that was meant; only that one ends, if it is still the current one (R3).
     if (sameHalf(this.session.mine, said.yours) && sameHalf(this.session.theirs, said.mine)) {
-      this.endSession("unknown to peer", said.reason || "no such session", said.final);
+      this.endSession("unknown to peer", said.reason || "no such session", said.final && { positions: said.final, partial: said.partial });
     }
     if (link.rejoins >= MAX_REJOINS) return link.close(new LitzError("stale", "no agreement on a session over this wire"));
     await this.join(link, true);
@@ -496,10 +496,10 @@ export class Peer {
   // -- the end
 
   endedByPeer(link, end) {
-    if (this.farewell) return this.farewell(end.positions);
+    if (this.farewell) return this.farewell(end);
     if (end.type === 0x41) return undefined; // a CLOSED that nobody waits for
     link.send(this.session.farewell("", true));
-    return this.finish("closed by peer", end.detail || "no reason given", end.positions);
+    return this.finish("closed by peer", end.detail || "no reason given", end);
   }
 
   // End the session loudly and begin a new one. A wire that is to live on must have left it before.
@@ -511,7 +511,7 @@ export class Peer {
     const outcomes = new Map(lost.map((each) => [each.receipt.lane + "/" + each.receipt.number, each.outcome]));
     this.session = new Session(this.litz.newHalf(), this.limits, ended.index + 1);
     for (const [lane, waiters] of this.confirms) {
-      const final = finals?.find((each) => each.lane === lane);
+      const final = finals?.positions.find((each) => each.lane === lane);
       for (const level in LEVELS) {
         for (const { number, done } of waiters[level].splice(0)) {
           const stated = final && (level === "received" ? final.received : final[level]);

@@ -319,18 +319,18 @@ export class Session {
   farewell(detail, answer) {
     this.final = true;
     const type = answer ? CLOSED : GOODBYE;
-    return encodeFrame(this.tag, false, [{ type, reason: 0, detail, positions: this.finals() }]);
+    return encodeFrame(this.tag, false, [{ type, reason: 0, detail, positions: this.finals(), partial: false }]);
   }
 
-  // The session is over. Returns [lane, number, outcome] of each message not confirmed. `finals`: positions the
-  // peer stated as final, null if they are not known.
+  // The session is over. Returns [lane, number, outcome] of each message not confirmed. `finals`: null, or the
+  // positions that the peer stated as final; `partial`: not of all lanes, and of the others nothing is known.
   end(finals) {
     this.ended = true;
     this.wires.clear();
     return RELIABLE.flatMap((number) => {
       const lane = this.send.get(number);
-      const stated = finals && finals.find((each) => each.lane === lane.lane);
-      const final = finals ? (stated ? stated.received : lane.base) : null;
+      const stated = finals?.positions.find((each) => each.lane === lane.lane);
+      const final = stated ? stated.received : finals && !finals.partial ? lane.base : null;
       return lane.unconfirmed(final).map(([number, outcome]) => [lane.lane, number, outcome]);
     });
   }
