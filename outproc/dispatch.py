@@ -111,9 +111,8 @@ class Dispatch:
             transport.outbound.flush()
         receipt = transport.outbound.accept(lane, body, detail, first=False)
         if receipt is None:
-            raise BackpressureError(
-                f"the log of lane {lane} to {dest} is full; await send() to wait for space, or try again later"
-            )
+            full = transport.outbound.what_is_full(lane, len(body))
+            raise BackpressureError(f"{full}; await send() to wait for space, or try again later")
         return receipt
 
     async def append(self, dest: str, lane: int, data: Any, detail: EntryDetail, when_down: WhenDown | None) -> Receipt:

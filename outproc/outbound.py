@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import repeat
 
 from litz.errors import (
@@ -112,6 +113,7 @@ class Outbound:
             return None
         budget = self._node.log_budget
         budget.settle(lane)
+        budget.make_room(len(body))
         admission, dropped = lane.admit(len(body), detail.key if detail is not None else None, budget.left)
         if dropped:
             budget.settle(lane)
@@ -126,10 +128,8 @@ class Outbound:
             case Admission.WAIT:
                 return None
             case Admission.REFUSE:
-                raise BackpressureError(
-                    f"the log of lane {lane_number} to {self._dest} is full ({lane.log.count} messages, "
-                    f"{lane.log.size} bytes) and its policy is to refuse; try again later"
-                )
+                full = self.what_is_full(lane_number, len(body))
+                raise BackpressureError(f"{full} and the policy of lane {lane_number} is to refuse; try again later")
             case Admission.FAIL:
                 raise self._overflowed(f"the log of lane {lane_number} is full and its policy is to fail")
             case _:
@@ -142,6 +142,14 @@ class Outbound:
         if not lane.batch_is_full:
             self._open_quota(lane)
         return self.receipt(lane_number, number)
+
+    def what_is_full(self, lane: int, size: int) -> str:
+        """Why a message of `size` bytes is not accepted now, in words."""
+        budget, send_lane = self._node.log_budget, self.session.send_lanes[lane]
+        if send_lane.fits(size) and not budget.fits(size):
+            return f"all logs of this manager hold {budget.used} of {budget.limit} bytes (process_log_size)"
+        log = send_lane.log
+        return f"the log of lane {lane} to {self._dest} is full ({log.count} messages, {log.size} bytes)"
 
     def receipt(self, lane: int, number: int) -> Receipt:
         return (self.channels[lane], number)
@@ -162,7 +170,7 @@ class Outbound:
         quota = lane.open_quota(messages, budget.left >> 3, SMALL)
         if quota is not None:
             # Held back from others until the quota is closed, so that no flush finds the process over its limit.
-            budget.reserve(lane, len(quota.numbers) * SMALL)
+            budget.reserve(lane, len(quota.numbers) * SMALL, partial(self._close_quota, lane))
             receipts = zip(repeat(self.channels[RPC_LANE]), quota.numbers, strict=False)
             self._node.fast[self._dest] = (receipts, quota.bodies)
 
@@ -178,7 +186,7 @@ class Outbound:
         if lane.lane == RPC_LANE:
             self._node.fast.pop(self._dest, None)
         if lane.close_quota():
-            self._node.log_budget.settle(lane)
+            self._node.log_budget.release(lane)
 
     def _tell_dropped(self, lane: SendLane, dropped: Iterable[tuple[int, DropReason]]) -> None:
         confirmations = self.confirmations.get(lane.lane)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from outproc.log_budget import LogBudget
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.send_lane import SendLane
@@ -27,16 +29,34 @@ def test_shares_are_taken_and_given_back() -> None:
     assert budget.used == 500
 
 
-def test_what_is_reserved_is_held_back_from_others_until_it_is_settled() -> None:
+def test_what_is_reserved_is_held_back_from_others_until_it_is_released() -> None:
     budget = LogBudget(1000)
     one, other = lane(), lane()
     one.append(bytes(100))
-    budget.reserve(one, 600)
+    budget.reserve(one, 600, lambda: budget.release(one))
     other.append(bytes(250))
     budget.settle(other)
     assert budget.left == 50
     budget.settle(one)
+    assert budget.left == 50, "an ack settles the lane while its quota is still open"
+    budget.release(one)
     assert budget.left == 650
+
+
+def test_what_is_reserved_can_be_taken_back() -> None:
+    budget = LogBudget(1000)
+    lanes = [lane() for _ in range(3)]
+    for each in lanes:
+        each.append(bytes(10))
+        budget.reserve(each, 300, partial(budget.release, each))
+    budget.make_room(70)
+    assert budget.left == 70, "there is room for that"
+    budget.make_room(71)
+    assert budget.left == 970
+    budget.reserve(lanes[0], 300, partial(budget.release, lanes[0]))
+    budget.forget(lanes[0])
+    budget.make_room(1000)
+    assert budget.left == 980
 
 
 def test_an_empty_budget_takes_one_message_of_any_size() -> None:

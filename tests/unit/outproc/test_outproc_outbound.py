@@ -53,6 +53,28 @@ def test_whoever_gives_up_waiting_is_not_sent_and_holds_up_nobody() -> None:
     virtual(scenario)
 
 
+def test_a_message_to_each_of_many_dests_fits_however_many_more_might_be_sent_to_them() -> None:
+    """What the fast path may take of the logs of the process is not taken yet."""
+
+    async def scenario() -> None:
+        town = Town()
+        stream = PayloadType.STREAM_RELIABLE
+        policies = {stream: Overflow.REJECT}
+        async with town.manager("alice", process_log_size=100_000, max_message=10_000, overflow=policies) as alice:
+            for number in range(1000):
+                alice.send_nowait(f"dest-{number}", bytes(64))
+            for number in range(100):
+                await alice.send(f"dest-{number}", bytes(64), payload_type=stream, when_down="queue")
+            await turns()
+            assert alice.snapshot().logged_bytes == 1100 * 64
+            with pytest.raises(BackpressureError, match="all logs of this manager"):
+                for number in range(1000):
+                    alice.send_nowait(f"dest-{number}", bytes(64))
+            assert alice.snapshot().logged_bytes <= 100_000
+
+    virtual(scenario)
+
+
 def test_the_limit_of_the_process_holds_across_dests_and_its_end_is_shared() -> None:
     async def scenario() -> None:
         town = Town()
