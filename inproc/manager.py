@@ -305,7 +305,7 @@ class InprocTransportManager(LocalTransportManager):
         node = self._use()
         async with asyncio.timeout(timeout):
             while not self.is_connected(dest):
-                await node.changed()
+                await node.watch.changed(dest)
 
     def add_endpoints(self, dest: str, hints: Iterable[str]) -> None:
         """Nothing to add: the hub knows the way. The id is checked all the same."""

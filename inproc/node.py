@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import secrets
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from inproc.lane import OutLane, never_reached
 from inproc.options import InprocOptions
 from inproc.transport import InprocTransport
 from litz.dest import validate_dest
+from litz.dest_watch import DestWatch
 from litz.errors import (
     BackpressureError,
     ConnectError,
@@ -63,8 +63,7 @@ class Node:
         self.links: dict[Link, None] = {}  # the hub's, under its lock
         self.dials: dict[asyncio.Task[None], None] = {}
         self._sessions: OrderedDict[str, int] = OrderedDict()
-        self._watchers: dict[int, asyncio.Future[None]] = {}
-        self._watcher_ids = itertools.count()
+        self.watch = DestWatch()
         self.incarnation = hub.join(self)
 
     # -- dests --------------------------------------------------------------------------------------------
@@ -150,7 +149,7 @@ class Node:
         self.hub.stop_waiting(self, dest)
         self.events.emit(SessionStarted(dest, transport.session, True))
         self.events.emit(WireUp(dest, "inproc", "inproc", True))
-        self._changed()
+        self.watch.tell(dest)
         return True
 
     def peer_appeared(self, dest: str) -> None:
@@ -199,7 +198,7 @@ class Node:
         if had_session:
             self.events.emit(WireDown(dest, "inproc", "inproc", reason.value, 0))
         self.events.emit(SessionEnded(dest, transport.session, reason, detail, lost))
-        self._changed()
+        self.watch.tell(dest)
         return lost
 
     def close_dest(self, dest: str, detail: str, closed: Exception) -> tuple[LostReceipt, ...]:
@@ -244,7 +243,7 @@ class Node:
         for link in links:
             self._end_link(link, "", error)
         self.events.close()
-        self._changed()
+        self.watch.tell_all()
 
     # -- what peers call: always in this node's thread -------------------------------------------------------
 
@@ -337,20 +336,6 @@ class Node:
         self.dials.pop(task, None)
         if not task.cancelled():
             task.exception()  # nobody may be waiting for it any more
-
-    async def changed(self) -> None:
-        """Returns when the state of some dest has changed."""
-        watcher = next(self._watcher_ids)
-        future = self._watchers[watcher] = self.loop.create_future()
-        try:
-            await future
-        finally:
-            self._watchers.pop(watcher, None)
-
-    def _changed(self) -> None:
-        for future in self._watchers.values():
-            if not future.done():
-                future.set_result(None)
 
     def _state_events(self) -> Iterator[Event]:
         for dest, transport in self.transports.items():

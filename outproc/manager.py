@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from litz.bound_peer import BoundPeer
 from litz.dest import validate_dest
+from litz.dest_watch import DestWatch
 from litz.errors import ConnectError, InsecureListenError, ManagerStateError
 from litz.event_log import EventLog
 from litz.events import Event, LostReceipt, SessionStarted, WireUp
@@ -98,7 +99,7 @@ class OutprocTransportManager(TransportManager):
         self._events = EventLog(self._current_events)
         self._fast: dict[str, FastPath] = {}
         self._listeners: list[WireListener] = []
-        self._changed = asyncio.Event()
+        self._watch = DestWatch()
         self._entered: Dispatch | None = None
 
     # -- life ---------------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ class OutprocTransportManager(TransportManager):
             )
         self._inbox.close()
         self._events.close()
-        self._changed.set()
+        self._watch.tell_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(max(deadline, loop.time() + whole * GRACE)):
                 await self._inbox.wait_served()
@@ -294,8 +295,7 @@ class OutprocTransportManager(TransportManager):
         validate_dest(dest)
         async with asyncio.timeout(timeout):
             while not self.is_connected(dest):
-                changed = self._changed
-                await changed.wait()
+                await self._watch.changed(dest)
 
     def add_endpoints(self, dest: str, hints: Iterable[str]) -> None:
         running = self._running()
@@ -365,8 +365,7 @@ class OutprocTransportManager(TransportManager):
             self._fast.pop(transport.dest, None)
         if transport.state is DestState.CONNECTED and self._entered is not None:
             self._entered.dests.joined(transport)
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self._watch.tell(transport.dest)
 
     def closed(self, transport: DestTransport) -> None:
         """A transport is closed for good."""
