@@ -135,15 +135,16 @@ class InboxQueue:
         self._inbox.park(self.lane.sender.turns)
 
     def drop_oldest(self) -> bool:
-        """Throw away the oldest message that was not handed out yet (latency-first lanes), of payloads only those that
-        no consumer has begun with. False: there is none. It counts neither as pending nor as processed afterwards."""
-        for batch in self._open:
-            if batch.left and not batch.concurrent:
+        """Throw away the oldest message that was not handed out yet (latency-first lanes). False: there is none. It
+        counts neither as pending nor as processed afterwards."""
+        for opened in self._open:
+            batch: Batch | None = opened
+            if opened.left and (opened.concurrent or opened in self.lane.sender.currents):
+                # Who consumes it walks it: what was not handed out gets a batch of its own.
+                batch = self._cut_behind_consumer(opened)
+            if batch is not None and batch.left:
                 index = batch.handed
                 if batch.source is not None:
-                    if batch in self.lane.sender.currents:
-                        # Its consumer walks the payloads, whose numbers follow each other: none can be taken out.
-                        continue
                     batch.spell_out(0)
                 size = min(batch.size, payload_size(batch.items[index].data))
                 del batch.items[index]
@@ -155,6 +156,25 @@ class InboxQueue:
                     self._forget_empty(batch)
                 return True
         return False
+
+    def _cut_behind_consumer(self, batch: Batch) -> Batch | None:
+        """Take what was not handed out of a batch that is being consumed, and put it back in its lane; None: there is
+        nothing. The bytes of what is processed are done, what is in hand keeps its own."""
+        # Who consumes several at once finishes a batch with its last message: so there must be one to come.
+        index = batch.handed + (batch.concurrent and batch.settled == batch.handed)
+        rest = self.split(batch, index)
+        if rest is None:
+            return None
+        batch.size = min(rest.size, batch.size_of(batch.progress))
+        done = rest.size - batch.size
+        rest.size = min(done, rest.size_of(0))
+        done -= rest.size
+        self._done_bytes += done
+        self._inbox.add_bytes(-done)
+        sender = self.lane.sender
+        sender.give_back(rest)
+        sender.offer()
+        return rest
 
     def _forget_empty(self, batch: Batch) -> None:
         """All of `batch` was dropped. Where others wait nobody need look at it any more: empty ones would pile up for

@@ -223,7 +223,11 @@ class WideWorker:
                 more = self._sender.take()
                 if more is None:
                     return
-                self._adopt(more)
+                if more.left:
+                    self._adopt(more)
+                else:  # everything in it was dropped
+                    self._inbox.let_go(more)
+                    self._inbox.finish(more)
                 continue
             message = next(batch.iterator)
             done.append(False)

@@ -98,6 +98,11 @@ class Batch:
         number: int = self.items[index].number
         return number
 
+    def size_of(self, index: int) -> int:
+        """Bytes of the messages from `index` on."""
+        items = self.items[index:]
+        return sum(map(payload_size, items if self.source is not None else [item.data for item in items]))
+
     def continues(self, first: int, source: Source | None) -> bool:
         """Whether payloads from number `first` on (or, without a source, messages) can simply be added."""
         return self.source is source and (source is None or self.first + len(self.items) == first)

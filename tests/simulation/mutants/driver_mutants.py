@@ -287,6 +287,19 @@ DRIVER_MUTANTS = (
         MANAGERS,
     ),
     Mutant(
+        "lossy-behind-a-consumer-piles-up",
+        "P5",
+        (
+            Edit(
+                "litz.inbox_queue",
+                "                batch = self._cut_behind_consumer(opened)\n",
+                "                continue\n",
+            ),
+        ),
+        ("bounded",),
+        MANAGERS,
+    ),
+    Mutant(
         "violations-not-counted",
         "R6",
         (Edit(VIOLATIONS, "(proved or link in session.wires) and session.faults.broke(node.now())", "False"),),

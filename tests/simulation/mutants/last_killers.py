@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
+    "lossy-behind-a-consumer-piles-up": 304,
     "backoff-reset-before-the-wire-proved": 704,
     "dismissed-for-a-wire-that-never-came": 1173,
     "stale-event-kills-the-fresh-wire": 270,

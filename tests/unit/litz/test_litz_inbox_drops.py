@@ -36,7 +36,7 @@ def filled(inbox: Inbox) -> InboxQueue:
     return queue
 
 
-async def served(inbox: Inbox, queue: InboxQueue) -> list[int]:
+async def served(inbox: Inbox, queue: InboxQueue, *, concurrency: int | None = None) -> list[int]:
     numbers: list[int] = []
 
     def handler(message: Message) -> None:
@@ -46,8 +46,12 @@ async def served(inbox: Inbox, queue: InboxQueue) -> list[int]:
         if message.number == 14:
             inbox.close()
 
-    await inbox.serve(handler)
+    await inbox.serve(handler, concurrency=concurrency)
     return numbers
+
+
+async def served_three_at_once(inbox: Inbox, queue: InboxQueue) -> list[int]:
+    return await served(inbox, queue, concurrency=3)
 
 
 async def iterated(inbox: Inbox, queue: InboxQueue) -> list[int]:
@@ -61,13 +65,58 @@ async def iterated(inbox: Inbox, queue: InboxQueue) -> list[int]:
     return numbers
 
 
-@pytest.mark.parametrize("consume", [served, iterated])
-async def test_a_drop_behind_a_consumer_doubles_and_loses_nothing_else(consume: Any) -> None:
+@pytest.mark.parametrize(
+    ("consume", "dropped"), [(served, 2), (iterated, 2), (served_three_at_once, 3)], ids=["served", "iterated", "wide"]
+)
+async def test_a_drop_behind_a_consumer_doubles_and_loses_nothing_else(consume: Any, dropped: int) -> None:
     inbox = Inbox()
     queue = filled(inbox)
     async with asyncio.timeout(10):
-        assert await consume(inbox, queue) == [0, 1, 2, 3, 4, 11, 12, 13, 14]
+        got = await consume(inbox, queue)
+    assert got == [number for number in (*range(5), *range(10, 15)) if number != dropped]
     inbox.close()
+
+
+async def test_what_a_consumer_has_begun_with_can_be_dropped_but_for_the_message_in_its_hands() -> None:
+    inbox = Inbox()
+    queue = filled(inbox)
+    stream = inbox.messages()
+    assert [(await anext(stream)).number for _ in range(3)] == [0, 1, 2]
+    assert [queue.drop_oldest() for _ in range(8)] == [True] * 7 + [False]
+    assert (queue.pending, queue.pending_bytes, inbox.pending_bytes) == (1, 1, 1)
+    queue.put_payloads([b"new"], 15, Source(), 3)
+    assert (queue.pending, queue.pending_bytes, inbox.pending_bytes) == (2, 4, 4)
+    assert (await anext(stream)).number == 15
+    assert (queue.pending, queue.pending_bytes) == (1, 3)
+    await stream.aclose()
+    assert (queue.pending, queue.pending_bytes, inbox.pending_bytes) == (0, 0, 0)
+
+
+async def test_drops_behind_several_handlers_at_once_leave_no_bytes_behind() -> None:
+    inbox = Inbox()
+    queue = filled(inbox)
+    started: asyncio.Queue[int] = asyncio.Queue()
+    go_on = {number: asyncio.Event() for number in (0, 1, 15, 16, 17)}
+
+    async def handler(message: Message) -> None:
+        started.put_nowait(message.number)
+        await go_on[message.number].wait()
+
+    async with asyncio.timeout(10):
+        serving = asyncio.create_task(inbox.serve(handler, concurrency=2))
+        assert [await started.get() for _ in range(2)] == [0, 1]
+        while queue.drop_oldest():
+            pass
+        assert (queue.pending, queue.pending_bytes) == (2, 2)
+        # One handler runs at any time, so the worker itself goes on with what was left of the batch: nothing.
+        for ends, begins in ((0, 15), (1, 16), (15, 17)):
+            go_on[ends].set()
+            queue.put_payloads([b"new"], begins, Source(), 3)
+            assert await started.get() == begins
+        # No more than two at once: so 0, 1 and 15 have ended.
+        assert (queue.pending, queue.pending_bytes, inbox.pending_bytes) == (2, 6, 6)
+        inbox.close()
+        await serving
 
 
 def test_what_nobody_has_begun_with_goes_oldest_first_until_there_is_none() -> None:
