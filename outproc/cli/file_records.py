@@ -21,6 +21,8 @@ MAGIC: Final = b"LZF1"
 ID_SIZE: Final = 16
 CHUNK_SIZE: Final = 256 << 10
 """Bytes of the file in every chunk but the last."""
+MAX_NAME: Final = 4096
+"""Characters of a file's name."""
 
 _PREFIX: Final = struct.Struct(f"<4sB{ID_SIZE}s")
 _OFFSET: Final = struct.Struct("<Q")
@@ -50,7 +52,7 @@ class _Body(BaseModel):
 class Header(_Body):
     """A file begins. `size` in bytes, None when the sender does not know it (standard input)."""
 
-    name: Annotated[str, Field(max_length=4096)]
+    name: Annotated[str, Field(max_length=MAX_NAME)]
     size: _Size | None = None
 
 
@@ -71,7 +73,7 @@ class Verdict(_Body):
     """What became of the file at the receiver."""
 
     ok: bool
-    name: Annotated[str, Field(max_length=4096)] = ""
+    name: Annotated[str, Field(max_length=MAX_NAME)] = ""
     sha256: Annotated[str, Field(max_length=64)] = ""
     error: Annotated[str, Field(max_length=4096)] = ""
 

@@ -9,6 +9,7 @@ import os
 import shutil
 import threading
 from hmac import compare_digest
+from io import FileIO
 from pathlib import Path
 
 from outproc.cli.file_names import numbered, safe_name
@@ -22,7 +23,8 @@ class TransferError(Exception):
 
 
 class IncomingFile:
-    """Writes into `.litz-ID.part` in `folder`. Its methods may run in another thread, one at a time.
+    """Writes into `.litz-ID.part` in `folder`. Its methods may run in another thread, one at a time: `open`, `write` as
+    often as needed, `finish`; but `discard` may come from the loop at any moment.
 
     Raises `TransferError` for what the sender did, OSError for what the disk did.
     """
@@ -31,14 +33,25 @@ class IncomingFile:
         self.name = safe_name(header.name)
         self.size = header.size
         self.written = 0
+        self.finishing = False
+        """Set before `finish` is called: from then on only that tells what becomes of the file."""
+        self.final: tuple[Path, str] | None = None
+        """Where it is, and its sha256, once it is finished."""
         self._folder = folder
         self._part = folder / f".litz-{transfer.hex()}.part"
         self._hash = hashlib.sha256()
-        if header.size is not None and header.size > (free := shutil.disk_usage(folder).free):
-            raise TransferError(f"the file has {header.size} bytes, and only {free} are free at the receiver")
-        descriptor = os.open(self._part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        self._file = os.fdopen(descriptor, "wb", buffering=0)
-        self._lock = threading.Lock()  # `discard` may come from the loop while a chunk is being written
+        self._file: FileIO | None = None
+        self._given_up = False
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Make the file, if there is room for it."""
+        if self.size is not None and self.size > (free := shutil.disk_usage(self._folder).free):
+            raise TransferError(f"the file has {self.size} bytes, and only {free} are free at the receiver")
+        with self._lock:
+            if not self._given_up:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                self._file = FileIO(os.open(self._part, flags, 0o666), "wb")
 
     def write(self, offset: int, data: memoryview) -> None:
         """Append a chunk. One that is there already, because it was delivered again, is left out."""
@@ -49,7 +62,7 @@ class IncomingFile:
         if self.size is not None and offset + len(data) > self.size:
             raise TransferError(f"more bytes came than the {self.size} that were announced")
         with self._lock:
-            if self._file.closed:
+            if self._file is None:
                 return  # given up meanwhile
             rest = data
             while rest:
@@ -58,25 +71,34 @@ class IncomingFile:
             self.written += len(data)
 
     def finish(self, trailer: Trailer) -> tuple[Path, str]:
-        """Check size and hash, and give the file its name. Returns where it is and its sha256."""
+        """Check size and hash, and give the file its name. Returns what is `final` then."""
         found = self._hash.hexdigest()
         if self.written != trailer.size:
             raise TransferError(f"{self.written} bytes arrived of {trailer.size}")
         if not compare_digest(found, trailer.sha256):
             raise TransferError(f"the sha256 of what arrived is {found}, and that of what was sent {trailer.sha256}")
         with self._lock:
-            if self._file.closed:
+            if self._file is None:
                 raise TransferError("the transfer was given up")
             os.fsync(self._file.fileno())
-            self._file.close()
-            return self._take_name(), found
+            self.final = self._take_name(), found
+            self._close()
+            return self.final
 
     def discard(self) -> None:
-        """Remove what has been written. Idempotent; a finished file stays."""
+        """Remove what has been written, and write no more. Idempotent; a finished file stays. Waits for what another
+        thread is doing with it."""
         with self._lock:
-            self._file.close()
-            with contextlib.suppress(FileNotFoundError):
-                self._part.unlink()
+            self._given_up = True
+            if self._file is not None:  # else there is none of ours: one of that name is another transfer's
+                self._close()
+                with contextlib.suppress(FileNotFoundError):
+                    self._part.unlink()
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _take_name(self) -> Path:
         """Rename without ever replacing a file, not even one that appears at this moment."""

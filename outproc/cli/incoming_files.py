@@ -124,9 +124,11 @@ class IncomingFiles:
         elif found.kind is Kind.CHUNK:
             await asyncio.to_thread(file.write, *read_chunk(found.body))
         elif found.kind is Kind.TRAILER:
-            path, sha256 = await asyncio.to_thread(file.finish, read_body(Trailer, found.body))
+            trailer = read_body(Trailer, found.body)
+            file.finishing = True
+            await asyncio.to_thread(file.finish, trailer)
             if self._open.pop(key, None) is not None:
-                self._end(key, Verdict(ok=True, name=path.name, sha256=sha256), file.written)
+                self._complete(key, file)
         elif found.kind is Kind.ABORT:
             raise TransferError(f"the sender gave up: {read_body(Reason, found.body).reason}")
 
@@ -135,8 +137,10 @@ class IncomingFiles:
             raise TransferError("the transfer began twice")
         if len(self._open) >= MAX_OPEN or sum(sender == key[0] for sender, _ in self._open) >= MAX_OPEN_PER_SENDER:
             raise TransferError("too many files are being received; try again when some are done")
-        file = await asyncio.to_thread(IncomingFile, self._folder, key[1], header)
-        self._open[key] = file
+        file = self._open[key] = IncomingFile(self._folder, key[1], header)
+        await asyncio.to_thread(file.open)
+        if key not in self._open:
+            return  # given up while the disk was slow
         size = f"{file.size} bytes" if file.size is not None else "of unknown size"
         self._say(f"{key[0]} sends {file.name!r}, {size}")
 
@@ -144,6 +148,9 @@ class IncomingFiles:
         file = self._open.pop(key, None)
         if file is not None:
             file.discard()
+            if file.final is not None:  # it was being finished
+                self._complete(key, file)
+                return
         if key not in self._verdicts:
             self._end(key, Verdict(ok=False, error=error[:4000]), file.written if file is not None else 0)
         if tell:
@@ -167,8 +174,13 @@ class IncomingFiles:
 
     def _lost(self, sender: str, error: str) -> None:
         for key in list(self._open):
-            if key[0] == sender:
+            if key[0] == sender and not self._open[key].finishing:
                 self._fail(key, error, tell=False)
+
+    def _complete(self, key: _Key, file: IncomingFile) -> None:
+        assert file.final is not None
+        path, sha256 = file.final
+        self._end(key, Verdict(ok=True, name=path.name, sha256=sha256), file.written)
 
     def _end(self, key: _Key, verdict: Verdict, size: int) -> None:
         finished = Finished(key[0], verdict, size, asyncio.Event())

@@ -34,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. Wrong usage exits with 2, as argparse does."""
+    _fill_descriptors()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given[:1] == [demo_node.COMMAND]:  # started by `litz demo` for itself; nothing for the help text
         return demo_node.main(given[1:])
@@ -50,3 +51,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (LitzError, UsageError, CommandError, OSError, ValueError) as error:
         print(f"litz: {text_of(error)}", file=sys.stderr)
         return code_of(error)
+
+
+def _fill_descriptors() -> None:
+    """Who starts us may have closed standard input, output or error. The next files opened would get their numbers, and
+    libuv aborts the process when it has to close one of those."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one

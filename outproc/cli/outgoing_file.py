@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import stat
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 from litz.errors import LitzError, SessionEndedError
 from litz.events import SessionEnded
@@ -29,77 +27,13 @@ from outproc.cli.file_records import (
     read_record,
     record,
 )
-from outproc.cli.outcome import CommandError, UsageError
+from outproc.cli.file_sources import Source
+from outproc.cli.outcome import CommandError
 from outproc.manager import OutprocTransportManager
 
 _LANE = PayloadType.STREAM_RELIABLE
 VERDICT_TIMEOUT = 60.0
 """Seconds for the receiver to answer once it has processed all."""
-
-
-class Source(Protocol):
-    """Where the bytes come from. `size` is None when it is not known."""
-
-    name: str
-    size: int | None
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The content in pieces of `CHUNK_SIZE`; only the last is shorter, and none is empty."""
-
-    def close(self) -> None:
-        """Free it, read or not."""
-
-
-class FileSource:
-    """An open regular file, from where it stands. Raises OSError, `UsageError` for what is none."""
-
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            file.close()
-            raise UsageError(f"{name} is no regular file; to send what a command prints, pipe it into: litz send -")
-        self._file = file
-        self.name = name
-        self.size: int | None = status.st_size - file.tell()
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """See `Source`."""
-        while data := await asyncio.to_thread(self._file.read, CHUNK_SIZE):
-            yield data
-
-    def close(self) -> None:
-        """See `Source`."""
-        self._file.close()
-
-
-class StreamSource:
-    """Standard input, when it is a pipe or a terminal: waited for without a thread, so that Ctrl-C ends it."""
-
-    size: int | None = None
-
-    def __init__(self, file: BinaryIO, name: str) -> None:
-        self._file = file
-        self.name = name
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """See `Source`."""
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=CHUNK_SIZE)
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), self._file)
-        try:
-            while True:
-                try:
-                    yield await reader.readexactly(CHUNK_SIZE)
-                except asyncio.IncompleteReadError as rest:
-                    if rest.partial:
-                        yield rest.partial
-                    return
-        finally:
-            transport.close()
-
-    def close(self) -> None:
-        """See `Source`."""
-        self._file.close()
 
 
 class OutgoingFile:

@@ -5,19 +5,17 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import stat
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 from typing import Any
 
 from litz.dest import validate_dest
 from outproc.cli.file_records import Verdict
+from outproc.cli.file_sources import source_of
 from outproc.cli.node_options import add_identity_options, authenticator_of, host_id, local_id_of
-from outproc.cli.outcome import DONE, EXIT_CODES, UsageError
-from outproc.cli.outgoing_file import FileSource, OutgoingFile, Source, StreamSource
+from outproc.cli.outcome import DONE, EXIT_CODES
+from outproc.cli.outgoing_file import OutgoingFile
 from outproc.cli.running import Stop, run
 from outproc.cli.status_tables import size_text
 from outproc.cli.tls_options import add_ca_option, builders_of
@@ -78,28 +76,6 @@ async def send_file(arguments: argparse.Namespace, stop: Stop) -> int:
         f"sha256 {verdict.sha256}"
     )
     return DONE
-
-
-def source_of(file: str, name: str | None) -> Source:
-    """The source that FILE and --name mean. Raises OSError, `UsageError`."""
-    source: Source
-    if file != "-":
-        path = Path(file)
-        if path.is_dir():
-            raise UsageError(f"{path} is a directory; send what packs it: tar c {path} | litz send - ...")
-        source = FileSource(path.open("rb"), path.name)
-    elif _is_waited_for(sys.stdin.fileno()):
-        source = StreamSource(sys.stdin.buffer, "stdin")
-    else:
-        source = FileSource(sys.stdin.buffer, "stdin")
-    if name is not None:
-        source.name = name
-    return source
-
-
-def _is_waited_for(descriptor: int) -> bool:
-    mode = os.fstat(descriptor).st_mode
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
@@ -20,7 +21,7 @@ import pytest
 from litz import PayloadType
 from outproc import OutprocTransportManager
 from outproc.cli.file_records import Header, Kind, Trailer, Verdict, chunk_record, record
-from tests.integration.cli_process import Litz, litz
+from tests.integration.cli_process import PATIENCE, Litz, command, environment, litz
 from tests.prove.fault_link import Way
 from tests.prove.fault_proxy import FaultProxy
 
@@ -165,6 +166,32 @@ def test_a_file_goes_to_a_node_that_is_up(tmp_path: Path, incoming: Path) -> Non
         bob.process.send_signal(signal.SIGTERM)
         assert bob.wait() == 0
     assert (incoming / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2", "0 1 2"])
+def test_descriptors_that_whoever_starts_it_has_closed(
+    closed: str, tmp_path: Path, incoming: Path, receiver: Litz
+) -> None:
+    """The next files opened got their numbers, and libuv aborted the process."""
+    port = receiver.hear(WAITING)[1]
+    (tmp_path / "file").write_bytes(b"content")
+    send = command("send", tmp_path / "file", "recv", "--to", f"ws://127.0.0.1:{port}")
+    shell = f'exec "$@" {" ".join(f"{number}<&-" for number in closed.split())}'
+    done = subprocess.run(["sh", "-c", shell, "sh", *send], check=False, env=environment(tmp_path), timeout=PATIENCE)
+    assert done.returncode == 0
+    assert receiver.wait() == 0
+    assert (incoming / "file").read_bytes() == b"content"
+
+
+@pytest.mark.parametrize(("stdin", "code"), [("</dev/null", 0), ("<&-", 2)], ids=["nothing to read", "closed"])
+def test_standard_input_that_has_nothing(stdin: str, code: int, tmp_path: Path, incoming: Path, receiver: Litz) -> None:
+    port = receiver.hear(WAITING)[1]
+    send = command("send", "-", "recv", "--to", f"ws://127.0.0.1:{port}")
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {stdin}', "sh", *send], check=False, env=environment(tmp_path), timeout=PATIENCE
+    )
+    assert done.returncode == code
+    assert names_in(incoming) == (["stdin"] if code == 0 else [])
 
 
 def test_a_node_that_takes_no_files_says_so(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_no_bytes_do_more_than_a_record_error(data: bytes) -> None:
 
 def receive(folder: Path, chunks: list[tuple[int, bytes]], *, size: int | None = None, name: str = "a") -> IncomingFile:
     file = IncomingFile(folder, ID, Header(name=name, size=size))
+    file.open()
     for offset, data in chunks:
         file.write(offset, memoryview(data))
     return file
@@ -115,6 +116,7 @@ def test_without_hard_links_nothing_is_overwritten_either(tmp_path: Path, monkey
 )
 def test_chunks_that_do_not_fit_are_refused(chunks: list[tuple[int, bytes]], size: int | None, tmp_path: Path) -> None:
     file = IncomingFile(tmp_path, ID, Header(name="a", size=size))
+    file.open()
     with pytest.raises(TransferError):
         for offset, data in chunks:
             file.write(offset, memoryview(data))
@@ -135,5 +137,24 @@ def test_a_file_that_differs_never_gets_its_name(wrong: Trailer, tmp_path: Path)
 
 def test_a_file_that_does_not_fit_on_the_disk_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="are free at the receiver"):
-        IncomingFile(tmp_path, ID, Header(name="a", size=1 << 60))
+        IncomingFile(tmp_path, ID, Header(name="a", size=1 << 60)).open()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_fails_to_begin_does_not_remove_the_file_of_another(tmp_path: Path) -> None:
+    """The ids of transfers are their senders' choice."""
+    first = receive(tmp_path, [(0, b"one")])
+    second = IncomingFile(tmp_path, ID, Header(name="b"))
+    with pytest.raises(FileExistsError):
+        second.open()
+    second.discard()
+    assert first.finish(trailer(b"one"))[0].read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_that_was_given_up_before_it_was_made_is_not_made(tmp_path: Path) -> None:
+    file = IncomingFile(tmp_path, ID, Header(name="a"))
+    file.discard()
+    file.open()
+    file.write(0, memoryview(b"late"))
     assert list(tmp_path.iterdir()) == []

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from litz.message import Message
 from litz.payload import PayloadType
 from outproc import OutprocTransportManager
-from outproc.cli.file_records import Header, Kind, Reason, chunk_record, record
+from outproc.cli.file_records import Header, Kind, Reason, Trailer, chunk_record, record
+from outproc.cli.incoming_file import IncomingFile
 from outproc.cli.incoming_files import Finished, IncomingFiles
 from outproc.inbound import SessionSource
 from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import SessionLimits
 from outproc.session.session import Session
+from outproc.wires.memory import MemoryNetwork, MemoryWireBuilder
 
 TRANSFER = b"t" * 16
 
@@ -52,3 +58,68 @@ async def test_the_rest_of_a_transfer_that_began_in_an_earlier_life_is_no_file_o
         await files.handle(message(record(Kind.HEADER, b"n" * 16, Header(name="new")), 1))
         await files.handle(message(record(Kind.ABORT, b"n" * 16, Reason(reason="enough")), 2))
         assert [end.verdict.error for end in finished] == ["the sender gave up: enough"]
+
+
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+class SlowDisk:
+    """Holds up a method of `IncomingFile` in its thread."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.reached, self.goes_on = threading.Event(), threading.Event()
+        real = getattr(IncomingFile, name)
+
+        def slow(file: IncomingFile, *arguments: Any) -> Any:
+            self.reached.set()
+            assert self.goes_on.wait(60)
+            return real(file, *arguments)
+
+        monkeypatch.setattr(IncomingFile, name, slow)
+
+
+async def test_who_leaves_while_its_file_is_made_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = SlowDisk(monkeypatch, "open")
+    finished: list[Finished] = []
+    async with OutprocTransportManager("bob") as bob:
+        files = IncomingFiles(bob, tmp_path, lambda _line: None, finished.append)
+        taking = asyncio.create_task(files.handle(message(record(Kind.HEADER, TRANSFER, Header(name="new")), 0)))
+        await asyncio.to_thread(disk.reached.wait, 60)
+        files.close()
+        disk.goes_on.set()
+        await taking
+        assert (files.current, names_in(tmp_path)) == (None, [])
+        assert [end.verdict.error for end in finished] == ["the receiver ends"]
+
+
+async def test_a_file_that_is_being_finished_when_its_sender_leaves_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was reported as failed, and stood there under its name all the same."""
+    disk = SlowDisk(monkeypatch, "finish")
+    finished: list[Finished] = []
+    builder = MemoryWireBuilder(MemoryNetwork())
+    async with OutprocTransportManager("bob", builders=[builder]) as bob:
+        await bob.listen("memory:bob")
+        files = IncomingFiles(bob, tmp_path, lambda _line: None, finished.append)
+        watching = asyncio.create_task(files.watch_senders())
+        async with OutprocTransportManager("alice", builders=[builder], directory={"bob": ["memory:bob"]}) as alice:
+            await alice.send("bob", b"to have a session")
+            await files.handle(message(record(Kind.HEADER, TRANSFER, Header(name="new")), 0))
+            end = record(Kind.TRAILER, TRANSFER, Trailer(size=0, sha256=sha256(b"").hexdigest()))
+            finishing = asyncio.create_task(files.handle(message(end, 1)))
+            await asyncio.to_thread(disk.reached.wait, 60)
+        while bob.list_dests():  # noqa: ASYNC110 - until its goodbye has come
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)  # turns for the task that watches
+        assert finished == []
+        disk.goes_on.set()
+        await finishing
+        assert [end.verdict.ok for end in finished] == [True]
+        assert names_in(tmp_path) == ["new"]
+        watching.cancel()
+        await asyncio.wait([watching])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from outproc import OutprocTransportManager
 from outproc.cli.file_records import CHUNK_SIZE
+from outproc.cli.file_sources import FileSource
 from outproc.cli.incoming_files import IncomingFiles
-from outproc.cli.outgoing_file import FileSource, OutgoingFile
+from outproc.cli.outgoing_file import OutgoingFile
 from outproc.wires.memory import MemoryNetwork, MemoryWireBuilder
 
 
