@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from websockets.frames import Frame
 from websockets.protocol import CLIENT, Protocol
@@ -12,7 +10,7 @@ from litz.testing.recording import RecordingSink
 from litz.wire import HIGH_WATER, LossReason
 from outproc.wires.websocket import WebSocketWireBuilder
 from outproc.wires.websocket.driver import MAX_FRAGMENTS, MAX_FRAME
-from tests.unit.outproc_websocket.kit import endpoint, fake_server, frame, gone, hang_up, listening
+from tests.unit.outproc_websocket.kit import endpoint, fake_server, frame, gone, hang_up, in_time, listening
 
 pytestmark = pytest.mark.both_loops
 
@@ -122,8 +120,7 @@ async def test_a_peer_that_stays_after_breaking_the_rules_is_cut_off_soon() -> N
         sink = RecordingSink()
         wire.start(sink)
         writer.write(frame(b"text", 1, mask=True))
-        async with asyncio.timeout(2.0):
-            await gone(sink)
+        await in_time(2.0, gone(sink))
         await hang_up(writer)
 
 
@@ -184,8 +181,7 @@ async def test_a_peer_that_ignores_our_close_is_cut_off() -> None:
         sink = RecordingSink()
         wire.start(sink)
         wire.close()
-        async with asyncio.timeout(4.0):
-            await gone(sink)
+        await in_time(4.0, gone(sink))
         assert sink.loss is not None
         assert sink.loss.reason is LossReason.LOCAL
         await hang_up(writer)

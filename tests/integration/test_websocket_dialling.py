@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from pathlib import Path
 
 import pytest
@@ -14,8 +13,9 @@ from litz.errors import HandshakeError, IncompatibleError, UnauthenticatedError
 from litz.testing.recording import RecordingSink
 from litz.wire import LossReason, Wire
 from outproc.wires.websocket import WebSocketWireBuilder, binding
+from outproc.wires.websocket.port import PortLimits
 from tests.unit.outproc_websocket.certificates import client_context, server_context
-from tests.unit.outproc_websocket.kit import endpoint, fake_server, frame, gone, listening
+from tests.unit.outproc_websocket.kit import endpoint, fake_server, frame, gone, in_time, listening
 
 pytestmark = pytest.mark.both_loops
 
@@ -41,7 +41,7 @@ async def _build(url: str, **options: float) -> Wire:
 async def test_answers_that_are_no_litz(answer: bytes, kind: type[Exception]) -> None:
     async with fake_server(answer, close=len(answer) < 50) as url:
         with pytest.raises(kind) as caught:
-            await _build(url, open_timeout=2.0)
+            await _build(url, open_timeout=120.0)
         assert not isinstance(caught.value, TimeoutError) or kind is OSError
 
 
@@ -58,10 +58,8 @@ async def test_a_websocket_server_without_litz_is_named() -> None:
 
 async def test_a_silent_server_costs_no_more_than_the_timeout() -> None:
     async with fake_server(b"HTTP/1.1 101 ") as url:
-        began = time.monotonic()
         with pytest.raises(TimeoutError, match="did not open a WebSocket"):
-            await _build(url, open_timeout=0.2)
-        assert time.monotonic() - began < 2.0
+            await in_time(2.0, _build(url, open_timeout=0.2))
 
 
 async def test_nobody_there_is_an_os_error() -> None:
@@ -109,11 +107,11 @@ async def test_a_dial_may_be_cancelled_at_any_step(url: str, tmp_path: Path) -> 
                     break
             else:
                 assert isinstance(done, asyncio.CancelledError), done
-        await asyncio.sleep(0.1)
-        while not port.accepted.empty():
-            sink = RecordingSink()
-            port.accepted.get_nowait().start(sink)
-            await gone(sink)
+    # Only now is nothing more on its way.
+    while not port.accepted.empty():
+        sink = RecordingSink()
+        port.accepted.get_nowait().start(sink)
+        await gone(sink)
 
 
 async def test_certificates_are_verified() -> None:
@@ -126,7 +124,7 @@ async def test_certificates_are_verified() -> None:
         plain = endpoint(port.endpoint.address.replace("wss", "ws"))
         with pytest.raises((HandshakeError, OSError)):
             await port.builder.build("peer", plain)
-    async with listening() as port:
+    async with listening(limits=PortLimits(handshake_timeout=0.3)) as port:  # what comes is not a whole request
         with pytest.raises((HandshakeError, OSError)):
             await port.builder.build("peer", endpoint(port.endpoint.address.replace("ws:", "wss:")))
 

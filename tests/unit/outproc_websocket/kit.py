@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from websockets.frames import Frame, Opcode
 from websockets.utils import accept_key
@@ -17,6 +17,7 @@ from litz.wire import Endpoint, Wire, WireListener
 from outproc.wires.websocket import WebSocketWireBuilder
 from tests.unit.outproc_websocket.certificates import client_context
 
+Result = TypeVar("Result")
 KEY = base64.b64encode(bytes(16)).decode()
 
 
@@ -121,6 +122,27 @@ async def fake_server(answer: bytes | None, then: bytes = b"", *, close: bool = 
         for writer in writers:
             writer.transport.abort()
         await asyncio.sleep(0.01)
+
+
+async def in_time(seconds: float, verb: Coroutine[Any, Any, Result]) -> Result:
+    """What the verb comes to, soon after a timer of `seconds` at the latest. A loop that is late is so for this timer
+    and for those of the verb alike; what follows from theirs has some turns to be seen."""
+    task = asyncio.ensure_future(verb)
+    await asyncio.wait([task], timeout=seconds)
+    for _ in range(200):
+        if task.done():
+            return task.result()
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait([task])
+    raise AssertionError(f"not within {seconds} s")
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Look at every few turns of the loop until it is so."""
+    async with asyncio.timeout(120):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.002)
 
 
 async def gone(sink: RecordingSink) -> None:
