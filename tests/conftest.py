@@ -21,8 +21,9 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from tests.hang import DEFAULT_LIMIT, arm_last_resort, limited, use_stderr_of
+from tests.hang import DEFAULT_LIMIT, arm_last_resort, interruptible, limited, use_stderr_of
 from tests.leaks import Holdings, tasks_left
 
 LoopFactory = Callable[[], asyncio.AbstractEventLoop]
@@ -48,6 +49,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what runs in the background deaf to Ctrl-C, and all its children would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # How long an example takes says nothing but how busy the machine is.
+    settings.register_profile("litz", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("litz")
 
 
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
@@ -81,11 +85,23 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    with interruptible():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    with interruptible():
+        return (yield)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     """After all fixtures of the test are gone, its event loop included, so is what they held."""
     arm_last_resort()
-    with _unraisables() as raised:
+    with interruptible(), _unraisables() as raised:
         yield
         gc.collect()
     left = Holdings.now().left_since(item.stash[_before]) if _before in item.stash else []

@@ -12,7 +12,7 @@ from typing import Any
 GRACE_TURNS = 5
 """Loop turns that the end of a task may take after its owner returned (callbacks are `call_soon`)."""
 
-THREAD_GRACE = 1.0
+THREAD_GRACE = 10.0
 """Seconds for a thread that was told to end and is on its way out."""
 
 _FDS = Path("/proc/self/fd")

@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PRELUDE = """
 import asyncio, gc, socket, subprocess, sys, threading, time
 import pytest
+import tests.leaks
+tests.leaks.THREAD_GRACE = 0.1
 kept = []
 """
 
@@ -33,13 +35,14 @@ LEFT_OVERS = {
     "socket": ("def test_it() -> None:\n    kept.append(socket.socket())\n", "open socket"),
     "thread": (
         "def test_it() -> None:\n"
-        "    kept.append(threading.Thread(target=time.sleep, args=(5,), daemon=True, name='loose'))\n"
+        "    kept.append(threading.Thread(target=threading.Event().wait, daemon=True, name='loose'))\n"
         "    kept[0].start()\n",
         "living thread: loose",
     ),
     "child": (
         "def test_it() -> None:\n"
-        "    kept.append(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(5)']))\n",
+        "    waits = [sys.executable, '-c', 'input()']  # until this process has ended\n"
+        "    kept.append(subprocess.Popen(waits, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL))\n",
         "child process",
     ),
     "lost error": (
@@ -63,6 +66,11 @@ LEFT_OVERS = {
         "@pytest.mark.limit(0.5)\n@pytest.mark.uvloop\nasync def test_it() -> None:\n"
         "    await asyncio.Event().wait()\n",
         "not done after 0.5 s\nthread MainThread:",
+    ),
+    "limit within the report": (
+        "@pytest.mark.limit(0.5)\ndef test_it() -> None:\n"
+        "    __tracebackhide__ = lambda info: time.sleep(1)\n    raise LookupError('the error itself')\n",
+        "the error itself",
     ),
     "busy loop": ("@pytest.mark.limit(0.5)\ndef test_it() -> None:\n    while True:\n        pass\n", "hung: "),
 }
@@ -104,7 +112,7 @@ def run_pytest(folder: Path, source: str, *options: str) -> subprocess.Completed
     (folder / "test_sample.py").write_text(PRELUDE + source)
     command = [sys.executable, "-m", "pytest", "-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
     command += ["-p", "tests.conftest", "-p", "no:cacheprovider", *options, str(folder / "test_sample.py")]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=50, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.mark.parametrize("kind", LEFT_OVERS)

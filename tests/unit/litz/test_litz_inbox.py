@@ -335,7 +335,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(STEPS)
 def test_any_walk_hands_out_each_message_once_in_order(steps: list[tuple[str, str, bool, int]]) -> None:
     asyncio.run(walk(steps))

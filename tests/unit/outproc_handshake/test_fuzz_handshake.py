@@ -148,7 +148,7 @@ frames = st.one_of(st.binary(max_size=200), st.binary(max_size=60).map(lambda b:
 
 
 @pytest.mark.parametrize("state", STATES)
-@settings(max_examples=150, deadline=2000)
+@settings(max_examples=150, deadline=None)
 @given(sequence=st.lists(frames, min_size=1, max_size=3))
 def test_any_bytes_in_any_state(state: Callable[[], Wiring], sequence: list[bytes]) -> None:
     feed(state(), sequence)

@@ -27,7 +27,7 @@ def _buffers(total: int, cuts: list[int]) -> list[Buffer]:
     return [kinds[n % 3](whole[a:b]) for n, (a, b) in enumerate(itertools.pairwise(edges))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(SIZES), st.lists(st.integers(0, 1 << 20), max_size=6), st.booleans())
 def test_a_frame_is_one_binary_message_to_any_peer(total: int, cuts: list[int], masked: bool) -> None:
     buffers = _buffers(total, cuts)
@@ -62,7 +62,7 @@ def test_mask_keys_differ() -> None:
     assert len({bytes(masked_frame([b""], 0)[0]) for _ in range(50)}) > 45
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.lists(st.integers(0, 70000) | st.integers(0, 200), max_size=6),
     st.lists(st.integers(1, 40000) | st.integers(1, 20), min_size=1, max_size=40),
