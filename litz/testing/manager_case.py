@@ -16,7 +16,7 @@ MakeManagers = Callable[[], AbstractAsyncContextManager[tuple[TransportManager, 
 """Makes two entered managers that can reach each other by id, and closes them at the end. Nothing may have been
 sent between them."""
 
-LIMIT: Final = 60.0
+LIMIT: Final = 240.0
 """Seconds after which a check has hung."""
 
 Result = TypeVar("Result")

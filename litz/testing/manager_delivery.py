@@ -231,7 +231,7 @@ async def send_nowait_starts_a_session(case: Case) -> None:
     receipts = [case.a.send_nowait(case.to_b, b"%d" % n) for n in range(10)]
     assert [receipt[1] for receipt in receipts] == list(range(10)), "numbers do not count up from 0"
     assert texts(await take(case.b, 10)) == [b"%d" % n for n in range(10)], "queued messages lost their order"
-    await case.a.wait_connected(case.to_b, timeout=30)
+    await case.a.wait_connected(case.to_b, timeout=120)
     await case.a.send(case.to_b, b"up", when_down="fail")
 
 

@@ -192,8 +192,8 @@ async def a_peer_handle_is_the_same_verbs(case: Case) -> None:
         first = await bob.send(b"1", confirm="processed")
         second = bob.send_nowait(b"2")
         assert (first[1], second[1]) == (0, 1), f"receipts {first!r}, {second!r}"
-        assert bytes(await bob.request(b"x", timeout=30)) == b"x!", "a request by handle"
-        await bob.drain(timeout=30)
+        assert bytes(await bob.request(b"x", timeout=120)) == b"x!", "a request by handle"
+        await bob.drain(timeout=120)
 
 
 async def health_checkers_stop(case: Case) -> None:
@@ -208,9 +208,9 @@ async def health_checkers_stop(case: Case) -> None:
 async def other_threads_send_request_and_call(case: Case) -> None:
     def elsewhere() -> tuple[int, bytes]:
         verbs = case.a.threadsafe
-        receipt = verbs.send(case.to_b, b"from a thread", timeout=30)
-        reply = verbs.request(case.to_b, b"?", timeout=30)
-        verbs.call(lambda: case.a.drain(case.to_b), timeout=30)
+        receipt = verbs.send(case.to_b, b"from a thread", timeout=120)
+        reply = verbs.request(case.to_b, b"?", timeout=120)
+        verbs.call(lambda: case.a.drain(case.to_b), timeout=120)
         return receipt[1], bytes(reply)
 
     async with serving(case.b, lambda message: b"re:" + bytes(message.data)):

@@ -90,7 +90,7 @@ async def met(
         where["hub"] = hub.endpoints
         async with manager("a") as a, manager("b") as b:
             for node in (a, b):
-                await node.wait_connected("hub", timeout=5)
+                await node.wait_connected("hub", timeout=120)
             yield a, b
 
 

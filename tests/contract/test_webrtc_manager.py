@@ -74,7 +74,7 @@ async def met(
 async def until_webrtc(manager: OutprocTransportManager) -> None:
     """Until a WebRTC wire is up: some checks count milliseconds from their beginning."""
     with manager.events() as events:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             async for _, event in events:
                 if isinstance(event, WireUp) and event.kind == "webrtc":
                     return

@@ -17,7 +17,8 @@ from types import TracebackType
 from typing import Self
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds: each process imports much, on a machine that does other things beside."""
 
 
 def short_folder(folder: Path) -> str:

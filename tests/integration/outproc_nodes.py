@@ -71,7 +71,7 @@ def dials(manager: Manager, dest: str) -> list[int]:
     return [slot.dials for slot in dest_of(manager, dest).slots]
 
 
-async def until(condition: Callable[[], object], story: str, *, seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], story: str, *, seconds: float = 120.0) -> None:
     """Look at every few turns of the loop until it is so. Fails with `story`."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
@@ -84,7 +84,7 @@ async def take(manager: Manager, count: int) -> list[Message]:
     """The next `count` messages."""
     got: list[Message] = []
     if count:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             async for message in manager.messages():
                 got.append(message)
                 if len(got) == count:
@@ -94,7 +94,7 @@ async def take(manager: Manager, count: int) -> list[Message]:
 
 async def next_of(events: EventStream, kind: type[Kind]) -> Kind:
     """The next event of that kind."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         async for _, event in events:
             if isinstance(event, kind):
                 return event

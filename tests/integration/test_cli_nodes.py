@@ -81,7 +81,7 @@ async def test_echo_answers_requests(tmp_path: Path) -> None:
         url = (await asyncio.to_thread(bob.hear, UP))[1]
         member = SharedKeyAuthenticator("0123456789abcdef0123456789abcdef")
         async with OutprocTransportManager("alice", directory={"bob": [url]}, authenticator=member) as alice:
-            assert await alice.request("bob", b"hello", timeout=10) == b"hello"
+            assert await alice.request("bob", b"hello", timeout=120) == b"hello"
             await alice.send("bob", b"dropped", payload_type=PayloadType.RPC_SIGNAL, confirm="processed")
 
 

@@ -59,7 +59,7 @@ async def test_a_dest_that_moved_is_found_and_the_session_goes_on() -> None:
             directory.urls = [url_of(new)]
             old.refusing = True
             old.reset(old.links[max(old.links)])
-            await a.send("b", b"1", confirm="received", timeout=20)
+            await a.send("b", b"1", confirm="received", timeout=120)
             assert [m.number for m in await take(b, 2)] == [0, 1]
             assert dest_of(a, "b").session == 0
 
@@ -139,7 +139,7 @@ async def test_a_builder_of_ones_own_and_wires_handed_in() -> None:
     async with node("b", builders=[]) as b, node("a", builders=[string, WebSocketWireBuilder()]) as a:
         string.ends["b"] = b.accept
         async with serving(b, lambda message: b"4"):
-            assert await a.request("b", b"2+2", timeout=5) == b"4"
+            assert await a.request("b", b"2+2", timeout=120) == b"4"
         assert (string.dials, dest_of(a, "b").wires[0].kind) == (1, "string")
         assert not dest_of(b, "a").wires[0].dialled
 

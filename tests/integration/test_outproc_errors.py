@@ -38,7 +38,7 @@ Trigger = Callable[[], Awaitable[BaseException]]
 async def raised(awaitable: Awaitable[Any]) -> BaseException:
     """What the awaitable raises; it must."""
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             result = await awaitable
     except Exception as error:
         return error
@@ -220,7 +220,7 @@ async def session_fault() -> BaseException:
         theirs: Half | None = None
         waiting: asyncio.Task[BaseException] | None = None
         for epoch in range(1, 4):
-            async with raw_peer(b.endpoints[0], "b", node=who) as peer, asyncio.timeout(10):
+            async with raw_peer(b.endpoints[0], "b", node=who) as peer, asyncio.timeout(120):
                 await peer.prove()
                 await peer.join(yours=theirs)
                 theirs = peer.session.pair.yours if peer.session.pair else None

@@ -157,7 +157,7 @@ async def downed(policy: Overflow, sends: list[tuple[bytes, str | None]]) -> tup
             except BackpressureError:
                 refused += 1
         proxy.refusing = False
-        await a.drain("b", timeout=20)
+        await a.drain("b", timeout=120)
         await a.send("b", b"last", payload_type=STREAM, confirm="received")
         got = []
         async for message in b.messages():

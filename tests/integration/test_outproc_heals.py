@@ -50,7 +50,7 @@ async def talk_while(a: Manager, b: Manager, harm: asyncio.Task[None]) -> None:
     reading = [asyncio.create_task(collect(b, from_a)), asyncio.create_task(collect(a, from_b))]
     counts = await flooding
     await harm
-    await asyncio.gather(a.drain(timeout=20), b.drain(timeout=20))
+    await asyncio.gather(a.drain(timeout=120), b.drain(timeout=120))
     await until(lambda: [len(from_a), len(from_b)] == list(counts), "all that was drained is consumed")
     for task in reading:
         task.cancel()
@@ -129,7 +129,7 @@ async def test_a_peer_that_only_accepts_sends_through_the_others_wires() -> None
         await a.get_or_create_transport("b")
         for number in range(1, 6):
             proxy.reset(proxy.links[max(proxy.links)])
-            await b.send("a", b"%d" % number, confirm="received", timeout=20)
+            await b.send("a", b"%d" % number, confirm="received", timeout=120)
         assert [m.data for m in await take(a, 6)] == [b"%d" % n for n in range(6)]
         assert (early[1], dest_of(b, "a").slots) == (0, ())
 
@@ -163,7 +163,7 @@ async def test_a_restarted_peer_ends_the_session_with_the_exact_list_of_the_lost
                 with pytest.raises(PeerRestartedError) as caught:
                     await asking
                 assert caught.value.lost == ended.lost
-                receipt = await a.send("b", b"again", timeout=20)
+                receipt = await a.send("b", b"again", timeout=120)
                 assert (receipt[0].session, receipt[1]) == (1, 0)
                 assert [m.data for m in await take(restarted, 1)] == [b"again"]
 
@@ -264,6 +264,6 @@ async def test_a_wire_that_carried_an_answer_is_redialled_at_once() -> None:
         await a.send("b", b"0", confirm="received")
         for number in range(1, 16):
             proxy.reset(proxy.links[max(proxy.links)])
-            await a.send("b", b"%d" % number, confirm="received", timeout=20)
+            await a.send("b", b"%d" % number, confirm="received", timeout=120)
         assert dials(a, "b") == [16]
         assert len(await take(b, 16)) == 16

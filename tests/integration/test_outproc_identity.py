@@ -20,7 +20,7 @@ MARK = b"the words that nobody on the way may read " * 3
 async def refused(a: Manager, cure: str) -> UnauthenticatedError:
     """Sending to b fails because of an id or a key, and the error names the cure."""
     with pytest.raises(ConnectError, match=cure) as caught:
-        await a.send("b", b"?", timeout=20)
+        await a.send("b", b"?", timeout=120)
     errors = [attempt.error for attempt in caught.value.attempts]
     assert errors, "the error names no attempt"
     assert isinstance(errors[0], UnauthenticatedError), repr(errors[0])

@@ -27,8 +27,8 @@ async def test_many_threads_send_and_ask_at_once() -> None:
         def work(number: int) -> bytes:
             verbs = a.threadsafe
             for step in range(20):
-                verbs.send("b", b"%d %d" % (number, step), timeout=30, confirm="received")
-            return bytes(verbs.request("b", b"ask %d" % number, timeout=30))
+                verbs.send("b", b"%d %d" % (number, step), timeout=120, confirm="received")
+            return bytes(verbs.request("b", b"ask %d" % number, timeout=120))
 
         async with serving(b, handler):
             answers = await asyncio.gather(*(asyncio.to_thread(work, number) for number in range(8)))
@@ -99,7 +99,7 @@ async def test_close_is_bounded_when_the_peer_is_frozen() -> None:
                 await until(lambda: b.is_connected("a"), "connected")
                 await until(lambda: lane_of(b, "a").received == 1, "met")
                 ready.clear()
-                stop.wait(20)
+                stop.wait(120)
                 await take(b, 1)
 
         asyncio.run(run())
@@ -107,7 +107,7 @@ async def test_close_is_bounded_when_the_peer_is_frozen() -> None:
     thread = threading.Thread(target=other)
     thread.start()
     try:
-        await asyncio.to_thread(ready.wait, 20)
+        await asyncio.to_thread(ready.wait, 120)
         async with node("a", knows={"b": urls}, options={"close_timeout": 0.5}) as a:
             await a.send("b", b"", confirm="received")
             await until(lambda: not ready.is_set(), "the peer stands still")
@@ -116,4 +116,4 @@ async def test_close_is_bounded_when_the_peer_is_frozen() -> None:
             assert asyncio.get_running_loop().time() - begun < 5, "closing waited for a peer that does nothing"
     finally:
         stop.set()
-        await asyncio.to_thread(thread.join, 20)
+        await asyncio.to_thread(thread.join, 120)

@@ -44,7 +44,7 @@ async def node(name: str, url: str) -> AsyncIterator[OutprocTransportManager]:
         builders=[WebSocketWireBuilder(), RelayWireBuilder(via=["hub"])],
         authenticator=SharedKeyAuthenticator(SECRET),
     ) as manager:
-        await manager.wait_connected("hub", timeout=20)
+        await manager.wait_connected("hub", timeout=120)
         yield manager
 
 
@@ -90,6 +90,6 @@ async def test_megabytes_and_requests_go_through_at_once(tmp_path: Path, secret:
             assert [message.data for message in await take(bob, 8)] == blocks
             await sending
             serving = asyncio.create_task(bob.serve(lambda message: bytes(message.data)[::-1]))
-            assert await alice.request("bob", b"abc", timeout=10) == b"cba"
+            assert await alice.request("bob", b"abc", timeout=120) == b"cba"
             serving.cancel()
             await until(lambda: alice.is_connected("bob"), "the relay is up")

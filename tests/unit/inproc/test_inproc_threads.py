@@ -36,13 +36,13 @@ async def test_both_ways_exactly_once_in_order_within_bounds(limit: int) -> None
     done = threading.Event()
 
     async def other() -> None:
-        async with InprocTransportManager("b", hub, queue_messages=limit, connect_timeout=30) as b:
+        async with InprocTransportManager("b", hub, queue_messages=limit, connect_timeout=120) as b:
             await exchange(b, "a", count)
             await b.drain()
             await in_thread(done)
 
     with elsewhere(other):
-        async with InprocTransportManager("a", hub, queue_messages=limit, connect_timeout=30) as a:
+        async with InprocTransportManager("a", hub, queue_messages=limit, connect_timeout=120) as a:
             await exchange(a, "b", count)
             await a.drain()
             done.set()
@@ -73,12 +73,12 @@ async def test_backpressure_confirmations_and_requests_cross_over() -> None:
             await asyncio.wait([serving])
 
     with elsewhere(other):
-        async with InprocTransportManager("a", hub, queue_messages=5, connect_timeout=30) as a:
+        async with InprocTransportManager("a", hub, queue_messages=5, connect_timeout=120) as a:
             try:
                 await a.get_or_create_transport("b")
                 for number in range(5):
                     a.send_nowait("b", number)
-                await a.drain("b", timeout=30)
+                await a.drain("b", timeout=120)
                 with pytest.raises(BackpressureError):
                     a.send_nowait("b", 5)
                 waiting = [asyncio.ensure_future(a.send("b", n, confirm="processed")) for n in range(5, 9)]
@@ -105,15 +105,15 @@ async def test_both_sides_meet_at_the_same_time() -> None:
         barrier = threading.Barrier(2)
 
         async def meet(own: str, peer: str, barrier: threading.Barrier = barrier) -> None:
-            async with InprocTransportManager(own, hub, connect_timeout=30) as manager:
-                await asyncio.to_thread(barrier.wait, 30)
+            async with InprocTransportManager(own, hub, connect_timeout=120) as manager:
+                await asyncio.to_thread(barrier.wait, 120)
                 await manager.send(peer, own)
                 async for message in manager.messages():
                     assert (message.data, message.number) == (peer, 0)
                     break
                 assert manager.list_dests() == [peer]
                 await manager.drain()
-                await asyncio.to_thread(barrier.wait, 30)
+                await asyncio.to_thread(barrier.wait, 120)
 
         with elsewhere(partial(meet, "b", "a")):
             await meet("a", "b")
@@ -132,7 +132,7 @@ async def test_a_confirmation_comes_from_the_middle_of_a_batch() -> None:
                 await in_thread(stop)
 
     with elsewhere(other):
-        async with InprocTransportManager("a", hub, connect_timeout=30) as a:
+        async with InprocTransportManager("a", hub, connect_timeout=120) as a:
             try:
                 await a.get_or_create_transport("b")
                 sending = [asyncio.ensure_future(a.send("b", n, confirm="processed")) for n in range(4)]
@@ -156,11 +156,11 @@ async def test_what_was_queued_before_the_peer_came_crosses_over() -> None:
     async with InprocTransportManager("a", hub) as a:
         for number in range(3):
             a.send_nowait("b", number)
-        drained = asyncio.ensure_future(a.drain("b", timeout=20))
+        drained = asyncio.ensure_future(a.drain("b", timeout=120))
 
         async def other() -> None:
             async with InprocTransportManager("b", hub) as b:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(120):
                     assert [message.data for message in await take(b, 3)] == [0, 1, 2]
                 await in_thread(done)
 
@@ -186,7 +186,7 @@ async def test_lossy_lanes_stay_bounded_across_threads() -> None:
             counted.set()
 
     with elsewhere(other):
-        async with InprocTransportManager("a", hub, queue_messages=4, connect_timeout=30) as a:
+        async with InprocTransportManager("a", hub, queue_messages=4, connect_timeout=120) as a:
             try:
                 for number in range(1000):
                     await a.send("b", number, payload_type=lane)

@@ -43,7 +43,7 @@ async def test_what_the_close_of_a_session_loses_is_exactly_what_was_not_receive
     lost: list[tuple[int, int]] = []
     rng = random.Random(7)
     with elsewhere(other):
-        async with InprocTransportManager("a", hub, connect_timeout=30) as a:
+        async with InprocTransportManager("a", hub, connect_timeout=120) as a:
             for round_number in range(60):
                 names = {}
                 for index in range(rng.randrange(400)):
@@ -102,7 +102,7 @@ async def test_a_peer_that_closes_at_any_moment_leaves_typed_ends(closer: str) -
                 close.set()
                 if closer == "foreign loop":
                     await managers[0].aclose()
-                _, pending = await asyncio.wait(tasks, timeout=30)
+                _, pending = await asyncio.wait(tasks, timeout=120)
                 assert not pending
                 assert all(isinstance(task.exception(), LitzError) for task in tasks)
                 await a.close_all()
@@ -120,7 +120,7 @@ async def test_a_loop_that_ended_without_aclose_is_found_out() -> None:
         abandoned.append(b)
         await in_thread(met)
 
-    async with InprocTransportManager("a", hub, connect_timeout=30) as a:
+    async with InprocTransportManager("a", hub, connect_timeout=120) as a:
         with elsewhere(other):
             await a.send("b", 0)
             await a.drain()
@@ -159,7 +159,7 @@ async def test_a_link_made_while_the_peer_closes_is_ended_by_it() -> None:
             await asyncio.sleep(0)
             sent.set()
             with pytest.raises(SessionEndedError) as caught:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(120):
                     await sending
             assert [lost.outcome.name for lost in caught.value.lost] == ["NEVER_ACCEPTED"]
             assert a.dest_count == 0
@@ -172,7 +172,7 @@ async def test_a_link_made_while_the_peer_closes_is_ended_by_it() -> None:
         await asyncio.sleep(0)
         # The closing task is next in line. What the other thread asks of us now comes behind it.
         closing.set()
-        assert sent.wait(20)
+        assert sent.wait(120)
         await close
         await in_thread(ended)
 
@@ -186,9 +186,9 @@ async def test_confirm_fails_typed_when_the_other_thread_closes() -> None:
             await in_thread(close)
 
     with elsewhere(other):
-        async with InprocTransportManager("a", hub, connect_timeout=30) as a:
+        async with InprocTransportManager("a", hub, connect_timeout=120) as a:
             sending = asyncio.ensure_future(a.send("b", 1, confirm="processed"))
-            await a.wait_connected("b", timeout=30)
+            await a.wait_connected("b", timeout=120)
             close.set()
             with pytest.raises(SessionEndedError):
                 await sending

@@ -166,5 +166,5 @@ async def test_events_end(end: str) -> None:
             events.close()
         else:
             await a.aclose()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await reader

@@ -28,12 +28,12 @@ async def test_the_verbs_work_from_another_thread() -> None:
 
         def work() -> tuple[int, bytes, list[str]]:
             safe = a.threadsafe
-            receipt = safe.send("b", b"one", confirm="processed", timeout=10)
+            receipt = safe.send("b", b"one", confirm="processed", timeout=120)
 
             async def dests() -> list[str]:
                 return a.list_dests()
 
-            return receipt[1], safe.request("b", b"two", timeout=10), safe.call(dests, timeout=10)
+            return receipt[1], safe.request("b", b"two", timeout=120), safe.call(dests, timeout=120)
 
         assert await asyncio.to_thread(work) == (0, b"answer to two", ["b"])
         server.cancel()

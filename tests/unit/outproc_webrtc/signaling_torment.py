@@ -135,7 +135,7 @@ def spoil(rng: random.Random, town: Town, name: str) -> bytes:
 
 async def dial_until_taken(town: Town) -> Any:
     """Ann dials again as a manager would: later, when she is told that bob is busy."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             try:
                 return await town.dial("ann", "bob")
@@ -146,7 +146,7 @@ async def dial_until_taken(town: Town) -> Any:
 async def quiet(town: Town) -> None:
     """Until bob answers nobody any more and has freed what it had."""
     bob = town.builders["bob"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while bob._desk is not None and (  # noqa: ASYNC110 - a builder has no event for this
             bob._desk._readers or bob._answering or bob._freeing or len(bob._desk.attempts)
         ):
@@ -155,7 +155,7 @@ async def quiet(town: Town) -> None:
 
 async def freed(before: int) -> None:
     """Until no descriptor is left of the torment. libwebrtc opens one for a moment to look at the interfaces."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(120):
         while descriptors() > before:  # noqa: ASYNC110 - closing a descriptor is no event
             await asyncio.sleep(0.02)
 

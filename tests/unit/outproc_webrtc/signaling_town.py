@@ -144,7 +144,7 @@ async def town_of(*names: str, options: WebRtcOptions = LOCAL) -> AsyncIterator[
     try:
         yield town
     finally:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             await asyncio.gather(*(builder.aclose() for builder in town.builders.values()))
     left = asyncio.all_tasks() - before
     assert not left, f"left: {left}"

@@ -125,7 +125,7 @@ async def test_every_peer_that_speaks_webrtc_has_an_endpoint_unless_told_otherwi
         changes = port.changes
         town.meet("ann", "bob")
         assert list(await ann.endpoints("bob")) == [], "what is over in a moment needs no second wire"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             while port.changes == changes:  # noqa: ASYNC110 - the port has no event for this
                 await asyncio.sleep(0.005)
         assert [str(each) for each in await ann.endpoints("bob")] == ["webrtc:bob"], "whoever dials bob asks anew"
@@ -164,7 +164,7 @@ async def test_a_session_that_ends_fails_the_dial_at_once() -> None:
     async with town_of("ann", "bob") as town:
         town.carries = lambda sender, receiver, data: False
         dial = asyncio.create_task(town.dial("ann", "bob"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             while not town.ports["ann"].posted:  # noqa: ASYNC110 - the port has no event for this
                 await asyncio.sleep(0.01)
         town.part("ann", "bob")
@@ -245,7 +245,7 @@ async def test_closing_ends_dials_and_answers_under_way() -> None:
     async with town_of("ann", "bob") as town:
         town.carries = lambda sender, receiver, data: kind_of(data) == "offer"
         dial = asyncio.create_task(town.dial("ann", "bob"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(120):
             while not town.ports["bob"].posted:  # noqa: ASYNC110 - the port has no event for this
                 await asyncio.sleep(0.01)
         dial.cancel()
@@ -280,7 +280,7 @@ async def _end_of(sink: RecordingSink) -> WireLoss:
 
 async def _settled(town: Town) -> None:
     """Until no attempt is left anywhere and every connection of an ended wire is freed."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         while True:
             await asyncio.sleep(0.01)
             if not any(

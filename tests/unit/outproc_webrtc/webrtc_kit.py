@@ -29,7 +29,7 @@ async def connected_wires(
     offer = await offerer.connection.offer()
     answer = await answerer.connection.answer(read_description(offer, HERE))
     await offerer.connection.answered(read_description(answer, HERE))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(120):
         await asyncio.gather(offerer.opened, answerer.opened)
         # The greeting, in an engine with threads.
         while offerer.buffered_bytes or answerer.buffered_bytes:  # noqa: ASYNC110 - a wire has no event for this
