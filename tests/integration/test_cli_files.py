@@ -149,8 +149,8 @@ async def test_a_lying_sender_gets_no_file(lie: str, incoming: Path, receiver: L
         records[1:] = [[b"LZF1 what?"], [record(Kind.TRAILER, transfer)]]
     async with OutprocTransportManager("liar", directory={"recv": [f"ws://127.0.0.1:{port}"]}) as liar:
         for each in records:
-            await liar.send("recv", each, payload_type=PayloadType.STREAM_RELIABLE, confirm="processed", timeout=10)
-        answer = await liar.request("recv", record(Kind.VERDICT, transfer), timeout=10)
+            await liar.send("recv", each, payload_type=PayloadType.STREAM_RELIABLE, confirm="processed", timeout=120)
+        answer = await liar.request("recv", record(Kind.VERDICT, transfer), timeout=120)
         assert not Verdict.model_validate_json(answer).ok
         assert await asyncio.to_thread(receiver.wait) == 1
     assert names_in(incoming) == []
