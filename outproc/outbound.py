@@ -234,7 +234,7 @@ class Outbound:
                 place.turn = self._node.loop.create_future()
                 await place.turn
                 if self.closed is not None:
-                    raise self.closed
+                    raise self.closed.with_traceback(None)
                 receipt = self.accept(lane, body, detail, first=True)
                 if receipt is not None:
                     return receipt
@@ -276,12 +276,12 @@ class Outbound:
     def flush(self) -> None:
         """Hand over now what the wires take."""
         self.disarm()
-        budget = self._node.log_budget
-        for lane in self.session.send_lanes.values():
-            self._close_quota(lane)
+        lanes = self.session.send_lanes
+        self._close_quota(lanes[RPC_LANE])  # no other lane ever has one
+        for lane in lanes.values():
             if lane.unflushed_messages:
                 lane.flushed()
-                budget.settle(lane)
+                self._node.log_budget.settle(lane)
         self._write(self._node.now())
 
     def take_stock(self) -> None:

@@ -108,7 +108,8 @@ class SendLog:
 
     @property
     def next_number(self) -> int:
-        return self.segments[-1].end
+        last = self.segments[-1]
+        return last.first + len(last.bodies) if type(last) is Run else last.end
 
     @property
     def count(self) -> int:

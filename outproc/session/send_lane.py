@@ -239,7 +239,7 @@ class SendLane:
     @property
     def has_unsent(self) -> bool:
         """Whether entries wait behind the cursor (credit may still hold them back)."""
-        return self.cursor.number < self.log.next_number
+        return self.cursor[0] < self.log.next_number
 
     def fill(self, out: FrameParts, budget: int, *, cut_from: int = CHUNKED_FROM) -> int:
         """Append records to `out` for what comes next, within `budget` bytes. Returns the bytes used.
