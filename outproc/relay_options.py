@@ -15,6 +15,7 @@ class RelayOptions(BaseModel):
                            block; who is refused hears the same as for a dest that is not there
     max_circuits           circuits at once
     max_circuits_per_peer  circuits at once of one node, dialled and accepted
+    max_circuits_per_pair  circuits at once between the same two nodes
     window                 bytes that a circuit may hold here in each direction
     max_buffered           bytes that all circuits together may hold; each is always granted one frame (64 KiB) more
     """
@@ -24,5 +25,6 @@ class RelayOptions(BaseModel):
     allow_relay: Callable[[str, str], bool] | None = None
     max_circuits: Annotated[int, Field(ge=1)] = 4_096
     max_circuits_per_peer: Annotated[int, Field(ge=1)] = 256
+    max_circuits_per_pair: Annotated[int, Field(ge=1)] = 8
     window: Annotated[int, Field(ge=128 << 10)] = 1 << 20
     max_buffered: Annotated[int, Field(ge=1 << 20)] = 64 << 20

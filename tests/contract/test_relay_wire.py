@@ -41,11 +41,11 @@ async def make_pair() -> AsyncIterator[tuple[Wire, Wire]]:
         await hub.listen("memory:hub")
         async with alice, bob:
             for node in (alice, bob):
-                await node.wait_connected("hub", timeout=5)
+                await node.wait_connected("hub", timeout=120)
             # What comes is for the check, not for bob's own reception.
             door = ends["bob"]._port
             assert isinstance(door, ManagerPort)
-            door._accept = accepted.put_nowait
+            door._accept = lambda wire, hub: accepted.put_nowait(wire)
             dialled = await ends["alice"].build("bob", Endpoint("relay", "relay:hub"))
             yield dialled, await accepted.get()
 

@@ -26,6 +26,7 @@ class RelayHub:
             SwitchLimits(
                 max_circuits=options.max_circuits,
                 max_circuits_per_peer=options.max_circuits_per_peer,
+                max_circuits_per_pair=options.max_circuits_per_pair,
                 window=options.window,
                 max_buffered=options.max_buffered,
             )

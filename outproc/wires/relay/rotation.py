@@ -1,4 +1,5 @@
-"""Whose turn it is: circuits that share a peer have the same share of it by bytes, however large their frames. Pure."""
+"""Whose turn it is: pairs that share a peer have the same share of it by bytes, however large their frames and however
+many circuits each has. Pure."""
 
 from __future__ import annotations
 
@@ -47,3 +48,44 @@ class Rotation(Generic[T]):
 
     def __bool__(self) -> bool:
         return bool(self._left)
+
+
+class PairRotation(Generic[T]):
+    """Pairs take turns, and within one its circuits. A pair is named by its end that is not the peer they share."""
+
+    __slots__ = ("_items", "_pairs")
+
+    def __init__(self) -> None:
+        self._pairs: Rotation[str] = Rotation()
+        self._items: dict[str, Rotation[T]] = {}
+
+    def add(self, pair: str, item: T) -> None:
+        """It has something to send. Idempotent."""
+        self._items.setdefault(pair, Rotation()).add(item)
+        self._pairs.add(pair)
+
+    def discard(self, pair: str, item: T) -> None:
+        """It has nothing to send any more."""
+        items = self._items.get(pair)
+        if items is not None:
+            items.discard(item)
+            if not items:
+                del self._items[pair]
+                self._pairs.discard(pair)
+
+    def next(self, cost: Callable[[T], int | None]) -> T | None:
+        """As of `Rotation`."""
+        pair = self._pairs.next(lambda pair: self._cost(pair, cost))
+        return self._items[pair].next(cost) if pair is not None else None
+
+    def _cost(self, pair: str, cost: Callable[[T], int | None]) -> int | None:
+        item = self._items[pair].next(cost)
+        if item is None:
+            del self._items[pair]
+            return None
+        return cost(item)
+
+    def spent(self, pair: str, item: T, price: int) -> None:
+        """It sent a message that cost so much."""
+        self._pairs.spent(pair, price)
+        self._items[pair].spent(item, price)

@@ -35,7 +35,7 @@ from outproc.wires.relay.messages import (
     encode_refuse,
     encode_window,
 )
-from outproc.wires.relay.rotation import Rotation
+from outproc.wires.relay.rotation import PairRotation
 
 FIRST_WINDOW: Final = 2 * FRAME_COST
 """What a node may send on a new circuit. Most are idle; one that uses up what it has gets more, to the limit."""
@@ -50,6 +50,7 @@ class SwitchLimits:
 
     max_circuits: int
     max_circuits_per_peer: int
+    max_circuits_per_pair: int
     window: int
     max_buffered: int
 
@@ -58,13 +59,15 @@ class Leg:
     """One side of a circuit, as the hub sees it: what goes to `peer`, and what it may send."""
 
     __slots__ = (
-        "accepted", "circuit", "credit", "granted", "head", "other", "passed", "peer", "queue", "queued", "sent",
-        "tail", "taken", "window",
+        "accepted", "circuit", "credit", "far", "granted", "head", "other", "passed", "peer", "queue", "queued",
+        "sent", "tail", "taken", "window",
     )  # fmt: skip
 
-    def __init__(self, peer: str, circuit: int) -> None:
+    def __init__(self, peer: str, circuit: int, far: str) -> None:
         self.peer = peer
         self.circuit = circuit
+        self.far = far
+        """The node at the other end."""
         self.other: Leg | None = None
         """None: the other one is over, and this one only ends."""
         self.accepted = False
@@ -98,7 +101,7 @@ class _Peer:
 
     def __init__(self) -> None:
         self.legs: dict[int, Leg] = {}
-        self.rotation: Rotation[Leg] = Rotation()
+        self.rotation: PairRotation[Leg] = PairRotation()
         self.windows: dict[Leg, None] = {}
         self.refusals: deque[bytes] = deque()
         self.heard = -1
@@ -136,7 +139,7 @@ class Switch:
             return
         callee = self._peers.setdefault(message.name, _Peer())
         callee.made += 1
-        near, far = Leg(sender, message.circuit), Leg(message.name, callee.made)
+        near, far = Leg(sender, message.circuit, message.name), Leg(message.name, callee.made, sender)
         near.other, far.other = far, near
         near.credit = message.credit
         self.unused += near.granted + far.granted
@@ -148,10 +151,13 @@ class Switch:
     def _no_room(self, sender: str, dest: str) -> tuple[RefuseCode, str] | None:
         if self.circuits >= self.limits.max_circuits:
             return RefuseCode.BUSY, "the hub has as many circuits as it may"
-        for name in (sender, dest):
-            peer = self._peers.get(name)
-            if peer is not None and len(peer.legs) >= self.limits.max_circuits_per_peer:
+        for name, other in ((sender, dest), (dest, sender)):
+            legs = self._legs_of(name)
+            if len(legs) >= self.limits.max_circuits_per_peer:
                 return RefuseCode.BUSY, f"{name} has as many circuits as it may"
+            # Or one caller could use up what all others may have to `dest`.
+            if sum(leg.far == other for leg in legs) >= self.limits.max_circuits_per_pair:
+                return RefuseCode.BUSY, "these two have as many circuits as they may"
         return None
 
     def receive(self, sender: str, message: Message) -> None:
@@ -251,14 +257,14 @@ class Switch:
     def _forget(self, leg: Leg) -> None:
         peer = self._peers[leg.peer]
         peer.legs.pop(leg.circuit, None)
-        peer.rotation.discard(leg)
+        peer.rotation.discard(leg.far, leg)
         peer.windows.pop(leg, None)
 
     # -- what nodes are told --------------------------------------------------------------------------
 
     def _ready(self, leg: Leg) -> None:
         if leg.cost() is not None:
-            self._peers[leg.peer].rotation.add(leg)
+            self._peers[leg.peer].rotation.add(leg.far, leg)
             self._due[leg.peer] = None
 
     def take_due(self) -> list[str]:
@@ -305,7 +311,7 @@ class Switch:
         leg = peer.rotation.next(Leg.cost)
         assert leg is not None
         price = leg.cost() or 0
-        peer.rotation.spent(leg, price)
+        peer.rotation.spent(leg.far, leg, price)
         if leg.head is not None:
             leg.head = None
         elif leg.queue:

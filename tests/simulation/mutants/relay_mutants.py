@@ -21,6 +21,20 @@ RELAY_MUTANTS = (
         "hub-takes-no-turns", ROTATION, "            elif price <= left:\n", "            elif price >= 0:\n", "fair"
     ),
     _mutant(
+        "a-pair-has-a-turn-for-each-circuit",
+        ROTATION,
+        "        self._pairs.spent(pair, price)\n",
+        "        pass\n",
+        "fair",
+    ),
+    _mutant(
+        "a-pair-has-any-number-of-circuits",
+        SWITCH,
+        "            if sum(leg.far == other for leg in legs) >= self.limits.max_circuits_per_pair:\n",
+        "            if False:\n",
+        "bounded",
+    ),
+    _mutant(
         "hub-window-is-not-replenished",
         SWITCH,
         "                self._grant(leg.other)\n",

@@ -5,14 +5,14 @@ Invariants
   delivered-in-the-end  what was written on a circuit that lives, or was closed after it, arrives once everybody reads
   passed-on             when all is said, a circuit is there at both nodes and at the hub, or nowhere
   bounded               the hub holds no more than it may, nor grants more
-  fair                  who could send waits at most one turn of each other
+  fair                  a pair that could send waits at most one turn of each other, and so do the circuits of a pair
   impossible-state      nothing honest is taken for a violation
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from zlib import crc32
@@ -78,11 +78,16 @@ class Walk:
     def __init__(self, seed: int) -> None:
         self.rng = rng = Random(f"switch {seed}")
         self.limits = SwitchLimits(
-            rng.choice((2, 100)), rng.choice((2, 100)), rng.choice((2, 4, 16)) * FRAME_COST, 1 << 20
+            max_circuits=rng.choice((2, 100)),
+            max_circuits_per_peer=rng.choice((2, 100)),
+            max_circuits_per_pair=Random(f"pairs {seed}").choice((1, 3, 100)),
+            window=rng.choice((2, 4, 16)) * FRAME_COST,
+            max_buffered=1 << 20,
         )
         self.switch = Switch(self.limits)
         self.peers = {name: Peer(name) for name in "abc"}
-        self.waited: dict[Leg, int] = {}
+        self.waited: dict[Leg | tuple[str, str], int] = {}
+        """By circuits, and by pairs (the peer that is shared, and the other end)."""
         self.digest = 0
         self.delivered = 0
 
@@ -234,6 +239,7 @@ class Walk:
                 peer.from_hub.append(b"".join(bulk))
                 switch.bulk_posted(name)
         self._check_bounds()
+        self._check_pairs()
 
     def _check_turn(self, name: str) -> None:
         peer = self.switch._peers[name]
@@ -243,11 +249,23 @@ class Walk:
         serving = peer.rotation.next(Leg.cost)
         assert serving is not None
         self.waited.pop(serving, None)
-        for leg in ready:
-            if leg is not serving:
-                self.waited[leg] = self.waited.get(leg, 0) + (serving.cost() or 0)
-                if self.waited[leg] > len(peer.legs) * FRAME_COST:
-                    raise InvariantError("fair", f"{leg} waited for {self.waited[leg]} bytes of others")
+        self.waited.pop((name, serving.far), None)
+        brothers = [leg for leg in ready if leg.far == serving.far and leg is not serving]
+        all_pairs = {leg.far for leg in peer.legs.values()}
+        self._wait(brothers, serving, sum(leg.far == serving.far for leg in peer.legs.values()))
+        self._wait([(name, far) for far in {leg.far for leg in ready} - {serving.far}], serving, len(all_pairs))
+
+    def _wait(self, waiting: Sequence[Leg | tuple[str, str]], serving: Leg, turns: int) -> None:
+        for each in waiting:
+            self.waited[each] = waited = self.waited.get(each, 0) + (serving.cost() or 0)
+            if waited > turns * FRAME_COST:
+                raise InvariantError("fair", f"{each} waited for {waited} bytes of others")
+
+    def _check_pairs(self) -> None:
+        for name, peer in self.switch._peers.items():
+            for far, circuits in Counter(leg.far for leg in peer.legs.values()).items():
+                if circuits > self.limits.max_circuits_per_pair:
+                    raise InvariantError("bounded", f"{circuits} circuits between {name} and {far}")
 
     def _check_bounds(self) -> None:
         switch = self.switch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from outproc.wires.relay.hub import RelayHub
@@ -23,9 +24,8 @@ class WatchedHub:
         hub.switch.bulk_posted = self._post  # type: ignore[method-assign]  # that is what it is watched by
 
     def _post(self, name: str) -> None:
-        """Who waits for its turn waits at most for one turn of each other."""
-        rotation = self.switch._peers[name].rotation
-        ready = [leg for leg in rotation._left if leg.cost() is not None]
+        """Who waits for its turn waits at most for one turn of each other pair, and within its own of each circuit."""
+        ready = [leg for leg in self.switch._peers[name].legs.values() if leg.cost() is not None]
         before = {leg: leg.cost() or 0 for leg in ready}
         passed = {leg: leg.sent for leg in ready}
         self._posted(name)
@@ -34,11 +34,12 @@ class WatchedHub:
         for leg in served:
             self._waited.pop(leg, None)
         price = sum(before[leg] for leg in served)
+        pairs = Counter(leg.far for leg in ready)
         for leg in ready:
             if leg in served:
                 continue
             self._waited[leg] = self._waited.get(leg, 0) + price
-            if self._waited[leg] > (len(ready) + 1) * FRAME_COST * 2:
+            if self._waited[leg] > (len(pairs) + 1) * (pairs[leg.far] + 1) * FRAME_COST:
                 self.world.fail("fair", f"{leg} waited for {self._waited[leg]} bytes of {len(ready) - 1} others")
 
     def check(self) -> None:

@@ -11,7 +11,15 @@ from outproc.wires.memory import MemoryNetwork, MemoryWireBuilder
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"max_circuits": 0}, {"max_circuits_per_peer": 0}, {"window": 1}, {"max_buffered": 0}, {"limit": 1}]
+    "wrong",
+    [
+        {"max_circuits": 0},
+        {"max_circuits_per_peer": 0},
+        {"max_circuits_per_pair": 0},
+        {"window": 1},
+        {"max_buffered": 0},
+        {"limit": 1},
+    ],
 )
 def test_what_makes_no_sense_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValidationError):

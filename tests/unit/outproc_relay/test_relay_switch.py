@@ -5,6 +5,7 @@ Covers `outproc.wires.relay.switch`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -28,7 +29,9 @@ from outproc.wires.relay.messages import (
 )
 from outproc.wires.relay.switch import FIRST_WINDOW, MAX_REFUSALS, Switch, SwitchLimits
 
-LIMITS = SwitchLimits(max_circuits=8, max_circuits_per_peer=4, window=1 << 20, max_buffered=4 << 20)
+LIMITS = SwitchLimits(
+    max_circuits=8, max_circuits_per_peer=4, max_circuits_per_pair=4, window=1 << 20, max_buffered=4 << 20
+)
 PLENTY = 1 << 40
 
 
@@ -217,7 +220,9 @@ def test_a_busy_circuit_gets_a_larger_window_and_an_idle_one_keeps_the_first() -
 
 
 def test_a_full_hub_holds_no_more_than_it_may_and_every_circuit_goes_on() -> None:
-    limits = SwitchLimits(max_circuits=100, max_circuits_per_peer=100, window=1 << 20, max_buffered=1 << 20)
+    limits = SwitchLimits(
+        max_circuits=100, max_circuits_per_peer=100, max_circuits_per_pair=100, window=1 << 20, max_buffered=1 << 20
+    )
     switch = Switch(limits)
     rng = Random(5)
     limit: dict[int, int] = {}
@@ -240,6 +245,23 @@ def test_a_full_hub_holds_no_more_than_it_may_and_every_circuit_goes_on() -> Non
     switch.session_ended("a")
     bulk(switch, "b")
     assert (switch.buffered, switch.unused, switch.circuits) == (0, 0, 0)
+
+
+def test_a_pair_with_many_circuits_has_one_turn_and_leaves_room_for_others() -> None:
+    limits = replace(LIMITS, max_circuits=100, max_circuits_per_peer=8, max_circuits_per_pair=6)
+    switch = Switch(limits)
+    many = [connect(switch, "greedy", "b", number) for number in range(6)]
+    switch.open("greedy", Open(6, PLENTY, "b"), None)
+    assert bulk(switch, "greedy") == [Refuse(6, RefuseCode.BUSY, "these two have as many circuits as they may")]
+    one = connect(switch, "modest", "b", 0)
+    for number in range(6):
+        switch.receive("greedy", data(number))
+        switch.receive("greedy", data(number))
+    switch.receive("modest", data(0))
+    switch.receive("modest", data(0))
+    order = [message.circuit for message in bulk(switch, "b", 14)]
+    assert [order.index(one), order[4:].count(one)] == [1, 0], "every second turn while it had something"
+    assert sorted(order) == sorted([*many, *many, one, one])
 
 
 def test_a_cut_is_told_to_both() -> None:
