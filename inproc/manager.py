@@ -31,8 +31,10 @@ from litz.manager import (
 from litz.message import Detail, Receipt
 from litz.payload import PayloadType
 from litz.routing import LocalTransportManager
+from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
+from litz.within import LATE_DRAIN, late_send, late_wire, within
 
 YIELD_EVERY: Final = 256
 """A tight loop of `await send` lets the others run after this many."""
@@ -161,9 +163,11 @@ class InprocTransportManager(LocalTransportManager):
     ) -> Receipt:
         node = self._use()
         level = _level(confirm, payload_type)
-        detail = None if key is None else Detail(key=key)
+        if when_down is not None:
+            check_when_down(when_down)
+        detail = None if key is None else Detail(key=checked_key(key))
         if timeout is not None:
-            async with asyncio.timeout(timeout):
+            async with within(timeout, *late_send(dest, confirm)):
                 return await self._send(
                     node, dest, data, lane=payload_type, level=level, detail=detail, when_down=when_down
                 )
@@ -212,12 +216,14 @@ class InprocTransportManager(LocalTransportManager):
         transport = node.connected(dest)
         if transport is None:
             transport = node.queueing(dest)
-        return _lane(transport, payload_type).accept_now(data, None if key is None else Detail(key=key))
+        return _lane(transport, payload_type).accept_now(data, None if key is None else Detail(key=checked_key(key)))
 
     async def request(
         self, dest: str, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None
     ) -> Any:
         node = self._use()
+        if when_down is not None:
+            check_when_down(when_down)
         future: asyncio.Future[Any] = node.loop.create_future()
         request_id = node.requests.open(dest, future)
         try:
@@ -252,7 +258,7 @@ class InprocTransportManager(LocalTransportManager):
             if not lane.lossy and lane.received < lane.next
         ]
         try:
-            async with asyncio.timeout(timeout):
+            async with within(timeout, *LATE_DRAIN):
                 for future in futures:
                     await future
         finally:
@@ -303,7 +309,8 @@ class InprocTransportManager(LocalTransportManager):
 
     async def wait_connected(self, dest: str, *, timeout: float | None = None) -> None:
         node = self._use()
-        async with asyncio.timeout(timeout):
+        validate_dest(dest)
+        async with within(timeout, *late_wire(dest)):
             while not self.is_connected(dest):
                 await node.watch.changed(dest)
 
@@ -357,6 +364,6 @@ def _level(confirm: Confirm | None, payload_type: PayloadType) -> Level | None:
         raise ValueError("confirm='durable' needs a store at the peer, and in one process there is none")
     if found not in ("received", "processed"):
         raise ValueError(f"confirm is 'received' or 'processed', not {confirm!r}")
-    if not payload_type.reliable:
-        raise ValueError(f"{payload_type.name} is never acknowledged; send it without confirm")
+    if not PayloadType(payload_type).reliable:
+        raise ValueError(f"{PayloadType(payload_type).name} is never acknowledged; send it without confirm")
     return found

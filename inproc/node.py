@@ -308,7 +308,7 @@ class Node:
         if self.closed:
             raise ManagerStateError(f"the manager of {self.local_id} was closed")
         if not dial.cancelled() and (failure := dial.exception()) is not None:
-            raise failure
+            raise failure.with_traceback(None)  # one error for all who wait
         if transport.state is not DestState.CONNECTED:
             raise ConnectError(f"connecting to {dest} was stopped: it was closed here", dest=dest)
         return transport

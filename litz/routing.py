@@ -27,6 +27,7 @@ from litz.payload import PayloadType
 from litz.routed_streams import Feed, RoutedEvents, RoutedStream
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
+from litz.within import LATE_DRAIN, late_wire, within
 
 
 class LocalTransportManager(TransportManager):
@@ -170,7 +171,7 @@ class RoutingTransportManager(TransportManager):
 
     async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
         self._home.check()
-        async with asyncio.timeout(timeout):
+        async with within(timeout, *LATE_DRAIN):
             await self._inproc.drain(dest)
             await self._outproc.drain(dest)
 
@@ -279,7 +280,7 @@ class RoutingTransportManager(TransportManager):
         loop = asyncio.get_running_loop()
         waits = [loop.create_task(manager.wait_connected(dest)) for manager in (self._inproc, self._outproc)]
         try:
-            async with asyncio.timeout(timeout):
+            async with within(timeout, *late_wire(dest)):
                 done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()

@@ -104,7 +104,8 @@ class DestTable:
                 entry = self._begin(dest, transport)
             await entry.event.wait()
             if entry.error is not None:
-                raise entry.error
+                # One error for all: without this each of a thousand would add its frames to those of all before it.
+                raise entry.error.with_traceback(None)
             # Level-triggered: the state may have moved on since the event was set.
             if not entry.transport.closing:
                 return entry.transport

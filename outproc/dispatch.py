@@ -12,6 +12,7 @@ from litz.errors import BackpressureError, ConnectError, LitzError
 from litz.manager import Confirm, WhenDown
 from litz.message import Receipt
 from litz.payload import PayloadType
+from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState
 from outproc.addressing import Addressing
 from outproc.body import body_of
@@ -70,7 +71,7 @@ class Dispatch:
         """`TransportManager.send` without its fast path and its timeout."""
         lane = _lane_of(payload_type, confirm)
         body = body_of(data, self.node.options.max_message)
-        detail = EntryDetail(key=_checked_key(key)) if key is not None else None
+        detail = EntryDetail(key=checked_key(key)) if key is not None else None
         transport = await self._transport(dest, when_down)
         outbound = transport.outbound
         full = outbound.batch_is_full(lane)
@@ -87,6 +88,8 @@ class Dispatch:
         return receipt
 
     async def _transport(self, dest: str, when_down: WhenDown | None) -> DestTransport:
+        if when_down is not None:
+            check_when_down(when_down)
         transport = self.dests.get(dest)
         if transport is not None and not transport.closing:
             state = transport.state
@@ -105,7 +108,7 @@ class Dispatch:
         """`TransportManager.send_nowait` without its fast path."""
         lane = _lane_of(payload_type, None)
         body = body_of(data, self.node.options.max_message)
-        detail = EntryDetail(key=_checked_key(key)) if key is not None else None
+        detail = EntryDetail(key=checked_key(key)) if key is not None else None
         transport = self.dests.existing_or_new(validate_dest(dest))
         if transport.outbound.batch_is_full(lane):
             transport.outbound.flush()
@@ -157,9 +160,3 @@ def _lane_of(payload_type: PayloadType, confirm: Confirm | None) -> int:
         if confirm not in ("received", "processed"):
             raise ValueError(f"confirm is 'received', 'processed' or 'durable', not {confirm!r}")
     return lane
-
-
-def _checked_key(key: str) -> str:
-    if not 1 <= len(key.encode()) <= 255:
-        raise ValueError("a key has 1 to 255 bytes of UTF-8")
-    return key

@@ -33,6 +33,7 @@ from litz.payload import PayloadType
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import EndpointFilter, Wire, WireBuilder, WireListener
+from litz.within import LATE_DRAIN, late_send, late_wire, within
 from outproc.addressing import Addressing, Directory, installed_builders
 from outproc.body import body_of
 from outproc.closing import GRACE, close_node
@@ -178,7 +179,7 @@ class OutprocTransportManager(TransportManager):
         running = self._running()
         if timeout is None:
             return await running.send(dest, data, payload_type, confirm=confirm, key=key, when_down=when_down)
-        async with asyncio.timeout(timeout):
+        async with within(timeout, *late_send(dest, confirm)):
             return await running.send(dest, data, payload_type, confirm=confirm, key=key, when_down=when_down)
 
     def send_nowait(self, dest: str, data: Any, *, payload_type: PayloadType = _RPC, key: str | None = None) -> Receipt:
@@ -204,7 +205,7 @@ class OutprocTransportManager(TransportManager):
 
     async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
         running = self._running()
-        async with asyncio.timeout(timeout):
+        async with within(timeout, *LATE_DRAIN):
             if dest is not None:
                 transport = running.dests.get(validate_dest(dest))
                 transports = [transport] if transport is not None else []
@@ -293,7 +294,7 @@ class OutprocTransportManager(TransportManager):
 
     async def wait_connected(self, dest: str, *, timeout: float | None = None) -> None:
         validate_dest(dest)
-        async with asyncio.timeout(timeout):
+        async with within(timeout, *late_wire(dest)):
             while not self.is_connected(dest):
                 await self._watch.changed(dest)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 from litz.errors import BackpressureError, ConnectError, InvalidDestError, NotARequestError, UnknownDestError
 from litz.events import SessionEnded, SessionStarted
@@ -209,9 +209,29 @@ async def illegal_sends_are_refused(case: Case) -> None:
         await expect(InvalidDestError, case.a.send(dest, b""), f"send to {dest!r}")
         expect_now(InvalidDestError, partial(case.a.send_nowait, dest, b""), f"send_nowait to {dest!r}")
     await expect(ValueError, case.a.send(case.to_b, b"", payload_type=PayloadType.MEDIA), "send of MEDIA")
+    misspelt: Any = "nowait"
+    await expect(ValueError, case.a.send(case.to_b, b"", when_down=misspelt), "when_down='nowait'")
+    await expect(ValueError, case.a.request(case.to_b, b"", when_down=misspelt), "request with when_down='nowait'")
+    await expect(ValueError, case.a.send(case.to_b, b"", confirm=misspelt), "confirm='nowait'")
+    no_key: Any = 5
+    for key in ("", "k" * 256, no_key):
+        await expect(ValueError, case.a.send(case.to_b, b"", key=key), f"send with key={key!r}")
+        expect_now(ValueError, partial(case.a.send_nowait, case.to_b, b"", key=key), f"send_nowait with key={key!r}")
     await case.a.send(case.to_b, b"fine")
     (message,) = await take(case.b, 1)
     assert message.number == 0, "a refused send used up a number"
+
+
+async def what_takes_too_long_says_what_did_not_happen(case: Case) -> None:
+    error: BaseException = await expect(TimeoutError, case.a.wait_connected("nobody", timeout=0.01), "waiting")
+    assert "nobody had no wire" in str(error), f"of whom? {error!r}"
+    case.a.send_nowait("nobody", b"kept")
+    error = await expect(TimeoutError, case.a.drain(timeout=0.01), "draining")
+    assert "received" in str(error), f"what was awaited? {error!r}"
+    late = case.a.send(case.to_b, b"read by nobody", confirm="processed", timeout=0.01)
+    error = await expect(TimeoutError, late, "a confirmed send")
+    assert case.to_b in str(error), f"of whom? {error!r}"
+    assert "processed" in str(error), f"what was awaited? {error!r}"
 
 
 async def unknown_dests_fail_wait_or_queue_as_asked(case: Case) -> None:
@@ -248,6 +268,7 @@ DELIVERY_CHECKS: Final[tuple[Check, ...]] = (
     a_cancelled_send_is_whole_or_nothing,
     a_thousand_first_senders_make_one_session,
     illegal_sends_are_refused,
+    what_takes_too_long_says_what_did_not_happen,
     unknown_dests_fail_wait_or_queue_as_asked,
     send_nowait_starts_a_session,
 )

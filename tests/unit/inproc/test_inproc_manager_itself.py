@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import traceback
 import warnings
 
 import pytest
@@ -79,6 +80,9 @@ async def test_connect_timeout_waits_for_the_peer_and_one_failure_is_for_all() -
         errors = await asyncio.gather(*(a.send("b", n) for n in range(5)), return_exceptions=True)
         assert all(isinstance(error, ConnectError) for error in errors)
         assert len(set(map(id, errors))) == 1
+        assert isinstance(errors[0], ConnectError)
+        frames = traceback.extract_tb(errors[0].__traceback__)
+        assert [frame.name for frame in frames].count("connect") == 1, "each caller added its frames to it"
         assert a.dest_count == 0
     async with InprocTransportManager("a", hub, connect_timeout=30) as a:
         sending = [asyncio.ensure_future(a.send("b", n)) for n in range(5)]

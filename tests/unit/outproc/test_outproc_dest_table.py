@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 
 import pytest
 
@@ -74,6 +75,8 @@ def test_all_get_the_error_and_the_dest_is_forgotten() -> None:
             (failure,) = {id(failure): failure for failure in failures}.values()
             assert isinstance(failure, ConnectError)
             assert [type(attempt.error) for attempt in failure.attempts] == [ConnectionRefusedError]
+            frames = traceback.extract_tb(failure.__traceback__)
+            assert [frame.name for frame in frames].count("connect") == 1, "each caller added its frames to it"
             assert (alice.list_dests(), alice.has_dest("bob"), alice.dest_count) == ([], None, 0)
         nobody = town.manager("carol", knows={})
         async with nobody:
