@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Awaitable
+from functools import partial
 from importlib.metadata import version
 from typing import Any, Final, Literal, TypeVar
 
@@ -21,6 +22,8 @@ from litz.wire import WirePath
 from outproc.wires.webrtc.description import Description
 from outproc.wires.webrtc.engine import DRAIN_AT, LABELS, LOCAL_MAX_MESSAGE, URGENT, Events, PeerConnection, Settings
 from outproc.wires.webrtc.local_description import read_local
+from outproc.wires.webrtc.pace import Pace
+from outproc.wires.webrtc.wrtc_channel import let_go, take_over
 
 MAX_WAITING: Final = 32 * 1024
 """Messages that may wait in the library for the loop, of all connections of it together; from then on the busiest
@@ -119,8 +122,7 @@ class WrtcConnection(PeerConnection):
         self._made: webrtc.RTCPeerConnection | None = None
         self._channels: list[webrtc.RTCDataChannel] = []
         self._ahead = [0 for _ in LABELS]
-        self._given = [0 for _ in LABELS]
-        self._drained_at = [self._loop.time() for _ in LABELS]
+        self._paces = [Pace(self._loop.time()) for _ in LABELS]
 
     def _make(self) -> webrtc.RTCPeerConnection:
         """Only now: a connection in the library is not cheap, and not each that is asked for comes so far."""
@@ -150,8 +152,7 @@ class WrtcConnection(PeerConnection):
         )
         made.buffered_amount_low_threshold = DRAIN_AT
         made.on("open", lambda event: self._opened(channel))
-        made.on("message", lambda event: self._message(channel, event.data))
-        made.on("bufferedamountlow", lambda event: self._drained(channel))
+        take_over(made, partial(self._message, channel), partial(self._drained, channel))
         made.on("error", self._failed)
         made.on("close", lambda event: self.tell_closed("remote", "the channels were closed"))
         return made
@@ -259,7 +260,7 @@ class WrtcConnection(PeerConnection):
         """Queue a message. The library keeps 16 MiB and refuses more, which the wire above never comes near."""
         if self._over or not self._channels:
             return
-        self._given[channel] += len(data)
+        self._paces[channel].gave(len(data))
         try:
             self._channels[channel].send(data)
         except webrtc.InvalidStateError:
@@ -288,12 +289,11 @@ class WrtcConnection(PeerConnection):
     def _drained(self, channel: int) -> None:
         if self._over:
             return
-        if self._given[channel]:  # else it fell below a threshold that was lowered meanwhile, which tells no rate
-            now = self._loop.time()
-            rate = self._given[channel] / max(now - self._drained_at[channel], 1e-4)
-            self._given[channel], self._drained_at[channel] = 0, now
-            self._ahead[channel] = ahead = min(MOST_AHEAD, int(rate * AHEAD_FOR))
-            self._channels[channel].buffered_amount_low_threshold = DRAIN_AT + ahead
+        pace = self._paces[channel]
+        pace.drained(self._loop.time())
+        self._ahead[channel] = ahead = pace.bytes_in(AHEAD_FOR, 0, MOST_AHEAD)
+        # Half of it is left then, so that the library never waits, and what comes next is worth the call.
+        self._channels[channel].buffered_amount_low_threshold = DRAIN_AT + ahead // 2
         self._events.drained(channel)
 
     # -- the end --------------------------------------------------------------------------------------
@@ -330,6 +330,8 @@ class WrtcConnection(PeerConnection):
         self._over = True
         self._gathered.set()
         self._backlog.forget(self)
+        for channel in self._channels:
+            let_go(channel)
         if self._made is not None:
             with contextlib.suppress(webrtc.RTCException):
                 self._made.close()
