@@ -41,7 +41,7 @@ from litz.manager import Peer, TransportManager
 from litz.message import Buffer, Message, Receipt
 from litz.payload import PayloadType
 from litz.snapshot import DestState
-from litz.wire import Endpoint, Wire, WireBuilder, WireListener, WireLoss, WirePath, WireSink
+from litz.wire import Endpoint, UrgentChannel, Wire, WireBuilder, WireListener, WireLoss, WirePath, WireSink
 
 __version__ = "0.1.0"
 
@@ -86,6 +86,7 @@ __all__ = [
     "TransportManager",
     "UnauthenticatedError",
     "UnknownDestError",
+    "UrgentChannel",
     "Wire",
     "WireBuilder",
     "WireClosedError",

@@ -98,11 +98,32 @@ class WireSink(Protocol):
     def frame_received(self, frame: bytes) -> None:
         """One whole frame, exactly as the peer wrote it (buffers joined)."""
 
+    def urgent_received(self, frame: bytes) -> None:
+        """The same for a frame that came on `Wire.urgent`. A wire without it never calls this."""
+
     def wire_writable(self) -> None:
-        """The wire has fallen to `LOW_WATER` after it had not been writable."""
+        """The wire, or its urgent channel, takes more after it had not been writable."""
 
     def wire_closed(self, loss: WireLoss) -> None:
         """The wire is dead. Called exactly once, after which nothing more is called."""
+
+
+class UrgentChannel(ABC):
+    """The second way of a wire that has two: what is written here does not wait behind what was written to the wire.
+
+    Law. Frames keep order and none is missing before the wire's end, as on the wire itself; between the two there is no
+    order. It lives and dies with its wire: there is nothing to start or to close. Whoever started the wire takes frames
+    of both.
+    """
+
+    @abstractmethod
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        """As `Wire.write`. Raises ValueError for a frame over the `max_frame` of the wire."""
+
+    @property
+    @abstractmethod
+    def writable(self) -> bool:
+        """Whether the session should write more here now. False early: what waits here is not urgent any more."""
 
 
 class Wire(ABC):
@@ -128,6 +149,8 @@ class Wire(ABC):
     channel_binding: bytes | None = None
     """Bytes that both ends of a protected channel know and nobody else can choose (RFC 5929, RFC 9266);
     part of the signed transcript, so that a proof cannot be replayed on another channel."""
+    urgent: UrgentChannel | None = None
+    """A second way for small frames within the same connection, where the kind of wire has one."""
 
     @abstractmethod
     def start(self, sink: WireSink) -> None:
@@ -143,7 +166,7 @@ class Wire(ABC):
     @property
     @abstractmethod
     def buffered_bytes(self) -> int:
-        """Bytes written and not yet handed to the system."""
+        """Bytes written and not yet handed to the system, on both ways of a wire that has two."""
 
     @property
     def writable(self) -> bool:

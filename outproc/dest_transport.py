@@ -8,21 +8,8 @@ from __future__ import annotations
 
 import asyncio
 
-from litz.errors import (
-    ConnectError,
-    LitzError,
-    ProtocolError,
-    SessionEndedError,
-)
-from litz.events import (
-    EndReason,
-    LostReceipt,
-    MessagesSkipped,
-    SessionEnded,
-    SessionStarted,
-    WireDown,
-    WireUp,
-)
+from litz.errors import ConnectError, LitzError, ProtocolError, SessionEndedError
+from litz.events import EndReason, LostReceipt, MessagesSkipped, SessionEnded, SessionStarted, WireDown, WireUp
 from litz.lifecycle import move
 from litz.manager import Transport
 from litz.snapshot import DestState
@@ -44,6 +31,7 @@ from outproc.session.receive_lane import Skipped
 from outproc.session.session import Received, Session
 from outproc.session.tombstones import Finals
 from outproc.transport_owner import TransportOwner
+from outproc.urgent_strand import UrgentStrand
 from outproc.violations import look_at_end, violated
 from outproc.wire_set import links_of, longest_silent, superfluous
 
@@ -180,11 +168,11 @@ class DestTransport(Transport):
 
     # -- traffic ------------------------------------------------------------------------------------
 
-    def frame(self, link: Link, frame: bytes) -> None:
-        """A binary frame came on one of our links."""
+    def frame(self, link: Link, frame: bytes, strand: UrgentStrand | None = None) -> None:
+        """A binary frame came on one of our links, or on its second strand."""
         first = link.in_session and link.frames_in == link.frames_at_join + 1
         try:
-            received = self.session.receive(link, frame, self.node.now())
+            received = self.session.receive(link, frame, self.node.now(), strand)
         except ProtocolError as error:
             violated(self, link, error)
             return
@@ -207,6 +195,8 @@ class DestTransport(Transport):
                 # Sooner than the answer had to be there, where silence is to be noticed sooner than that.
                 self.node.health.schedule(link, link.liveness.next_check())
                 self.dialler.proved(link)
+                if link.urgent is not None and link in self.session.wires:
+                    self.session.join_strand(link.urgent, link)
                 self.bind_lanes()
         if received.acked:
             self.dialler.proved(link)
@@ -230,6 +220,8 @@ class DestTransport(Transport):
         if len(self.links) > 1:
             self.node.mover.wrote(self)
         for link in links_of(self.session):
+            if link.urgent is not None:
+                link.urgent.fill(session, now)
             wire = link.wire
             while wire.writable:
                 frame = session.next_frame(link, now)

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from litz.events import LaneMoved
-from outproc.link import Carried, Link
+from outproc.carried import Carried
+from outproc.link import Link
 from outproc.session.lossy_lane import LossySendLane
 from outproc.session.send_lane import SendLane
 from outproc.session.session import LOSSY_LANE
 from outproc.wire_choice import NEVER, BestWire, Choice, Question
-from outproc.wire_set import candidates_for, links_of, payload_type_of
+from outproc.wire_set import candidates_for, link_of, links_of, payload_type_of, strand_for
 
 if TYPE_CHECKING:
     from outproc.dest_transport import DestTransport
@@ -58,7 +59,7 @@ class LaneMover:
         """A wire joined, left, was measured, or is well again; or a lane is new."""
         now = self._node.now()
         self.place(transport, now)
-        if len(transport.session.wires) > 1:
+        if len(links_of(transport.session)) > 1:
             self._watch(transport, now + SETTLED_AFTER)
 
     def wrote(self, transport: DestTransport) -> None:
@@ -84,11 +85,11 @@ class LaneMover:
         self._waiting.pop(transport, None)
         lanes: list[tuple[int, Lane]] = [*session.send_lanes.items(), (LOSSY_LANE, session.lossy_out)]
         for number, lane in lanes:
-            current = lane.wire if isinstance(lane.wire, Link) else None
-            if current is not None and len(links) == 1:
+            current = link_of(lane.wire)
+            if current is not None and len(links) == 1 and current.urgent is None:
                 continue
             choice = self.choose(number, current, links, now)
-            if choice is None or choice.wire is current:
+            if choice is None or strand_for(session, choice.wire, number) is lane.wire:
                 if current is not None and number in current.carries:
                     current.carries[number].wanted = None
                 continue
@@ -119,9 +120,9 @@ class LaneMover:
         """Why the wire of a lane carries it, as of now; "" if none does. Changes nothing."""
         session = transport.session
         lane = session.lossy_out if number == LOSSY_LANE else session.send_lanes.get(number)
-        if lane is None or not isinstance(lane.wire, Link):
+        current = link_of(lane.wire) if lane is not None else None
+        if current is None:
             return ""
-        current = lane.wire
         choice = self.choose(number, current, links_of(session), self._node.now())
         if choice is not None and choice.wire is current:
             return choice.reason
@@ -145,7 +146,11 @@ class LaneMover:
         self, transport: DestTransport, number: int, current: Link | None, choice: Choice[Link], now: float
     ) -> None:
         link = choice.wire
-        transport.session.bind(number, link)
+        transport.session.bind(number, strand_for(transport.session, link, number))
+        transport.outbound.arm()
+        if link is current:
+            link.carries.setdefault(number, Carried(NEVER, choice.reason)).wanted = None
+            return
         if current is not None:
             current.carries.pop(number, None)
         link.carries[number] = Carried(now if current is not None else NEVER, choice.reason)
@@ -154,7 +159,6 @@ class LaneMover:
             before = repr(current.wire)
             reason = f"the wire before is sick; {reason}" if current.meter.sick else reason
         self._node.emit(LaneMoved(transport.dest, number, repr(link.wire), before, reason))
-        transport.outbound.arm()
 
     # -- looking ------------------------------------------------------------------------------------
 
@@ -163,7 +167,6 @@ class LaneMover:
             links = [link for link in transport.links if link in transport.session.wires]
             if len(links) < 2:
                 del self._watched[transport]
-                self._waiting.pop(transport, None)
                 continue
             busy = [self._look(transport, link, now) for link in links]
             self.place(transport, now)
@@ -174,7 +177,7 @@ class LaneMover:
 
     def _look(self, transport: DestTransport, link: Link, now: float) -> bool:
         """Whether there is a reason to look at the link again soon."""
-        lanes = [lane for lane in transport.session.send_lanes.values() if lane.wire is link]
+        lanes = [lane for lane in transport.session.send_lanes.values() if link_of(lane.wire) is link]
         outstanding = any(lane.acked < lane.cursor for lane in lanes)
         buffered = link.wire.buffered_bytes
         link.meter.look(

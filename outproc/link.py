@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from litz.errors import HandshakeError, LitzError, ProtocolError, WireClosedError
 from litz.message import Buffer
 from litz.wire import Endpoint, LossReason, Wire, WireLoss
+from outproc.carried import Carried
 from outproc.frames.records import LeaveReason
 from outproc.handshake import (
     Acceptor,
@@ -32,6 +32,7 @@ from outproc.handshake import (
 from outproc.handshake import Link as Channel
 from outproc.health import Liveness, Verdict
 from outproc.security.sealing import OVERHEAD, Opener, Sealer, SealKeys, seal_need
+from outproc.urgent_strand import UrgentStrand
 from outproc.wire_meter import WireMeter
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ class LinkOwner(Protocol):
     def step(self, link: Link, step: Step) -> None:
         """The handshake came to a point where somebody must decide."""
 
-    def frame(self, link: Link, frame: bytes) -> None:
-        """A binary frame came. The owner ignores it if the link is in no session."""
+    def frame(self, link: Link, frame: bytes, strand: UrgentStrand | None = None) -> None:
+        """A binary frame came, on the wire or on its second strand. Ignored if the link is in no session."""
 
     def writable(self, link: Link) -> None:
         """The wire takes more again."""
@@ -65,20 +66,6 @@ class LinkOwner(Protocol):
         """The wire is dead. Called once; `link.cause` says why."""
 
 
-@dataclass(slots=True)
-class Carried:
-    """Of one lane that a link carries.
-
-    since   when it was moved here by choice; minus infinity: it had no other
-    reason  why it is here, in words
-    wanted  since when another wire is the better one; None: it is not
-    """
-
-    since: float
-    reason: str
-    wanted: float | None = None
-
-
 class Link:
     """A live wire with the state of its handshake. Owned by one `LinkOwner` at a time."""
 
@@ -86,13 +73,15 @@ class Link:
         self.node = node
         self.wire = wire
         self.owner = owner
+        self.urgent = UrgentStrand(self, wire.urgent) if wire.urgent is not None else None
+        """Its second strand. A sealed wire has none: the seals of a wire are in one order."""
         self.endpoint = endpoint
         self.dialled = dest is not None
         self._stranger = dest is None
         """Whether the peer came by itself and has not proved its id yet."""
         self.started_at = node.now()
         self.heard_at = self.started_at
-        self.bytes_in = self.bytes_out = self.frames_in = self.frames_out = 0
+        self.bytes_in = self.bytes_out = self.frames_in = self.frames_out = self.urgent_in = 0
         self.cause: WireLoss | None = None
         self.closed = asyncio.Event()
         self.failure: LitzError | None = None
@@ -113,7 +102,7 @@ class Link:
         """Every lane that was bound to it by the mover and has not left it since."""
         self.pinged: dict[int, asyncio.Future[float]] = {}
         """For who wants to know of one pong: by its token, set to the time at which it came."""
-        self._seen_bytes = 0
+        self._seen_bytes = self._held_size = 0
         self.handshaken = False
         """Whether the handshake deadline no longer applies."""
         need = seal_need(wire, node.authenticator, node.options.seal)
@@ -128,8 +117,7 @@ class Link:
         self._opener: Opener | None = None
         self._holds = self._stranger
         """Whether frames wait: for their turn, or until a proof is verified."""
-        self._held: list[bytes] = []
-        self._held_size = 0
+        self._held: list[tuple[bytes, UrgentStrand | None]] = []
         self._verifying: asyncio.Task[None] | None = None
         self._deadline = node.timers.timer(self._too_late)
 
@@ -272,8 +260,23 @@ class Link:
         else:
             self._take(frame)
 
-    def _hold(self, frame: bytes) -> None:
-        self._held.append(frame)
+    def urgent_received(self, frame: bytes) -> None:
+        self.heard_at = now = self.node.now()
+        self.liveness.received(now)
+        # Not in `frames_in`: it may come late, of a session that the wire was in before (R12).
+        self.urgent_in += 1
+        self.bytes_in += len(frame)
+        if self.failure is not None:
+            return
+        if self.urgent is None or is_handshake(frame):
+            self.fail(ProtocolError("a frame on the urgent channel that has to come on the other"))
+        elif self._holds:
+            self._hold(frame, self.urgent)
+        else:
+            self.owner.frame(self, frame, self.urgent)
+
+    def _hold(self, frame: bytes, strand: UrgentStrand | None = None) -> None:
+        self._held.append((frame, strand))
         self._held_size += len(frame)
         if self._held_size > HELD_FRAMES_SIZE:
             self.fail(ProtocolError("the peer flooded the wire during its handshake"))
@@ -283,14 +286,17 @@ class Link:
     def _take_one(self) -> None:
         """What a stranger says, one frame in its turn."""
         if self._held and self._verifying is None and self.failure is None:
-            self._take(self._release())
+            self._take_held()
         if self._held and self._verifying is None and self.failure is None:
             self._in_turn(self._take_one)
 
-    def _release(self) -> bytes:
-        frame = self._held.pop(0)
+    def _take_held(self) -> None:
+        frame, strand = self._held.pop(0)
         self._held_size -= len(frame)
-        return frame
+        if strand is not None:
+            self.owner.frame(self, frame, strand)
+        else:
+            self._take(frame)
 
     def _take(self, frame: bytes) -> None:
         try:
@@ -324,6 +330,7 @@ class Link:
         if keys is not None:
             self._sealer = Sealer(keys.send)
             self._opener = Opener(keys.receive)
+            self.urgent = None
 
     async def _verify(self, step: NeedsVerification) -> None:
         # The handshake deadline (or the owner, later) cancels this when it takes too long.
@@ -356,7 +363,7 @@ class Link:
             self._act(proved)
         self._holds = False
         while self._held and not self._holds and self.failure is None:
-            self._take(self._release())
+            self._take_held()
 
     def wire_writable(self) -> None:
         self.owner.writable(self)

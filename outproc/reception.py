@@ -12,6 +12,7 @@ from outproc.handshake import Acceptor, JoinReceived, unproved_refusal
 from outproc.link import Link, Step
 from outproc.local_node import LocalNode
 from outproc.security.preauth import Busy, PreauthLimiter, Ticket
+from outproc.urgent_strand import UrgentStrand
 
 
 class Reception:
@@ -73,7 +74,7 @@ class Reception:
         link.owner = transport
         transport.step(link, step)
 
-    def frame(self, link: Link, frame: bytes) -> None:
+    def frame(self, link: Link, frame: bytes, strand: UrgentStrand | None = None) -> None:
         """Nothing but the handshake is taken before the proof."""
         link.fail(ProtocolError("a binary frame before the handshake was complete"))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 from litz.payload import PayloadType
 from litz.snapshot import DestSnapshot, LaneSnapshot, ManagerSnapshot, SlotSnapshot, WireSnapshot
 from outproc.dest_table import DestTable
@@ -11,6 +13,7 @@ from outproc.local_node import LocalNode
 from outproc.pool import Cooling, Slot
 from outproc.session.internal_lanes import lane_in, lane_out
 from outproc.session.session import LOSSY_LANE
+from outproc.wire_set import link_of
 
 
 def snapshot_of(node: LocalNode, dests: DestTable, endpoints: tuple[str, ...], *, running: bool) -> ManagerSnapshot:
@@ -47,7 +50,7 @@ def _dest(node: LocalNode, transport: DestTransport) -> DestSnapshot:
 
 def _wire(transport: DestTransport, link: Link, now: float) -> WireSnapshot:
     session, path = transport.session, link.wire.path
-    used = session.lossy_out.wire is link or any(lane.wire is link for lane in session.send_lanes.values())
+    bound = [session.lossy_out.wire, *(lane.wire for lane in session.send_lanes.values())]
     return WireSnapshot(
         kind=link.wire.kind,
         path=f"{path.route} {path.local} - {path.remote}",
@@ -56,7 +59,7 @@ def _wire(transport: DestTransport, link: Link, now: float) -> WireSnapshot:
         round_trip=link.meter.round_trip,
         bytes_in=link.bytes_in,
         bytes_out=link.bytes_out,
-        frames_in=link.frames_in,
+        frames_in=link.frames_in + link.urgent_in,
         frames_out=link.frames_out,
         buffered=link.wire.buffered_bytes,
         throughput=link.meter.throughput(now),
@@ -64,7 +67,7 @@ def _wire(transport: DestTransport, link: Link, now: float) -> WireSnapshot:
         route=path.route,
         local=path.local,
         remote=path.remote,
-        state="sick" if link.meter.sick else "in use" if used else "spare",
+        state="sick" if link.meter.sick else "in use" if any(link_of(each) is link for each in bound) else "spare",
     )
 
 
@@ -78,6 +81,12 @@ def _slot(slot: Slot[Link], now: float) -> SlotSnapshot:
         retry_in=max(0.0, state.until - now) if isinstance(state, Cooling) else None,
         last_error=f"{type(slot.last_error).__name__}: {slot.last_error}" if slot.last_error is not None else "",
     )
+
+
+def _name(strand: Hashable | None) -> str:
+    """Of the wire by which a lane is bound; "" if by none."""
+    link = link_of(strand)
+    return repr(link.wire) if link is not None else ""
 
 
 def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
@@ -101,7 +110,7 @@ def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
                 inbox=inbox,
                 inbox_bytes=inbox_bytes,
                 dropped=lane.log.dropped,
-                wire=repr(lane.wire.wire) if isinstance(lane.wire, Link) else "",
+                wire=_name(lane.wire),
                 reason=transport.node.mover.why(transport, number),
             )
         )
@@ -120,7 +129,7 @@ def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
             inbox=inbox,
             inbox_bytes=inbox_bytes,
             dropped=out.dropped + incoming_lossy.lost,
-            wire=repr(out.wire.wire) if isinstance(out.wire, Link) else "",
+            wire=_name(out.wire),
             reason=transport.node.mover.why(transport, LOSSY_LANE),
         )
     )

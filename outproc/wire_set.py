@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from litz.payload import PayloadType
 from outproc.link import Link
 from outproc.session.duplicates import Strand, losers
-from outproc.session.fixed_lanes import INTERNAL_LANES
+from outproc.session.fixed_lanes import INTERNAL_LANES, URGENT_LANES
 from outproc.session.session import LOSSY_LANE, Session
+from outproc.urgent_strand import UrgentStrand
 from outproc.wire_choice import Candidate
 
 
 def links_of(session: Session) -> list[Link]:
     """The links that may carry data now: those up, and one that resumes ahead of the peer's answer."""
     return [wire for wire in session.wires if isinstance(wire, Link)]
+
+
+def link_of(strand: Hashable | None) -> Link | None:
+    """The link by which a lane is bound: it may be bound to the link itself, or to its second strand."""
+    if isinstance(strand, UrgentStrand):
+        return strand.link
+    return strand if isinstance(strand, Link) else None
+
+
+def strand_for(session: Session, link: Link, lane: int) -> Link | UrgentStrand:
+    """What of `link` is to carry `lane`: its urgent strand, once that has joined, if the lane is one of those that must
+    not wait behind bulk."""
+    urgent = link.urgent
+    return urgent if urgent is not None and lane in URGENT_LANES and urgent in session.wires else link
 
 
 def candidates_for(lane: int, links: Sequence[Link], now: float) -> list[Candidate[Link]]:

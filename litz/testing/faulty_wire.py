@@ -9,7 +9,32 @@ from typing import Any
 
 from litz.errors import WireClosedError
 from litz.message import Buffer
-from litz.wire import AcceptWire, Endpoint, LossReason, Wire, WireBuilder, WireListener, WireLoss, WireSink
+from litz.wire import (
+    AcceptWire,
+    Endpoint,
+    LossReason,
+    UrgentChannel,
+    Wire,
+    WireBuilder,
+    WireListener,
+    WireLoss,
+    WireSink,
+)
+
+
+class FaultyUrgentChannel(UrgentChannel):
+    """The urgent channel of a `FaultyWire`: it has the faults of its wire."""
+
+    def __init__(self, wire: FaultyWire, inner: UrgentChannel) -> None:
+        self._wire = wire
+        self._inner = inner
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        self._wire.pass_on(buffers, self._inner)
+
+    @property
+    def writable(self) -> bool:
+        return self._inner.writable
 
 
 class FaultyWire(Wire):
@@ -28,6 +53,7 @@ class FaultyWire(Wire):
         self.secure = inner.secure
         self.path = inner.path
         self.channel_binding = inner.channel_binding
+        self.urgent = FaultyUrgentChannel(self, inner.urgent) if inner.urgent is not None else None
         self._loop = asyncio.get_running_loop()
         self._sink: WireSink | None = None
         self._cause: WireLoss | None = None
@@ -35,7 +61,8 @@ class FaultyWire(Wire):
         self._lose_incoming = False
         self._lose_outgoing = False
         self._stalled = False
-        self._held: deque[bytes | WireLoss] = deque()
+        self._held: deque[tuple[bytes, bool] | WireLoss] = deque()
+        """Frames, and whether they came on the urgent channel; at last the end."""
         self._frames_left: int | None = None
 
     # -- commands ------------------------------------------------------------------------------------
@@ -78,12 +105,16 @@ class FaultyWire(Wire):
         self.inner.start(self)
 
     def write(self, buffers: Sequence[Buffer]) -> None:
+        self.pass_on(buffers, self.inner)
+
+    def pass_on(self, buffers: Sequence[Buffer], inner: Wire | UrgentChannel) -> None:
+        """Write a frame to `inner`, unless it is to be lost."""
         if self._lose_outgoing:
             if sum(memoryview(buffer).nbytes for buffer in buffers) > self.max_frame:
                 raise ValueError(f"a frame on this wire has at most {self.max_frame} bytes")
             self.hits["frame lost"] += 1
             return
-        self.inner.write(buffers)
+        inner.write(buffers)
         if self._frames_left is not None:
             self._frames_left -= 1
             if not self._frames_left:
@@ -114,12 +145,22 @@ class FaultyWire(Wire):
     # -- what the inner wire calls -------------------------------------------------------------------
 
     def frame_received(self, frame: bytes) -> None:
+        self._came(frame, urgent=False)
+
+    def urgent_received(self, frame: bytes) -> None:
+        self._came(frame, urgent=True)
+
+    def _came(self, frame: bytes, *, urgent: bool) -> None:
         if self._lose_incoming:
             self.hits["frame lost"] += 1
         elif self._stalled or self._held:
-            self._held.append(frame)
-        elif self._sink is not None:
-            self._sink.frame_received(frame)
+            self._held.append((frame, urgent))
+        else:
+            self._deliver(frame, urgent=urgent)
+
+    def _deliver(self, frame: bytes, *, urgent: bool) -> None:
+        if self._sink is not None:
+            (self._sink.urgent_received if urgent else self._sink.frame_received)(frame)
 
     def wire_writable(self) -> None:
         if self._sink is not None:
@@ -148,7 +189,7 @@ class FaultyWire(Wire):
             if isinstance(item, WireLoss):
                 self._tell_end(self._cause or item)
             else:
-                self._sink.frame_received(item)
+                self._deliver(item[0], urgent=item[1])
 
     def _tell_end(self, loss: WireLoss) -> None:
         sink, self._sink = self._sink, None

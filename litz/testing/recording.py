@@ -11,7 +11,7 @@ from typing import Any
 from litz.message import Buffer
 from litz.wire import Wire, WireLoss
 
-DEADLINE = 30.0
+DEADLINE = 120.0
 """Seconds after which something that should have happened never will. Generous: nothing waits for it."""
 
 MakePair = Callable[[], AbstractAsyncContextManager[tuple[Wire, Wire]]]
@@ -23,6 +23,8 @@ class RecordingSink:
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
+        self.urgent: list[bytes] = []
+        """Frames that came on the urgent channel."""
         self.writable_calls = 0
         self.loss: WireLoss | None = None
         self.wrong: list[str] = []
@@ -39,6 +41,10 @@ class RecordingSink:
         self.frames.append(frame)
         if self.on_frame is not None:
             self.on_frame(frame)
+
+    def urgent_received(self, frame: bytes) -> None:
+        self._called("urgent_received")
+        self.urgent.append(frame)
 
     def wire_writable(self) -> None:
         self._called("wire_writable")
@@ -90,6 +96,10 @@ class End:
     def write(self, *buffers: Buffer) -> None:
         self._guarded("write", self.wire.write, buffers)
 
+    def write_urgent(self, *buffers: Buffer) -> None:
+        assert self.wire.urgent is not None
+        self._guarded("write of the urgent channel", self.wire.urgent.write, buffers)
+
     def close(self) -> None:
         self._guarded("close", self.wire.close)
 
@@ -128,6 +138,12 @@ class End:
         if got != expected:
             sizes = [len(frame) for frame in got], [len(frame) for frame in expected]
             raise AssertionError(f"the {self.name} got other frames than were written (sizes {sizes!r:.200})")
+
+    async def receives_urgent(self, frames: Sequence[bytes]) -> None:
+        """Wait until all of `frames` came on the urgent channel, and check that they are what came."""
+        sink = self.sink
+        await sink.until(lambda: len(sink.urgent) >= len(frames), f"urgent frame {len(frames)} at the {self.name}")
+        assert sink.urgent == list(frames), f"the {self.name} got other urgent frames than were written"
 
     async def _receives_eventually(self, frames: Sequence[bytes]) -> None:
         async with asyncio.timeout(DEADLINE):

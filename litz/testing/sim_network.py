@@ -24,6 +24,7 @@ class WireSpec:
     route      what its path says
     latency    seconds one way that it takes longer than the link of its hosts says
     bandwidth  bytes a second that it takes, if the link takes more; None: what the link takes
+    urgent     whether it has an urgent channel. That overtakes it, and is overtaken
     """
 
     kind: str = "sim"
@@ -34,6 +35,7 @@ class WireSpec:
     route: Literal["direct", "reflexive", "relay"] = "direct"
     latency: float = 0.0
     bandwidth: float | None = None
+    urgent: bool = False
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class SimHost:
         **nature: Any,
     ) -> SimWireBuilder:
         """A builder that dials from this host and listens on it. Of several `max_frame` each wire gets one
-        at random. `kind` is also the scheme of its endpoints; `nature`: route, latency, bandwidth of `WireSpec`."""
+        at random. `kind` is also the scheme of its endpoints; `nature`: the route and what follows it in `WireSpec`."""
         from litz.testing.sim_builder import SimWireBuilder
 
         return SimWireBuilder(

@@ -18,23 +18,15 @@ import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from litz.testing.recording import DEADLINE, End, MakePair, open_ends
+from litz.testing.recording import DEADLINE, MakePair, open_ends
+from litz.testing.urgent_contract import URGENT_CHECKS
+from litz.testing.wire_traffic import fill, some_frames
 from litz.wire import LOW_WATER, LossReason, WirePath
 
 WireCheck = Callable[[MakePair], Awaitable[None]]
 
 CLOSE_BOUND: Final = 10.0
 """Seconds in which `close` must be done when the peer does not read."""
-
-FILL_LIMIT: Final = 64 << 20
-"""Bytes after which a wire whose peer does not read must have stopped being writable."""
-
-
-def _frames(wire_max: int, count: int, total: int, seed: int = 1) -> list[bytes]:
-    """`count` different frames of many sizes up to `wire_max`, of about `total` bytes at most."""
-    rng = random.Random(seed)
-    largest = max(8, min(wire_max, 2 * total // count))
-    return [index.to_bytes(4, "big") + rng.randbytes(rng.randint(0, largest - 4)) for index in range(count)]
 
 
 async def check_describes_itself(make_pair: MakePair) -> None:
@@ -109,7 +101,7 @@ async def check_order_both_ways(make_pair: MakePair) -> None:
         for end in ends:
             end.start()
         written: list[list[bytes]] = [[], []]
-        plans = [_frames(end.wire.max_frame, 300, 512 * 1024, seed) for seed, end in enumerate(ends)]
+        plans = [some_frames(end.wire.max_frame, 300, 512 * 1024, seed) for seed, end in enumerate(ends)]
         for index in range(300):
             for end, plan, sent in zip(ends, plans, written, strict=True):
                 end.write(plan[index])
@@ -138,7 +130,7 @@ async def check_frames_wait_for_start(make_pair: MakePair) -> None:
     """Frames that came before `start` wait for it, and the other direction does not mind."""
     async with open_ends(make_pair) as (dialler, acceptor):
         dialler.start()
-        early = _frames(dialler.wire.max_frame, 20, 8 * 1024)
+        early = some_frames(dialler.wire.max_frame, 20, 8 * 1024)
         for frame in early:
             dialler.write(frame)
         acceptor.write(b"not started, yet writing")
@@ -155,7 +147,7 @@ async def check_close_flushes(make_pair: MakePair) -> None:
             first, second = ends[closer], ends[1 - closer]
             first.start()
             second.start()
-            frames = _frames(first.wire.max_frame, 200, 256 * 1024)
+            frames = some_frames(first.wire.max_frame, 200, 256 * 1024)
             for frame in frames:
                 first.write(frame)
             first.close()
@@ -192,7 +184,7 @@ async def check_abort(make_pair: MakePair) -> None:
             first, second = ends[aborter], ends[1 - aborter]
             first.start()
             second.start()
-            frames = _frames(first.wire.max_frame, 50, 256 * 1024)
+            frames = some_frames(first.wire.max_frame, 50, 256 * 1024)
             for frame in frames:
                 first.write(frame)
             first.abort()
@@ -263,34 +255,12 @@ async def check_calls_from_callbacks(make_pair: MakePair) -> None:
         await dialler.closed()
 
 
-async def _fill(end: End) -> list[bytes]:
-    """Write until the wire is not writable and stays so for a while. Return what was written."""
-    size = min(end.wire.max_frame, 16 * 1024)
-    written: list[bytes] = []
-    block = bytes(size - 4)
-    while not _full(end):
-        while not _full(end):
-            assert len(written) * size < FILL_LIMIT, f"still writable after {FILL_LIMIT} bytes nobody read"
-            for _ in range(16):
-                written.append(len(written).to_bytes(4, "big") + block)
-                end.write(written[-1])
-                if _full(end):
-                    break
-            await asyncio.sleep(0)
-        await asyncio.sleep(0.02)  # the system may take more
-    return written
-
-
-def _full(end: End) -> bool:
-    return not end.wire.writable
-
-
 async def check_backpressure(make_pair: MakePair) -> None:
     """With a peer that does not read, `buffered_bytes` grows and `writable` turns false; when it reads,
     `wire_writable` is called once, all arrives, and `buffered_bytes` returns to 0."""
     async with open_ends(make_pair) as (dialler, acceptor):
         dialler.start()
-        written = await _fill(dialler)
+        written = await fill(dialler)
         assert dialler.wire.buffered_bytes > LOW_WATER
         called = dialler.sink.writable_calls
         acceptor.start()
@@ -308,7 +278,7 @@ async def check_close_is_bounded(make_pair: MakePair) -> None:
     """`close` ends in bounded time although the peer does not read what is buffered."""
     async with open_ends(make_pair) as (dialler, acceptor):
         dialler.start()
-        written = await _fill(dialler)
+        written = await fill(dialler)
         loop = asyncio.get_running_loop()
         began = loop.time()
         dialler.close()
@@ -369,6 +339,7 @@ WIRE_CHECKS: Final[dict[str, WireCheck]] = {
     "death_before_start": check_death_before_start,
     "calls_from_callbacks": check_calls_from_callbacks,
     "backpressure": check_backpressure,
+    **URGENT_CHECKS,
     "close_is_bounded": check_close_is_bounded,
     "leaves_nothing": check_leaves_nothing,
 }

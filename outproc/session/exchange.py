@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from litz.errors import ProtocolError
@@ -45,9 +46,12 @@ class Received:
 
 @dataclass(slots=True)
 class JoinedWire:
-    """A wire in the session, and what waits for it alone."""
+    """A wire in the session, or its second strand, and what waits for it alone. `of` is the wire, for both."""
 
     max_frame: int
+    of: Hashable
+    strand: Hashable | None = None
+    """Of a wire: its second strand, once that has joined."""
     pings: list[int] = field(default_factory=list)
     pongs: list[int] = field(default_factory=list)
     last_first: int = LOSSY_LANE

@@ -12,6 +12,8 @@ INTERNAL_LANES = (INTERNAL_SIGNAL, INTERNAL_BULK)
 """What the parts of a node say to each other (`litz.node_port`). Consumed on arrival, made when they are first used."""
 PRIORITY_LANES = (SIGNAL_LANE, REPLY_LANE, INTERNAL_SIGNAL)
 """Sent before all others, and exempt from the session's credit (as INTERNAL_BULK is)."""
+URGENT_LANES = (*PRIORITY_LANES, LOSSY_LANE)
+"""Ride on the second strand of a wire that has one, so that they do not wait behind bulk."""
 BULK_LANES = (int(PayloadType.RPC_RELIABLE), int(PayloadType.STREAM_RELIABLE))
 SHARING_LANES = (*BULK_LANES, INTERNAL_BULK, LOSSY_LANE)
 """Share a wire in turn, by frames."""

@@ -19,12 +19,7 @@ from zlib import crc32
 from litz.errors import ProtocolError
 from litz.events import Outcome
 from outproc.frames.decode import decode_frame
-from outproc.frames.encode import (
-    encode_closed,
-    encode_goodbye,
-    encode_leave,
-    frame_header,
-)
+from outproc.frames.encode import encode_closed, encode_goodbye, encode_leave, frame_header
 from outproc.frames.layout import ACK_NOW, POSITION_LAYOUT
 from outproc.frames.records import (
     Ack,
@@ -53,15 +48,7 @@ from outproc.session.receive_lane import ReceiveCredit, ReceiveLane, Verdict
 from outproc.session.send_lane import SendCredit, SendLane
 from outproc.session.tombstones import Finals
 
-__all__ = [
-    "FIXED_LANES",
-    "LOSSY_LANE",
-    "PRIORITY_LANES",
-    "SIGNAL_LANE",
-    "Received",
-    "Session",
-    "Statement",
-]
+__all__ = ["FIXED_LANES", "LOSSY_LANE", "PRIORITY_LANES", "SIGNAL_LANE", "Received", "Session", "Statement"]
 
 SIGNAL_IN_USE = 1.0
 """Seconds after a signal during which frames stay below `batch_size`."""
@@ -155,8 +142,16 @@ class Session:
             raise RuntimeError("a wire joins a session that is paired and has not ended")
         acked = self._take_statement(stated) if stated is not None else []
         if wire not in self.wires:
-            self.wires[wire] = JoinedWire(max_frame)
+            self.wires[wire] = JoinedWire(max_frame, wire)
         return acked
+
+    def join_strand(self, strand: Hashable, wire: Hashable) -> JoinedWire:
+        """Take in the second strand of a joined `wire`, once: it keeps an order of its own, so that lanes take it for a
+        wire of its own (R5, R6). It leaves with its wire. Do so when the peer was heard on the wire since it joined."""
+        if strand not in self.wires:
+            self.wires[wire].strand = strand
+            self.wires[strand] = JoinedWire(self.wires[wire].max_frame, wire)
+        return self.wires[strand]
 
     def _take_statement(self, stated: Statement) -> list[int]:
         acked = [ack.lane for ack in stated.positions if self._acknowledge(ack)]
@@ -169,8 +164,11 @@ class Session:
 
     def leave(self, wire: Hashable, now: float) -> None:
         """The wire is gone: its lanes wait for `bind`, and all control it may have carried is unsent (R8)."""
-        if self.wires.pop(wire, None) is None:
+        joined = self.wires.pop(wire, None)
+        if joined is None:
             return
+        if joined.strand is not None:
+            self.leave(joined.strand, now)
         for lane in self.send_lanes.values():
             if lane.wire is wire:
                 lane.unbind()
@@ -194,8 +192,8 @@ class Session:
 
     # -- receiving ----------------------------------------------------------------------------------
 
-    def receive(self, wire: Hashable, frame: bytes, now: float) -> Received:
-        """Take one frame. A frame of another pair, or after the end, brings nothing.
+    def receive(self, wire: Hashable, frame: bytes, now: float, strand: Hashable | None = None) -> Received:
+        """Take one frame, from `wire` or its second `strand`. One of another pair, or after the end, brings nothing.
 
         Raises ProtocolError for a frame that cannot be decoded: the peer loses this wire for it.
         """
@@ -205,6 +203,10 @@ class Session:
         if joined is None or tag != self.tag or self.ended:
             return received
         self._heard = wire
+        if strand is not None:
+            # The peer has joined, or it could not send this; our OK or its own may be behind it.
+            joined = self.join_strand(strand, wire)
+            wire = strand
         if self.final:
             records = [record for record in records if not isinstance(record, Batch | Skip | Fin | Lossy)]
         ack_now = bool(flags & ACK_NOW)
@@ -325,7 +327,7 @@ class Session:
         target = self.limits.bulk_frame if now - self._signal_at > SIGNAL_IN_USE else self.limits.batch_size
         budget = min(joined.max_frame, target) - FRAME_SIZE
         budget -= joined.take_records(out, budget // 2)
-        speaks = self._heard is None or self._heard is wire
+        speaks = self._heard is None or self._heard is joined.of
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
         control = self.unsent.choose(budget // 2) if speaks else NOTHING
         budget -= control.size

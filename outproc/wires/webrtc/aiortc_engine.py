@@ -33,6 +33,9 @@ from outproc.wires.webrtc.guarded_sctp import GuardedSctp
 
 CLOSE_TIMEOUT: Final = 2.0
 
+MOST_OVERTAKING: Final = 64 * 1024
+"""Bytes of urgent messages that go before the bulk that waits; then comes a turn of bulk, so that it never starves."""
+
 NEEDED: Final = {
     RTCIceGatherer: ("gather",),
     GuardedDtls.__mro__[1]: ("_set_role", "_register_data_receiver"),
@@ -84,6 +87,7 @@ class AiortcConnection(PeerConnection):
             for channel, label in LABELS.items()
         ]
         self._full = [False for _ in LABELS]
+        self._overtaking = 0
         self._remote: Description | None = None
         self._starting: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -186,16 +190,20 @@ class AiortcConnection(PeerConnection):
     # -- messages -------------------------------------------------------------------------------------
 
     def send(self, channel: int, data: bytes) -> None:
-        """Queue a message; urgent ones go before bulk that was not begun."""
+        """Queue a message; urgent ones go before bulk that was not begun, but not for ever."""
         target = self._channels[channel]
         if target.readyState != "open":
             return
         target.send(data)
         queue = self._sctp._data_channel_queue
         if channel == URGENT and len(queue) > 1:
-            item = queue.pop()
-            place = next((index for index, each in enumerate(queue) if each[0] is not target), len(queue))
-            queue.insert(place, item)
+            self._overtaking += len(data)
+            if self._overtaking <= MOST_OVERTAKING:
+                item = queue.pop()
+                place = next((index for index in range(len(queue), 0, -1) if queue[index - 1][0] is target), 0)
+                queue.insert(place, item)
+            else:
+                self._overtaking = 0
         if self.buffered(channel) > DRAIN_AT:
             self._full[channel] = True
 

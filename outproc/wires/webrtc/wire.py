@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from litz.errors import WireClosedError
 from litz.message import Buffer
-from litz.wire import HIGH_WATER, LossReason, Wire, WireLoss, WireSink
+from litz.wire import HIGH_WATER, LossReason, UrgentChannel, Wire, WireLoss, WireSink
 from outproc.wires.webrtc.channel_messages import (
     CLOSE,
     CLOSE_MESSAGE,
@@ -38,10 +38,28 @@ MAX_FRAME: Final = 64 * 1024 - 1
 GIVEN_AHEAD: Final = 2 * DRAIN_AT
 """Bytes given to the library and not sent, at which frames begin to wait here."""
 
+URGENT_WAITING: Final = 64 * 1024
+"""Bytes waiting on the urgent channel from which on it is not writable. What is beyond it waits in the session, where
+signals come first and what is latency first is dropped once it is stale."""
+
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds in which what was written before `close` must have gone."""
 
 KIND: Final = "webrtc"
+
+
+class _Urgent(UrgentChannel):
+    """The second channel of a wire."""
+
+    def __init__(self, wire: WebRtcWire) -> None:
+        self._wire = wire
+
+    def write(self, buffers: Sequence[Buffer]) -> None:
+        self._wire.write_on(URGENT, buffers)
+
+    @property
+    def writable(self) -> bool:
+        return self._wire.takes_more(URGENT, URGENT_WAITING)
 
 
 class WebRtcWire(Wire):
@@ -71,8 +89,9 @@ class WebRtcWire(Wire):
         self._sink: WireSink | None = None
         self._started = False
         self._queues: tuple[deque[bytes], ...] = tuple(deque() for _ in LABELS)
-        self._queued = 0
-        self._full = False
+        self._queued = [0 for _ in LABELS]
+        self._full = [False for _ in LABELS]
+        self.urgent = _Urgent(self)
         self._greeted = [False for _ in LABELS]
         self._taking_leave = [False for _ in LABELS]
         self._peer_reads = False
@@ -102,23 +121,31 @@ class WebRtcWire(Wire):
             self.connection.send(BULK, READING_MESSAGE)
 
     def write(self, buffers: Sequence[Buffer]) -> None:
+        self.write_on(BULK, buffers)
+
+    def write_on(self, channel: int, buffers: Sequence[Buffer]) -> None:
+        """Write one frame on one of the channels."""
         message = b"".join((FRAME_BYTE, *buffers))
         if len(message) > self.max_frame + 1:
             raise ValueError(f"a frame of {len(message) - 1} bytes is over max_frame, {self.max_frame} bytes")
         if self._loss is None and not self._closing:
-            self._give(BULK, message)
+            self._give(channel, message)
 
     @property
     def buffered_bytes(self) -> int:
         if self._loss is not None:
             return 0
-        return self._queued + self.connection.buffered(BULK) + self.connection.buffered(URGENT)
+        return sum(self._queued) + self.connection.buffered(BULK) + self.connection.buffered(URGENT)
 
     @property
     def writable(self) -> bool:
-        if not self._full and self.buffered_bytes >= HIGH_WATER:
-            self._full = True
-        return not self._full
+        return self.takes_more(BULK, HIGH_WATER)
+
+    def takes_more(self, channel: int, limit: int) -> bool:
+        """Whether less than `limit` bytes wait on a channel; after a no, whether little does."""
+        if not self._full[channel] and self._loss is None:
+            self._full[channel] = self._queued[channel] + self.connection.buffered(channel) >= limit
+        return not self._full[channel]
 
     def close(self) -> None:
         if self._closing or self._loss is not None:
@@ -138,7 +165,7 @@ class WebRtcWire(Wire):
 
     def _give(self, channel: int, message: bytes) -> None:
         self._queues[channel].append(message)
-        self._queued += len(message)
+        self._queued[channel] += len(message)
         self._pump(channel)
 
     def _pump(self, channel: int) -> None:
@@ -148,17 +175,18 @@ class WebRtcWire(Wire):
             if queue[0][0] == FRAME and not self._peer_reads:
                 return
             message = queue.popleft()
-            self._queued -= len(message)
+            self._queued[channel] -= len(message)
             connection.send(channel, message)
 
     def _room(self) -> None:
-        """Tell the sink, if it waits, once little is buffered."""
-        if not self._full or self._loss is not None or self._queued:
+        """Tell the sink, if it waits, once little is buffered on a channel that was full."""
+        if self._loss is not None:
             return
-        if all(self.connection.buffered(channel) <= DRAIN_AT for channel in LABELS):
-            self._full = False
-            if self._sink is not None and not self._closing:
-                self._loop.call_soon(self._tell_writable)
+        for channel, full in enumerate(self._full):
+            if full and not self._queued[channel] and self.connection.buffered(channel) <= DRAIN_AT:
+                self._full[channel] = False
+                if self._sink is not None and not self._closing:
+                    self._loop.call_soon(self._tell_writable)
 
     def _tell_writable(self) -> None:
         if self._sink is not None and self._loss is None:
@@ -197,7 +225,7 @@ class WebRtcWire(Wire):
             if sink is None or not self._greeted[channel] or self._taking_leave[channel]:
                 self._violated("a frame before this side reads, or after the last one")
             else:
-                sink.frame_received(data[1:])
+                (sink.urgent_received if channel == URGENT else sink.frame_received)(data[1:])
         else:
             self._control(channel, data)
 
@@ -276,7 +304,7 @@ class WebRtcWire(Wire):
             self._timer = None
         for queue in self._queues:
             queue.clear()
-        self._queued = 0
+        self._queued = [0 for _ in LABELS]
         self.connection.abort()
         if not self.opened.done():
             self.opened.set_exception(WireClosedError(f"the WebRTC connection was not made: {loss}"))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from litz.errors import ProtocolError
 from outproc.frames.records import Closed, LeaveReason
-from outproc.session.duplicates import Strand, losers
+from outproc.session.duplicates import Strand as Joined
+from outproc.session.duplicates import losers
 from outproc.session.exchange import Statement
 from outproc.session.identity import Incarnation
 from outproc.session.pairing import Halves, IncarnationGate
@@ -18,7 +19,7 @@ from outproc.session.receive_lane import Finished, Skipped
 from outproc.session.session import LOSSY_LANE, Received, Session
 from outproc.session.tombstones import Finals, Tombstones
 from tests.simulation.core.checker import InvariantError
-from tests.simulation.core.ends import Consumer, Link
+from tests.simulation.core.ends import Consumer, Link, Strand
 from tests.simulation.core.joining import Joining
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class Peer:
 
     def _settle_duplicates(self) -> None:
         joined = [link for link in self.links if link in self.session.wires]
-        strands = [Strand(link.wire.kind, "here", link.dialled, link.carried) for link in joined]
+        strands = [Joined(link.wire.kind, "here", link.dialled, link.carried) for link in joined]
         for index in losers(self.node.name, self.id, strands):
             self.world.hits["dismissed duplicate"] += 1
             others = [
@@ -157,12 +158,13 @@ class Peer:
 
     # -- frames -------------------------------------------------------------------------------------
 
-    def on_frame(self, link: Link, frame: bytes, epochs: Epochs) -> None:
+    def on_frame(self, link: Link, frame: bytes, epochs: Epochs, strand: Strand | None = None) -> None:
         session = self.session
+        self.world.hits["strand before the answer"] += strand is not None and link.dialled and not link.answered
         link.heard_at = self.world.now
         stale, duplicates = session.stale_batches, _duplicates(session)
         try:
-            received = session.receive(link, frame, self.world.now)
+            received = session.receive(link, frame, self.world.now, strand)
         except ProtocolError as error:
             raise InvariantError("honest-peers-never-fault", f"{link}: {error}") from error
         if received.violation is not None or received.fault:
@@ -170,10 +172,16 @@ class Peer:
         if session.stale_batches > stale:
             self.world.hits["old batch"] += 1
         self.world.hits["trimmed front"] += _duplicates(session) > duplicates
-        first = link in session.wires and not link.carried
-        if link in session.wires:
+        # Between strands there is no order: what comes may be of a session that the link was in before.
+        ours = link in session.wires and frame[4:8] == session.tag.to_bytes(4, "little")
+        self.world.hits["strand of an earlier session"] += strand is not None and not ours and link in session.wires
+        first = ours and strand is None and not link.carried
+        if ours:
             self.world.wiretap.arrived(session, epochs, {item.lane: 1 for item in received.deliveries})
         self._act(link, session, received)
+        if ours and link.urgent is not None and link in session.wires:
+            # The peer has joined too: whatever it gets first now, it can take.
+            session.join_strand(link.urgent, link)
         if first and session is self.session and link in session.wires:
             link.carried = True
             self._settle_duplicates()
@@ -254,7 +262,7 @@ class Peer:
         """Write what there is to the wires that take it."""
         session, world = self.session, self.world
         for wire in list(session.wires):
-            assert isinstance(wire, Link)
+            assert isinstance(wire, Link | Strand)
             for _ in range(PEER_FRAMES_PER_TURN):
                 if not wire.writable:
                     break
@@ -271,8 +279,12 @@ class Peer:
                 own = lane.charged_messages >= lane.credit_messages or lane.charged_size >= lane.credit_size
                 self.world.hits["credit exhausted" if own else "session credit exhausted"] += 1
 
-    def receive(self, link: Link, message: Message) -> None:
+    def receive(self, link: Link, message: Message, strand: Strand | None = None) -> None:
         kind, *rest = message
+        if strand is not None:
+            frame, epochs = rest
+            self.on_frame(link, frame, epochs, strand)
+            return
         joining = self.joining
         handlers: dict[str, Callable[..., None]] = {
             "hello": joining.on_hello,

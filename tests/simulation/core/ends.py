@@ -22,13 +22,32 @@ ALL_LANES = (*FIXED_LANES, *INTERNAL_LANES)
 """Every reliable lane; the internal ones come when they are first used."""
 
 
+class Strand:
+    """One end of the second strand of a wire."""
+
+    def __init__(self, link: Link) -> None:
+        self.link = link
+        self.wire = link.wire
+        self.index = link.side + 2
+
+    def write(self, *message: Any) -> None:
+        self.wire.write(self.index, message)
+
+    @property
+    def writable(self) -> bool:
+        return self.wire.writable(self.index)
+
+    def __repr__(self) -> str:
+        return f"{self.link}'"
+
+
 class Link:
     """One end of a wire."""
 
     def __init__(self, peer: Peer, wire: SimWire, side: int) -> None:
         self.peer = peer
         self.wire = wire
-        self.side = side
+        self.side = self.index = side
         self.dialled = side == 0
         self.alive = True
         self.session: Session | None = None
@@ -41,6 +60,8 @@ class Link:
         self.carried = False
         self.heard_at = 0.0
         self.pings: dict[int, float] = {}
+        self.link = self
+        self.urgent = Strand(self) if len(wire.ways) > 2 else None
         wire.ends[side] = self
         peer.links.append(self)
 

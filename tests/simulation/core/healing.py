@@ -38,13 +38,13 @@ def heal(world: World) -> None:
 def _turn(world: World, lanes: Sequence[int]) -> None:
     for _ in range(3):
         for wire in list(world.wires):
-            for side in world.rng.sample((0, 1), 2):
-                for _ in range(len(wire.ways[side].queue)):
-                    world.deliver(wire, side)
+            for index in world.rng.sample(range(len(wire.ways)), len(wire.ways)):
+                for _ in range(len(wire.ways[index].queue)):
+                    world.deliver(wire, index)
         for peer in world.peers():
             world.consume(peer, 1_000, lanes)
             peer.pump()
-    world.wires = [wire for wire in world.wires if any(wire.ends) or wire.ways[0].queue or wire.ways[1].queue]
+    world.wires = [wire for wire in world.wires if any(wire.ends) or not wire.quiet]
     world.op_tick()
 
 
@@ -57,7 +57,7 @@ def _redial(world: World) -> None:
 
 
 def _quiet(world: World, lanes: Sequence[int]) -> bool:
-    if any(way.queue for wire in world.wires for way in wire.ways):
+    if any(not wire.quiet for wire in world.wires):
         return False
     for peer in world.peers():
         lane_queues = peer.consumer.queues

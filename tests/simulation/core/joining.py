@@ -54,7 +54,8 @@ class Joining:
             self.send_join(link)
 
     def _admits(self, link: Link, incarnation: Incarnation) -> bool:
-        entry = self.peer.gate.decide(incarnation, wires=len(self.peer.session.wires), now=self.peer.world.now)
+        wires = [wire for wire in self.peer.session.wires if isinstance(wire, Link)]
+        entry = self.peer.gate.decide(incarnation, wires=len(wires), now=self.peer.world.now)
         self.peer.world.hits[f"gate {entry.name}"] += 1
         if entry is Entry.REPLACED and self.peer.world.nodes[self.peer.id].incarnation == incarnation:
             raise InvariantError("replaced-by-the-living", f"{link} is told of a successor, and there is none")
@@ -67,8 +68,7 @@ class Joining:
             # Twice asked and nobody there to contradict: even if it was the late word of a dead life.
             self.peer.end_session(None, cause=not self.peer.session.wires)
         if entry in (Entry.BUSY, Entry.REPLACED):
-            for wire in self.peer.session.wires:
-                assert isinstance(wire, Link)
+            for wire in wires:
                 self.peer.ping(wire)
             link.close()
             return False

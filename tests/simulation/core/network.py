@@ -32,24 +32,29 @@ class Way:
             self.queue.pop()
 
 
+STRANDED = ("rtc",)
+"""Kinds of wire with a second strand."""
+
+
 class SimWire:
-    """A wire between two ends: 0 dialled, 1 accepted. `ways[i]` leads away from end i."""
+    """A wire between two ends: 0 dialled, 1 accepted. `ways[i]` leads away from end i, and so does `ways[i + 2]`, the
+    second strand, in a wire that has one. Between the two strands there is no order; one death is that of both."""
 
     def __init__(self, number: int, kind: str, max_frame: int, capacity: int) -> None:
         self.number = number
         self.kind = kind
         self.max_frame = max_frame
         self.capacity = capacity
-        self.ways = (Way(), Way())
+        self.ways = tuple(Way() for _ in range(4 if kind in STRANDED else 2))
         self.ends: list[Link | None] = [None, None]
 
-    def write(self, side: int, message: Message) -> None:
-        way = self.ways[side]
+    def write(self, index: int, message: Message) -> None:
+        way = self.ways[index]
         if not way.silent:
             way.queue.append(message)
 
-    def writable(self, side: int) -> bool:
-        way = self.ways[side]
+    def writable(self, index: int) -> bool:
+        way = self.ways[index]
         return way.silent or len(way.queue) < self.capacity
 
     @property
@@ -60,18 +65,24 @@ class SimWire:
     def close(self, side: int) -> None:
         """That end closed it after all it wrote."""
         self.write(side, CLOSED)
-        self.ways[side].silent = True
+        for way in self.ways[side::2]:
+            way.silent = True
         self.ends[side] = None
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is on its way."""
+        return not any(way.queue for way in self.ways)
 
     def cut(self, rng: Random, hits: Counter[str], how: str) -> None:
         """Break it: `reset` tells both ends, `half open` none, `one way` breaks one direction and tells none."""
         sides = (rng.randrange(2),) if how == "one way" else (0, 1)
         for side in sides:
-            way = self.ways[side]
-            if way.silent:
-                continue
-            way.lose_suffix(rng, hits)
-            if how == "reset":
-                way.queue.append(CLOSED)
-            way.silent = True
+            for index, way in enumerate(self.ways[side::2]):
+                if way.silent:
+                    continue
+                way.lose_suffix(rng, hits)
+                if how == "reset" and index == 0:
+                    way.queue.append(CLOSED)
+                way.silent = True
         hits[how] += 1

@@ -14,7 +14,7 @@ from tests.simulation.core.checker import Checker, InvariantError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.simulation.core.ends import Link
+    from tests.simulation.core.ends import Link, Strand
 
 Epochs = dict[int, int]
 
@@ -25,8 +25,8 @@ class LaneTap:
     __slots__ = ("acked", "before", "end", "epoch", "link", "taken_epoch")
 
     def __init__(self) -> None:
-        self.link: Link | None = None
-        self.before: Link | None = None
+        self.link: Link | Strand | None = None
+        self.before: Link | Strand | None = None
         self.epoch = 0
         self.end = 0
         """The first number of which no byte was ever written."""
@@ -47,8 +47,9 @@ class Wiretap:
             found = self._taps[session, lane] = LaneTap()
         return found
 
-    def written(self, session: Session, link: Link, frame: bytes) -> Epochs:
+    def written(self, session: Session, strand: Link | Strand, frame: bytes) -> Epochs:
         """One frame is about to be written. Returns the bind epochs of the lanes in it."""
+        link = strand.link
         if len(frame) > link.wire.max_frame:
             raise InvariantError("honest-peers-never-fault", f"a frame of {len(frame)} bytes on {link}")
         flags, _, records = decode_frame(frame)
@@ -60,7 +61,7 @@ class Wiretap:
                 continue
             tap = self.tap(session, record.lane)
             epochs[record.lane] = record.epoch
-            self._moves(tap, link, record.lane, record.epoch)
+            self._moves(tap, strand, record.lane, record.epoch)
             if isinstance(record, Batch):
                 start, end = Position(record.number, record.offset), record.number + len(record.bodies)
             elif isinstance(record, Skip):
@@ -80,7 +81,7 @@ class Wiretap:
                 raise InvariantError("control-only-is-silent", f"{link} asks for an ack without data")
         return epochs
 
-    def _moves(self, tap: LaneTap, link: Link, lane: int, epoch: int) -> None:
+    def _moves(self, tap: LaneTap, link: Link | Strand, lane: int, epoch: int) -> None:
         if epoch < tap.epoch or (epoch == tap.epoch and link is not tap.link):
             raise InvariantError("lane-moves-forward", f"{link}, lane {lane}: bind epoch {epoch} after {tap.epoch}")
         tap.epoch = epoch
@@ -91,7 +92,8 @@ class Wiretap:
         if last is not None:
             self.hits["lane moved"] += 1
             self.hits["lane moved back"] += before is link
-            if any(message[0] == "frame" and lane in message[2] for message in last.wire.ways[last.side].queue):
+            self.hits["lane moved between strands"] += last.link is link.link
+            if any(message[0] == "frame" and lane in message[2] for message in last.wire.ways[last.index].queue):
                 self.overlaps += 1
                 self.hits["lane on two wires"] += 1
 

@@ -69,12 +69,12 @@ class World:
             for link in list(peer.links):
                 link.alive = False
                 link.wire.ends[link.side] = None
-                way = link.wire.ways[link.side]
-                if not way.silent:
-                    way.lose_suffix(self.rng, self.hits)
-                    if self.rng.random() < 0.7:
-                        way.queue.append(("closed",))
-                    way.silent = True
+                for index, way in enumerate(link.wire.ways[link.side :: 2]):
+                    if not way.silent:
+                        way.lose_suffix(self.rng, self.hits)
+                        if index == 0 and self.rng.random() < 0.7:
+                            way.queue.append(("closed",))
+                        way.silent = True
         self.clock += 10
         started = self.clock if higher else old.incarnation.started - self.rng.randint(1, 5)
         self.hits["restart higher" if higher else "restart lower"] += 1
@@ -95,16 +95,16 @@ class World:
         link.write("hello")
         self.log("dial", link, wire.kind, wire.max_frame)
 
-    def deliver(self, wire: SimWire, side: int) -> None:
-        """One message leaves the way that starts at `side`."""
-        way = wire.ways[side]
-        message = way.queue.popleft()
-        link = wire.ends[1 - side]
+    def deliver(self, wire: SimWire, index: int) -> None:
+        """One message leaves the way of that index."""
+        message = wire.ways[index].queue.popleft()
+        link = wire.ends[1 - index % 2]
         if link is None:
             return
-        self.log("deliver", link, *_describe(message))
+        strand = link.urgent if index > 1 else None
+        self.log("deliver", strand or link, *_describe(message))
         peer = link.peer
-        peer.receive(link, message)
+        peer.receive(link, message, strand)
         if self.after(peer) and message[0] == "frame" and message[1][1] & ACK_NOW:
             asked = link in peer.session.wires and link.writable and not peer.session.final
             self.checker.check_ack_now(peer.session, message[2], asked=asked)
@@ -128,10 +128,10 @@ class World:
         return self.rng.choice(self.peers())
 
     def op_deliver(self) -> None:
-        ways = [(wire, side) for wire in self.wires for side in (0, 1) if wire.ways[side].queue]
+        ways = [(wire, index) for wire in self.wires for index, way in enumerate(wire.ways) if way.queue]
         if ways:
             self.deliver(*self.rng.choice(ways))
-        self.wires = [wire for wire in self.wires if any(wire.ends) or wire.ways[0].queue or wire.ways[1].queue]
+        self.wires = [wire for wire in self.wires if any(wire.ends) or not wire.quiet]
 
     def op_tick(self) -> None:
         self.now += TICK

@@ -12,7 +12,7 @@ from outproc.dest_transport import DestTransport
 from outproc.link import Link
 from outproc.session.session import FIXED_LANES, LOSSY_LANE, Session
 from outproc.wire_choice import BULK, ROUTES, BestWire
-from outproc.wire_set import links_of, payload_type_of
+from outproc.wire_set import link_of, links_of, payload_type_of
 from tests.simulation.managers.record import InvariantError
 
 if TYPE_CHECKING:
@@ -85,12 +85,12 @@ class Resting:
         """Look at all lanes of one dest, many times. Raises for one that stayed."""
         session, now = transport.session, self.world.loop.time()
         for lane in (*FIXED_LANES, LOSSY_LANE):
-            wire = session.lossy_out.wire if lane == LOSSY_LANE else session.send_lanes[lane].wire
-            better = Judge(life, transport, lane).better(wire) if isinstance(wire, Link) else None
+            wire = link_of(session.lossy_out.wire if lane == LOSSY_LANE else session.send_lanes[lane].wire)
+            better = Judge(life, transport, lane).better(wire) if wire is not None else None
             known, since = self._since.get((session, lane), (None, now))
             if better is None or known is not wire:
                 self._since.pop((session, lane), None)
-                if better is not None and isinstance(wire, Link):
+                if better is not None and wire is not None:
                     self._since[session, lane] = wire, now
             elif now - since > RESTED:
                 about = f"{life}: lane {lane} rests on {wire!r} for {now - since:.1f} s"

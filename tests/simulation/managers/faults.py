@@ -89,6 +89,7 @@ class Faults:
                 for connection in list(self.world.network.connections):
                     if connection.alive:
                         connection.reset(within=0.005)
+                        self.world.faults += 1  # each may cost a dial: what answered is redialled at once
                 await asyncio.sleep(0.01 + 2 * self.world.plan.link.latency)
 
         self.world.later(flap())

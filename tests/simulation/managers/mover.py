@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from outproc.dest_transport import DestTransport
+from outproc.wire_set import link_of, strand_for
 
 if TYPE_CHECKING:
     from tests.simulation.managers.life import Life
@@ -28,14 +29,14 @@ class Mover:
     def move(self, life: Life, transport: DestTransport, number: int) -> bool:
         session = transport.session
         lane = session.send_lanes[number]
-        others = [link for link in transport.links if link is not lane.wire and link in session.wires]
+        others = [link for link in transport.links if link is not link_of(lane.wire) and link in session.wires]
         if not others or lane.wire is None:
             return False
         if lane.acked < lane.cursor:
             self.world.overlaps += 1
         link = self.rng.choice(others)
         self.world.choosing.forced(session, number)
-        session.bind(number, link)
+        session.bind(number, strand_for(session, link, number))
         self.world.log(life, "moves lane", number, "to", link)
         transport.outbound.arm()
         return True

@@ -94,7 +94,7 @@ class Plan:
     """Whether some builders do not heed a cancellation."""
     frames: dict[str, tuple[int, ...]]
     natures: dict[str, dict[str, Any]]
-    """Route, latency and bandwidth of each kind of wire."""
+    """Route, latency and bandwidth of each kind of wire, and whether it has an urgent channel."""
     settles: bool
     """Whether calm traffic follows the healing."""
     link: Link
@@ -143,6 +143,7 @@ def make_plan(seed: int) -> Plan:
     wires = Random(f"managers plan, wires {seed}")
     various = wires.random() < 0.5
     natures = {kind: _nature(wires) if various else {} for kind in KINDS}
+    natures["rtc"]["urgent"] = Random(f"managers plan, strands {seed}").random() < 0.8
     if wires.random() < 0.25:
         table = {PayloadType.STREAM_RELIABLE: (kinds[-1], "*"), PayloadType.RPC_SIGNAL: ("*", kinds[-1])}
         options = {name: each.model_copy(update={"wire_preference": table}) for name, each in options.items()}

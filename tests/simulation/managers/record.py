@@ -27,6 +27,7 @@ Invariants
                  which another one is clearly better by what was measured, nor rests on such a one while all is calm
   calm           then no lane moves more than a few times, unless wires come or go; and at any time a lane leaves a
                  wire that is well only for a steady one, and by measure only for a clear difference, and not at once
+  urgent-apart   then, on a wire with an urgent channel, signals and replies ride on that, and bulk does not
   filtered       nothing is dialled, from whatever source, that `allow_endpoint` refuses
   events         events are numbered, and tell a possible story
 """

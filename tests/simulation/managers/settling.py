@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from litz.errors import LitzError
 from litz.events import LaneMoved, WireDown, WireUp
-from litz.payload import PayloadType
+from litz.payload import REPLY_LANE, PayloadType
 from outproc.dest_transport import DestTransport
 from outproc.link import Link
 from outproc.session.fixed_lanes import FIXED_LANES
+from outproc.wire_set import link_of
 from tests.simulation.managers.choosing import Resting
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.users import User
@@ -47,8 +48,8 @@ class SickWatch:
         for transport in life.transports():
             well = any(not link.meter.sick and now - link.up_since > STAYED for link in transport.links)
             for number in FIXED_LANES:
-                wire = transport.session.send_lanes[number].wire
-                if not (well and isinstance(wire, Link) and wire.meter.sick):
+                wire = link_of(transport.session.send_lanes[number].wire)
+                if not (well and wire is not None and wire.meter.sick):
                     self._since.pop((transport, number), None)
                     continue
                 since = self._since.setdefault((transport, number), now)
@@ -100,9 +101,10 @@ class Settling:
     def _check_best(self) -> None:
         for life, transport in self._choices():
             for number in FIXED_LANES:
-                wire = transport.session.send_lanes[number].wire
-                if isinstance(wire, Link):
+                wire = link_of(transport.session.send_lanes[number].wire)
+                if wire is not None:
                     self._check_lane(life, transport, number, wire)
+                    self._check_strand(life, transport, number, wire)
 
     def _check_lane(self, life: Life, transport: DestTransport, number: int, wire: Link) -> None:
         now = self.world.loop.time()
@@ -113,6 +115,15 @@ class Settling:
             why = self._better(life, number, other, wire)
             if why:
                 raise InvariantError("on-best", f"{life}: lane {number} is on {wire!r} although {other!r} is {why}")
+
+    def _check_strand(self, life: Life, transport: DestTransport, number: int, wire: Link) -> None:
+        """On a wire with an urgent channel signals and replies are there, and nothing else is."""
+        if wire.urgent is None or self.world.loop.time() - wire.up_since < CALM / 2 - 0.2:
+            return
+        self.world.hits["settled with an urgent channel"] += 1
+        urgent = number in (PayloadType.RPC_SIGNAL, REPLY_LANE)
+        if (transport.session.send_lanes[number].wire is wire.urgent) != urgent:
+            raise InvariantError("urgent-apart", f"{life}: lane {number} is{' not' * urgent} on the urgent channel")
 
     def _better(self, life: Life, number: int, other: Link, wire: Link) -> str:
         """In what `other` is clearly better than `wire` for a lane; "" if in nothing."""

@@ -42,6 +42,9 @@ class Sniffer:
         self._note(*facts)
         if len(facts) == 3 and isinstance(facts[2], bytes):
             pipe, _, frame = facts
+            if pipe < 0:
+                self.hits["urgent frame"] += 1
+                return
             connection = pipe // 2
             if frame.startswith(JSON):
                 self._handshake(pipe, frame)

@@ -17,7 +17,7 @@ LIMIT = SessionLimits().max_faults
 
 def check_violations(life: Life) -> None:
     """No run lasts long enough for anything to be forgiven, so the numbers are exact: the wire for each violation,
-    the session for the last of `max_faults`, and with a text that says what to do."""
+    the session for the last of `max_faults`, and with a text that says what to do. Of itself no peer loses a frame."""
     relayed = [kind for kind, nature in life.world.plan.natures.items() if nature.get("route") == "relay"]
     cost = {(event.dest, event.wire, event.cause) for _, event in life.events if isinstance(event, WireDown)}
     current: dict[str, int] = {}
@@ -26,6 +26,8 @@ def check_violations(life: Life) -> None:
     counted: Counter[tuple[str, int]] = Counter()
     for _, event in life.events:
         dest = event.dest
+        if isinstance(event, PeerViolation) and " jumped " in event.detail and not life.world.spoiler.active:
+            raise InvariantError("violations", f"{life}: {event}, and nothing had spoiled a frame")
         if isinstance(event, SessionStarted):
             current[dest] = event.session
         elif isinstance(event, WireUp) and dest in current:

@@ -73,7 +73,7 @@ MOVEMENT_MUTANTS = (
     Mutant(
         "lanes-move-only-when-their-wire-is-gone",
         "best wire",
-        (Edit(MOVER, "if current is not None and len(links) == 1:", "if current is not None:"),),
+        (Edit(MOVER, "len(links) == 1 and current.urgent is None:", "current.urgent is None:"),),
         ("on-best",),
         MANAGERS,
     ),

@@ -9,6 +9,7 @@ from tests.simulation.mutants.mutant import Mutant
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
 from tests.simulation.mutants.relay_mutants import RELAY_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
+from tests.simulation.mutants.strand_mutants import STRAND_MUTANTS
 from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
 from tests.simulation.mutants.trust_mutants import TRUST_MUTANTS
 from tests.simulation.mutants.wake_mutants import WAKE_MUTANTS
@@ -23,5 +24,6 @@ ALL: tuple[Mutant, ...] = (
     *SIGNALING_MUTANTS,
     *WAKE_MUTANTS,
     *MOVEMENT_MUTANTS,
+    *STRAND_MUTANTS,
 )
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in ALL}

@@ -22,6 +22,7 @@ SHAPES: dict[str, tuple[Link, dict[str, Any]]] = {
     "jitter": (Link(latency=0.01, jitter=0.02), {}),
     "narrow": (Link(latency=0.01, bandwidth=5e6, system_buffer=8 * 1024), {}),
     "tiny frames": (Link(latency=0.005, jitter=0.005), {"max_frame": 64}),
+    "urgent": (Link(latency=0.01, jitter=0.02), {"urgent": True}),
     "unordered": (Link(latency=0.01, jitter=0.02, reorder=0.2), {"ordered": False, "max_frame": 1200}),
     "lossy": (
         Link(latency=0.01, jitter=0.02, drop=0.05, duplicate=0.05, reorder=0.1),
