@@ -14,6 +14,9 @@ from enum import Enum
 
 from litz.errors import IncompatibleError, LitzError, ProtocolError, UnauthenticatedError
 from outproc.handshake.checks import (
+    MY_ID,
+    NOT_ME,
+    OTHER_METHOD,
     check_method,
     check_not_self,
     make_refuse,
@@ -184,16 +187,16 @@ class Acceptor:
     def _check_hello(self, hello: Hello) -> None:
         node, link = self._node, self._link
         if hello.dialler == node.id:
-            self._told = "you have my id"
+            self._told = MY_ID
             check_not_self(node, hello.dialler, hello.incarnation)
         if hello.dest != node.id:
-            self._told = "I am not the dest you want"
+            self._told = NOT_ME
             raise UnauthenticatedError(
                 f"{hello.dialler!r} dialled {hello.dest!r} and reached {node.id!r}; "
                 f"correct its endpoint of {hello.dest!r}"
             )
         if hello.auth.method != node.authenticator.method:
-            self._told = f"I prove ids by {node.authenticator.method}"
+            self._told = f"{OTHER_METHOD} {node.authenticator.method}"
             check_method(node, hello.dialler, hello.auth.method)
         if hello.kind != link.kind:
             self._told = f"this end is a wire of kind {link.kind}"

@@ -19,6 +19,17 @@ from outproc.session.identity import Incarnation
 MAX_UNPROVED_RETRY_AFTER = 60.0
 """Seconds. A peer that has proved nothing cannot keep us away for longer."""
 
+NOT_ME = "I am not the dest you want"
+MY_ID = "you have my id"
+OTHER_METHOD = "I prove ids by"
+"""What an acceptor tells of why it refused, in words that a dialler knows."""
+
+CURES = (
+    (NOT_ME, "the endpoint leads to another node: correct it, or the id"),
+    (MY_ID, "the endpoint leads to this node itself, or to another of its id: correct it; each has one of its own"),
+    (OTHER_METHOD, "use the same method on both sides"),
+)
+
 
 def check_not_self(node: Node, peer_id: str, incarnation: Incarnation) -> None:
     """A node does not talk to itself over a wire, nor to another that carries its id."""
@@ -100,8 +111,9 @@ def unproved_error(dest: str, node: Node, refuse: Refuse) -> HandshakeError | Pr
         wait = min(refuse.retry_after_ms / 1000, MAX_UNPROVED_RETRY_AFTER)
         return BusyError(f"{dest} is busy; try again in {wait:g} s{said}", retry_after=wait)
     if refuse.code == "unauthenticated":
+        untrusted = "check that it trusts this node's key, or shares its secret"
+        cure = next((cure for known, cure in CURES if refuse.reason.startswith(known)), untrusted)
         return UnauthenticatedError(
-            f"{dest} did not accept this node as {node.id!r} by {node.authenticator.method!r}; "
-            f"check that it trusts this node's key, or shares its secret{said}"
+            f"{dest} did not accept this node as {node.id!r} by {node.authenticator.method!r}; {cure}{said}"
         )
     return ProtocolError(f"refusal {refuse.code!r} without proof")

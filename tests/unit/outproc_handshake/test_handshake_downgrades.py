@@ -132,7 +132,7 @@ def test_the_wrong_dest_is_told_at_both_ends() -> None:
         wiring.challenge()
     refusal = wiring.acceptor.refusal(raised.value)
     assert refusal is not None
-    with pytest.raises(UnauthenticatedError, match="I am not the dest you want"):
+    with pytest.raises(UnauthenticatedError, match=r"leads to another node: correct it.*I am not the dest you want"):
         wiring.dialler.receive(refusal)
 
 
@@ -151,7 +151,7 @@ def test_a_node_that_dials_itself_is_told() -> None:
         acceptor.receive(dialler.hello())
     refusal = acceptor.refusal(raised.value)
     assert refusal is not None
-    with pytest.raises(UnauthenticatedError, match="you have my id"):
+    with pytest.raises(UnauthenticatedError, match=r"leads to this node itself.*you have my id"):
         dialler.receive(refusal)
 
 
