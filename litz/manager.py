@@ -266,7 +266,7 @@ class TransportManager(ABC):
     @abstractmethod
     async def reconnect(self, dest: str, kind: str | None = None) -> None:
         """Dial now what is not up (of one kind, or of all), whatever the backoff says. Returns when a wire
-        is up; concurrent calls share one attempt. Healthy wires are not touched. Raises
+        (of that kind) is up; concurrent calls share one attempt. Healthy wires are not touched. Raises
         `ConnectError`."""
 
     @abstractmethod

@@ -20,6 +20,7 @@ from outproc.link import Link, LinkOwner
 from outproc.local_node import LocalNode
 from outproc.pool import Pool, Ready, Yielded
 from outproc.retry.backoff import Backoff, RetryState
+from outproc.rounds import Rounds
 
 
 class Resolver(Protocol):
@@ -77,8 +78,7 @@ class Dialler:
         self._asked_at = 0.0
         self._failures: tuple[Attempt, ...] = ()
         """Of the latest look-up."""
-        self._round: asyncio.Future[None] | None = None
-        self._round_kind: str | None = None
+        self._rounds = Rounds(node.loop)
         self.wanted = False
         self.asked_for = False
         """Whether anybody here ever asked for the dest, and not only the peer for us."""
@@ -87,39 +87,33 @@ class Dialler:
     # -- rounds -------------------------------------------------------------------------------------
 
     def start_round(self, kind: str | None = None) -> asyncio.Future[None]:
-        """Dial all that is not up, whatever the backoff says, and return the future of the outcome: set when a
-        wire is up, ConnectError when every endpoint has failed, or at once when this was closed. Shared; wait for it
-        behind `shield`."""
+        """Dial all that is not up (of one kind, or of all), whatever the backoff says, and return the future of the
+        outcome: set when a wire (of that kind) is up, ConnectError when every endpoint has failed, or at once when this
+        was closed. Shared by those who ask for the same; wait for it behind `shield`."""
         if self.closed:
-            refused = self._node.loop.create_future()
-            refused.add_done_callback(_retrieve)
-            refused.set_exception(self._closed_error())
-            return refused
+            return self._rounds.refused(self._closed_error())
         self.wanted = self.asked_for = True
-        if self._round is None or self._round.done():
-            self._round_kind = kind
-            self._round = self._node.loop.create_future()
-            self._round.add_done_callback(_retrieve)
+        outcome, begins = self._rounds.join(kind)
+        if begins:
             self.pool.interrupt(self._node.now(), kind)
             self._let_go(self._node.now(), self._grace.over(float("inf")))
             self._ask()
-        return self._round
+        return outcome
 
-    def _end_round(self, error: ConnectError | None) -> None:
-        if self._round is not None and not self._round.done():
-            if error is None:
-                self._round.set_result(None)
-            else:
-                self._round.set_exception(error)
-        if error is not None:
-            due = self._next_due()
-            self._node.emit(ConnectFailed(self._dest, error, None if due is None else max(0.0, due - self._node.now())))
+    def _failed(self, error: ConnectError, kind: str | None = None) -> None:
+        """The round for `kind` is over, if there is one: say so to those who wait, and to those who watch."""
+        self._rounds.end(kind, error)
+        due = self._next_due()
+        self._node.emit(ConnectFailed(self._dest, error, None if due is None else max(0.0, due - self._node.now())))
 
-    def _settle_round(self) -> None:
-        """End a round in which nothing is left to try: all is up already, or what is not up has failed."""
-        if self._round is None or self._round.done() or self._asking is not None:
+    def _settle_rounds(self) -> None:
+        """End rounds in which nothing is left to try: all is up already, or what is not up has failed."""
+        if self._asking is not None:
             return
-        kind = self._round_kind
+        for kind in self._rounds.open:
+            self._settle_round(kind)
+
+    def _settle_round(self, kind: str | None) -> None:
         slots = [slot for slot in self.pool.slots if slot.listed and kind in (None, slot.endpoint.kind)]
         provided = self._provided()
         up = bool(provided if kind is None else kind in provided)
@@ -132,11 +126,11 @@ class Dialler:
             elif slot.endpoint.kind not in provided and not isinstance(slot.state, Yielded):
                 return
         if up:
-            self._end_round(None)
+            self._rounds.end(kind, None)
         else:
             sort = f" by a wire of kind {kind}" if kind is not None else ""
             attempts += self._failures
-            self._end_round(unreached(f"cannot reach {self._dest}{sort}", self._dest, attempts))
+            self._failed(unreached(f"cannot reach {self._dest}{sort}", self._dest, attempts), kind)
 
     def _ask(self) -> None:
         if self._asking is None and not self.closed:
@@ -161,8 +155,8 @@ class Dialler:
             if self.asked_for or failures:
                 # Also of a peer that came by itself: a directory that failed does not say that it has no endpoints.
                 self._ask_at = self._node.now() + self._ask_again.failed(self._node.environment.rng)
-            if self._round is not None and not self._round.done():
-                self._end_round(nowhere(self._dest, failures))
+            for kind in self._rounds.open:
+                self._failed(nowhere(self._dest, failures), kind)
         self.pump()
 
     def _tell_failures(self, failures: tuple[Attempt, ...]) -> None:
@@ -186,7 +180,7 @@ class Dialler:
 
     def _gives_no_answer(self) -> bool:
         """Whether all that is known was tried in vain. While that is asked, or within a round, nothing more is due."""
-        return self._asking is None and (self._round is None or self._round.done()) and bool(self.pool.all_failed())
+        return self._asking is None and not self._rounds.open and bool(self.pool.all_failed())
 
     # -- dialling -----------------------------------------------------------------------------------
 
@@ -195,12 +189,12 @@ class Dialler:
         if self.closed or not self.wanted:
             return
         now = self._node.now()
-        if self._full() and (self._round is None or self._round.done()):
+        if self._full() and not self._rounds.open:
             self._node.health.schedule(self, None)  # until a wire is lost
             return
         for endpoint in self.pool.begin(now):
             self._dials[endpoint] = self._node.spawn(self._dial(endpoint), f"litz dial {self._dest} {endpoint}")
-        self._settle_round()
+        self._settle_rounds()
         self._node.health.schedule(self, self._next_due())
 
     def check(self, now: float, lag: float) -> float | None:
@@ -265,7 +259,7 @@ class Dialler:
                     self.pool.proved(link)
                 if not link.in_session:
                     self.lost(link)
-            self._end_round(None)
+            self._rounds.up(endpoint.kind)
         else:
             if link is not None:
                 self._proved_early.pop(link, None)
@@ -279,7 +273,8 @@ class Dialler:
                 attempts += self._failures
                 failure = unreached(f"cannot reach {self._dest}", self._dest, attempts)
                 failure.__cause__ = error
-                self._end_round(failure)
+                self._failed(failure)
+                self._rounds.fail(failure)
         self.pump()
 
     # -- news of wires ------------------------------------------------------------------------------
@@ -292,7 +287,7 @@ class Dialler:
         else:
             self._grace.came(link.wire.kind)
             self._hold()
-        self._end_round(None)
+        self._rounds.up(link.wire.kind)
         self.pump()
 
     def proved(self, link: Link) -> None:
@@ -369,10 +364,11 @@ class Dialler:
         self._node.health.schedule(self, None)
         for task in self._dials.values():
             task.cancel()
-        if self._round is not None and not self._round.done():
+        if self._rounds.open:
             failure = ConnectError(f"cannot reach {self._dest}", dest=self._dest, attempts=[Attempt(self._dest, error)])
             failure.__cause__ = error
-            self._end_round(failure)
+            self._failed(failure)
+            self._rounds.fail(failure)
 
     def close(self) -> None:
         """Dial no more. Dials under way are cancelled."""
@@ -381,17 +377,10 @@ class Dialler:
         self._release.at(None)
         for task in [*self._dials.values(), *([self._asking] if self._asking is not None else [])]:
             task.cancel()
-        if self._round is not None and not self._round.done():
-            self._round.set_exception(self._closed_error())
+        self._rounds.fail(self._closed_error())
 
     def _closed_error(self) -> ConnectError:
         return ConnectError(f"the transport of {self._dest} was closed while it was dialled", dest=self._dest)
-
-
-def _retrieve(outcome: asyncio.Future[None]) -> None:
-    """Nobody may be waiting any more when a round fails; the event tells."""
-    if not outcome.cancelled():
-        outcome.exception()
 
 
 def _is_cancelled() -> bool:
