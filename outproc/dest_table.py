@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from litz.errors import Attempt, ConnectError
 from litz.events import Connecting as ConnectingEvent
+from litz.events import EndReason
 from litz.snapshot import DestState
 from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
@@ -144,8 +145,14 @@ class DestTable:
         elif transport.outbound.holds_messages:
             # Something was accepted for it: it stays until it can be reached.
             self._dests[dest] = Connected(transport)
+        elif transport.shown_half.may_be_paired(transport.session.mine) and not self.closed:
+            # The answer was lost, perhaps: then to the peer the session stands, and its users' messages are under way.
+            # So it is kept, and dialled, as long as the peer would keep it; in vain, if it never had it.
+            transport.dialler.asked_for = False
+            transport.await_wires()
+            self._dests[dest] = Connected(transport)
         else:
-            transport.discard(entry.error)
+            transport.end_session(EndReason.CLOSED_HERE, str(entry.error), None, then_close=True)
 
     def joined(self, transport: DestTransport) -> None:
         """A wire of `transport` is up, whoever dialled it."""

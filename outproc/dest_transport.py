@@ -30,6 +30,7 @@ from outproc.session.pairing import IncarnationGate
 from outproc.session.receive_lane import Skipped
 from outproc.session.session import Received, Session
 from outproc.session.tombstones import Finals
+from outproc.shown_half import ShownHalf
 from outproc.transport_owner import TransportOwner
 from outproc.urgent_strand import UrgentStrand
 from outproc.violations import look_at_end, violated
@@ -57,6 +58,7 @@ class DestTransport(Transport):
         first = node.session_numbers.first(dest)
         self.session = Session(node.new_half(), node.limits, index=first, overflow=node.overflow)
         self.gate = IncarnationGate()
+        self.shown_half = ShownHalf()
         self.links: list[Link] = []
         self.outbound = Outbound(
             node, dest, self.session, write=self.write, overflowed=self._overflowed, dropped=requests.dropped
@@ -326,10 +328,6 @@ class DestTransport(Transport):
         self.node.session_numbers.closed(self._dest, self.session.index)
         self.gone_for_good.happen()
         self.owner.closed(self)
-
-    def discard(self, error: ConnectError) -> None:
-        """The first dial failed and nothing was accepted: there is nothing to keep."""
-        self.end_session(EndReason.CLOSED_HERE, str(error), None, then_close=True)
 
     def _expired(self, now: float) -> None:
         # A peer that came by itself and vanished is forgotten; what this side asked for is dialled for ever.

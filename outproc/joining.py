@@ -182,6 +182,8 @@ def _join(transport: DestTransport, link: Link, *, again: bool = False) -> None:
     pair = session.pair
     theirs = pair.yours if pair is not None else None
     link.joins += 1
+    link.shown = session.mine
+    transport.shown_half.joining(session.mine)
     session.receive_credit.squeezed = transport.node.inbox_full
     link.write([machine.join(session.mine, theirs, terms_of(session.statement()))])
     if joins_at_once(pair) and not again:
@@ -218,6 +220,7 @@ def _joined(transport: DestTransport, link: Link, step: Joined) -> None:
 
 def _mismatched(transport: DestTransport, link: Link, step: Mismatched) -> None:
     said = step.mismatch
+    transport.shown_half.refused(link.shown)
     transport.leave(link)
     if link.peer.incarnation != transport.gate.current:
         # A newer one came while this wire was in its handshake: of the session with that one it knows nothing (R13).
@@ -234,6 +237,7 @@ def _mismatched(transport: DestTransport, link: Link, step: Mismatched) -> None:
 
 def _refused(transport: DestTransport, link: Link, step: Refused) -> None:
     dest = transport.dest
+    transport.shown_half.refused(link.shown)
     error: LitzError
     match step.code:
         case "busy":

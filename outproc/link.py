@@ -32,6 +32,7 @@ from outproc.handshake import (
 from outproc.handshake import Link as Channel
 from outproc.health import Liveness, Verdict
 from outproc.security.sealing import OVERHEAD, Opener, Sealer, SealKeys, seal_need
+from outproc.session.identity import Half
 from outproc.urgent_strand import UrgentStrand
 from outproc.wire_meter import WireMeter
 
@@ -68,6 +69,9 @@ class LinkOwner(Protocol):
 
 class Link:
     """A live wire with the state of its handshake. Owned by one `LinkOwner` at a time."""
+
+    shown: Half | None = None
+    """The half of ours that its latest JOIN named."""
 
     def __init__(self, node: LocalNode, wire: Wire, owner: LinkOwner, *, dest: str | None, endpoint: Endpoint | None):
         self.node = node

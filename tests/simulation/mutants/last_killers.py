@@ -23,6 +23,7 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "directory-asked-only-when-a-dial-is-due": 49,
     "backoff-sat-out-after-a-sleep": 32,
     "request-dropped-by-a-policy-waits-for-ever": 1552,
+    "half-the-peer-took-is-given-up": 150,
     "moves-again-at-once": 103,
     "no-move-to-a-quicker-wire": 30,
 }

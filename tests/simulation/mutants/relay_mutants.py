@@ -35,6 +35,14 @@ RELAY_MUTANTS = (
         "bounded",
     ),
     _mutant(
+        "half-the-peer-took-is-given-up",
+        "outproc.shown_half",
+        "        return half == self._half and self._unanswered > 0\n",
+        "        return False\n",
+        "blip",
+        entry=WORLD,
+    ),
+    _mutant(
         "hub-window-is-not-replenished",
         SWITCH,
         "                self._grant(leg.other)\n",

@@ -1,4 +1,7 @@
-"""A wire that dies after its JOIN and before the answer: it had data on it already, and nobody must wait for it."""
+"""A wire that dies after its JOIN and before the answer: it had data on it already, and nobody must wait for it.
+
+Covers `outproc.shown_half`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import Sequence
 
 import pytest
 
+from litz.errors import ConnectError
+from litz.events import SessionStarted
 from litz.message import Buffer
 from litz.wire import Endpoint, Wire
 from outproc import OutprocTransportManager, TransportOptions
@@ -68,3 +73,49 @@ async def test_the_next_dial_comes_at_once(cut: Sequence[int]) -> None:
                 break
         assert received == [b"0", b"1", b"2"]
         assert len(builder.wires) == 3 + len(cut)
+
+
+async def test_what_the_peer_took_for_a_session_is_kept_though_the_dial_failed() -> None:
+    """The answer was lost with the wire: to bob the session stands, and takes messages. Only alice knows of a failure
+    (found by the simulation of relays, seed 150)."""
+    network = MemoryNetwork()
+    builder = CuttingBuilder(network, (0,))
+    async with (
+        OutprocTransportManager("bob", builders=[MemoryWireBuilder(network)]) as bob,
+        OutprocTransportManager(
+            "alice", directory={"bob": ["memory:bob"]}, builders=[builder], options=PATIENT
+        ) as alice,
+    ):
+        await bob.listen("memory:bob")
+        with bob.events() as events:
+            with pytest.raises(ConnectError):
+                await alice.send("bob", b"refused: the dial failed")
+            async with asyncio.timeout(60):
+                async for _, event in events:
+                    if isinstance(event, SessionStarted):
+                        break
+            await bob.send("alice", b"accepted")
+            await alice.send("bob", b"at last")
+            async with asyncio.timeout(60):
+                assert (await anext(alice.messages())).data == b"accepted"
+                assert (await anext(bob.messages())).data == b"at last"
+        (dest,) = bob.snapshot().dests
+        assert dest.session == 0, "it never ended"
+
+
+async def test_what_the_peer_never_took_is_forgotten_in_the_end() -> None:
+    network = MemoryNetwork()
+    builder = CuttingBuilder(network, range(1000))
+    options = PATIENT.model_copy(update={"session_kept": 0.05})
+    async with (
+        OutprocTransportManager("bob", builders=[MemoryWireBuilder(network)]) as bob,
+        OutprocTransportManager(
+            "alice", directory={"bob": ["memory:bob"]}, builders=[builder], options=options
+        ) as alice,
+    ):
+        await bob.listen("memory:bob")
+        with pytest.raises(ConnectError):
+            await alice.send("bob", b"refused")
+        async with asyncio.timeout(60):
+            while alice.list_dests():  # noqa: ASYNC110 - a dest that is forgotten is no event
+                await asyncio.sleep(0.01)
