@@ -261,7 +261,8 @@ class TransportManager(ABC):
 
     @abstractmethod
     def add_endpoints(self, dest: str, hints: Iterable[str]) -> None:
-        """Endpoint URLs of `dest` to try besides those of the directory. Kept until the dest is closed."""
+        """Endpoint URLs of `dest` to try besides those of the directory. Kept until `close_transport`, for a bounded
+        number of dests."""
 
     @abstractmethod
     async def reconnect(self, dest: str, kind: str | None = None) -> None:

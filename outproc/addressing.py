@@ -18,6 +18,9 @@ from outproc.endpoint_filter import allow_endpoint, refusal
 MAX_HINTS = 32
 """Endpoints kept per dest from `add_endpoints`; the newest stay."""
 
+MAX_HINTED = 65_536
+"""Dests whose hints are kept; those that got none for the longest time are forgotten."""
+
 MAX_ANSWERS = 256
 """Endpoints that are read of one answer of a directory or builder."""
 
@@ -125,12 +128,16 @@ class Addressing:
         if isinstance(urls, str):
             raise InvalidEndpointError(f"hints are a list of URLs, not one string {urls!r}")
         endpoints = [self.endpoint(url) for url in urls]
-        hints = self._hints.setdefault(dest, {})
+        hints = self._hints.pop(dest, {})
         for endpoint in endpoints:
             hints.pop(endpoint, None)
             hints[endpoint] = None
         while len(hints) > MAX_HINTS:
             del hints[next(iter(hints))]
+        if hints:
+            self._hints[dest] = hints
+        while len(self._hints) > MAX_HINTED:
+            del self._hints[next(iter(self._hints))]
 
     def forget(self, dest: str) -> None:
         self._hints.pop(dest, None)

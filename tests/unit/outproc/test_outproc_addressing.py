@@ -155,6 +155,17 @@ def test_a_bad_directory_is_refused_at_once(directory: dict[str, Sequence[str]])
         Addressing([Builder("x")], {"no id": ["x:1"]})
 
 
+async def test_hints_are_kept_for_a_bounded_number_of_dests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that learns addresses of whoever comes, and hears their goodbyes, kept them all for ever."""
+    monkeypatch.setattr("outproc.addressing.MAX_HINTED", 3)
+    addressing = Addressing([Builder("x")], None)
+    for dest in ("a", "b", "c", "a", "d"):
+        addressing.add_hints(dest, [f"x:{dest}"])
+    addressing.add_hints("e", [])
+    known = [dest for dest in "abcde" if "x:" + dest in await urls(addressing, dest)]
+    assert known == ["a", "c", "d"], "b got none for the longest time, and e got none"
+
+
 async def test_a_bad_hint_changes_nothing() -> None:
     addressing = Addressing([Builder("x")], None)
     with pytest.raises(InvalidEndpointError, match="list of URLs"):
