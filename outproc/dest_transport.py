@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from litz.errors import ConnectError, LitzError, ProtocolError, SessionEndedError
+from litz.errors import ConnectError, ProtocolError, SessionEndedError
 from litz.events import EndReason, LostReceipt, MessagesSkipped, SessionEnded, SessionStarted, WireDown, WireUp
 from litz.lifecycle import move
 from litz.manager import Transport
@@ -74,6 +74,8 @@ class DestTransport(Transport):
         self._ack_timer = node.timers.timer(self._ack_due)
         self._expiry = node.timers.timer(self._expired)
         self.gone_for_good = Once()
+        self.lost: tuple[LostReceipt, ...] = ()
+        """What was not confirmed in the end: the same list for all who close it at once."""
         self.farewell = Farewell()
 
     @property
@@ -319,7 +321,8 @@ class DestTransport(Transport):
             self.node.emit(SessionEnded(self._dest, session.index, reason, detail, lost))
         return error
 
-    def _finish(self, error: LitzError) -> None:
+    def _finish(self, error: SessionEndedError) -> None:
+        self.lost = error.lost
         if self._state in (DestState.CONNECTED, DestState.DETACHED):
             self._move(DestState.CLOSING)
         self._move(DestState.CLOSED)
@@ -340,7 +343,7 @@ class DestTransport(Transport):
         """Say goodbye, learn what the peer has, and close for good, in half the close deadline or by who closes now."""
         if self.closing:
             await self.gone_for_good.wait()
-            return ()
+            return self.lost
         if self._state is DestState.CONNECTING:
             ended = self.end_session(EndReason.CLOSED_HERE, reason or "closed", None, then_close=True)
             self.outbound.close(ConnectError(f"{self._dest} was closed before it was up", dest=self._dest))

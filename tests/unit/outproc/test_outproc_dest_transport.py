@@ -8,7 +8,7 @@ import pytest
 
 from litz import PayloadType
 from litz.errors import SessionEndedError, SessionExpiredError
-from litz.events import EndReason, LaneMoved, Outcome, SessionEnded, SessionStarted, WireDown, WireUp
+from litz.events import EndReason, LaneMoved, LostReceipt, Outcome, SessionEnded, SessionStarted, WireDown, WireUp
 from litz.snapshot import DestState
 from litz.wire import Endpoint
 from tests.unit.outproc.town import Town, event_of, take, turns, virtual
@@ -150,6 +150,22 @@ def test_what_was_asked_to_close_twice_closes_once() -> None:
             await asyncio.gather(*(alice.close_transport("bob") for _ in range(3)), bob.close_transport("alice"))
             assert (alice.list_dests(), bob.list_dests()) == ([], [])
             assert await alice.close_transport("bob") == ()
+
+    virtual(scenario)
+
+
+def test_all_who_close_it_at_once_get_the_list_of_what_was_lost() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob") as bob, town.manager("alice") as alice:
+            listener = await bob.listen("memory:bob")
+            await alice.send("bob", b"0", confirm="received")
+            await listener.aclose()
+            town.builders["alice"].cut()
+            await turns()
+            receipt = await alice.send("bob", b"1")
+            lists = await asyncio.gather(*(alice.close_transport("bob") for _ in range(3)))
+            assert lists == [(LostReceipt(receipt, Outcome.NEVER_ACCEPTED),)] * 3
 
     virtual(scenario)
 
