@@ -16,7 +16,10 @@ from tests.prove.control import Control
 _PREFERENCE = dict.fromkeys(PayloadType, ("webrtc",)) | {PayloadType.RPC_SIGNAL: ("webrtc", "*")}
 
 
-def _manager(name: str, engine: EngineName, directory: dict[str, list[str]] | None = None) -> OutprocTransportManager:
+def webrtc_manager(
+    name: str, engine: EngineName, directory: dict[str, list[str]] | None = None
+) -> OutprocTransportManager:
+    """A manager whose messages ride on WebRTC."""
     builders = [WebSocketWireBuilder(), WebRtcWireBuilder(WebRtcOptions(upgrade_after=0.01, engine=engine))]
     options = TransportOptions(wire_preference=_PREFERENCE)
     return OutprocTransportManager(name, directory=directory, builders=builders, options=options)
@@ -24,7 +27,7 @@ def _manager(name: str, engine: EngineName, directory: dict[str, list[str]] | No
 
 async def far(control: Control, *, engine: EngineName) -> None:
     """Counts what comes on `messages()`, and answers the end mark."""
-    async with _manager("bob", engine) as bob:
+    async with webrtc_manager("bob", engine) as bob:
         await bob.listen("ws://127.0.0.1:0")
         counting = asyncio.create_task(count_messages(bob))
         control.emit("ready", url=bob.endpoints[0])
@@ -34,7 +37,7 @@ async def far(control: Control, *, engine: EngineName) -> None:
 
 async def near(control: Control, *, url: str, engine: EngineName) -> None:
     """`one_way(count, size)`: seconds until all has arrived."""
-    async with _manager("alice", engine, {"bob": [url]}) as alice:
+    async with webrtc_manager("alice", engine, {"bob": [url]}) as alice:
         control.commands["one_way"] = await one_way_command(alice)
         control.emit("ready")
         await control.gone()

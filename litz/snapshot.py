@@ -24,7 +24,7 @@ class DestState(Enum):
 @dataclass(frozen=True, slots=True)
 class LaneSnapshot:
     """Both directions of one lane. Counts are of messages, sizes in bytes. `wire` carries what is sent ("": none does),
-    for `reason`."""
+    for `reason`; `urgent`: on its urgent channel."""
 
     lane: int
     sent: int
@@ -39,6 +39,7 @@ class LaneSnapshot:
     dropped: int
     wire: str
     reason: str = ""
+    urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from outproc.local_node import LocalNode
 from outproc.pool import Cooling, Slot
 from outproc.session.internal_lanes import lane_in, lane_out
 from outproc.session.session import LOSSY_LANE
+from outproc.urgent_strand import UrgentStrand
 from outproc.wire_set import link_of
 
 
@@ -112,6 +113,7 @@ def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
                 dropped=lane.log.dropped,
                 wire=_name(lane.wire),
                 reason=transport.node.mover.why(transport, number),
+                urgent=isinstance(lane.wire, UrgentStrand),
             )
         )
     inbox, inbox_bytes = inbound.pending(LOSSY_LANE) if inbound is not None else (0, 0)
@@ -131,6 +133,7 @@ def _lanes(transport: DestTransport) -> list[LaneSnapshot]:
             dropped=out.dropped + incoming_lossy.lost,
             wire=_name(out.wire),
             reason=transport.node.mover.why(transport, LOSSY_LANE),
+            urgent=isinstance(out.wire, UrgentStrand),
         )
     )
     return lanes

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from litz.payload import PayloadType
 from outproc.link import Link
 from outproc.session.duplicates import Strand, losers
-from outproc.session.fixed_lanes import INTERNAL_LANES, URGENT_LANES
+from outproc.session.fixed_lanes import INTERNAL_LANES, RPC_LANE, URGENT_LANES
 from outproc.session.session import LOSSY_LANE, Session
 from outproc.urgent_strand import UrgentStrand
 from outproc.wire_choice import Candidate
@@ -27,8 +27,10 @@ def link_of(strand: Hashable | None) -> Link | None:
 
 def strand_for(session: Session, link: Link, lane: int) -> Link | UrgentStrand:
     """What of `link` is to carry `lane`: its urgent strand, once that has joined, if the lane is one of those that must
-    not wait behind bulk."""
+    not wait behind bulk. Where the RPC lane is, the strand decides."""
     urgent = link.urgent
+    if urgent is not None and lane == RPC_LANE:
+        return urgent if session.send_lanes[lane].wire is urgent else link
     return urgent if urgent is not None and lane in URGENT_LANES and urgent in session.wires else link
 
 

@@ -145,7 +145,8 @@ def _carriers(dests: list[dict[str, Any]]) -> Iterable[Sequence[object]]:
         kinds = {wire["wire"]: wire["kind"] for wire in dest["wires"]}
         for lane in sorted(dest["lanes"], key=lambda lane: int(lane["lane"])):
             if lane["wire"]:
-                yield dest["dest"], lane_text(lane["lane"]), kinds.get(lane["wire"], "-"), lane["wire"], lane["reason"]
+                kind = kinds.get(lane["wire"], "-") + (", urgent" if lane["urgent"] else "")
+                yield dest["dest"], lane_text(lane["lane"]), kind, lane["wire"], lane["reason"]
 
 
 def print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -14,6 +14,8 @@ PRIORITY_LANES = (SIGNAL_LANE, REPLY_LANE, INTERNAL_SIGNAL)
 """Sent before all others, and exempt from the session's credit (as INTERNAL_BULK is)."""
 URGENT_LANES = (*PRIORITY_LANES, LOSSY_LANE)
 """Ride on the second strand of a wire that has one, so that they do not wait behind bulk."""
+RPC_LANE = int(PayloadType.RPC_RELIABLE)
+"""Requests and whatever else: rides there too, while it carries little."""
 BULK_LANES = (int(PayloadType.RPC_RELIABLE), int(PayloadType.STREAM_RELIABLE))
 SHARING_LANES = (*BULK_LANES, INTERNAL_BULK, LOSSY_LANE)
 """Share a wire in turn, by frames."""

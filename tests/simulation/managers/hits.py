@@ -55,6 +55,7 @@ TRANSITIONS = (
     "moved by measure",
     "settled with a choice",
     "settled with an urgent channel",
+    "settled with requests on it",
     "wake",
     "wake noticed",
     "wake: dialled",

@@ -44,6 +44,8 @@ class Sniffer:
             pipe, _, frame = facts
             if pipe < 0:
                 self.hits["urgent frame"] += 1
+                if self._sealed(-pipe // 2):
+                    raise InvariantError("proved", f"a frame goes around the seal of connection {-pipe // 2}")
                 return
             connection = pipe // 2
             if frame.startswith(JSON):

@@ -63,6 +63,19 @@ STRAND_MUTANTS = (
         ("honest-peers-never-fault", "delivered-in-the-end", "signals-overtake", "control-survives"),
     ),
     Mutant(
+        "sealed-wire-keeps-its-strand",
+        "P8",
+        (
+            Edit(
+                "outproc.link",
+                "            self._opener = Opener(keys.receive)\n            self.urgent = None\n",
+                "            self._opener = Opener(keys.receive)\n",
+            ),
+        ),
+        ("proved",),
+        MANAGERS,
+    ),
+    Mutant(
         "signals-stay-with-bulk",
         "urgent channel",
         (
