@@ -232,6 +232,8 @@ class DestTransport(Transport):
                 if frame is None:
                     break
                 link.write(frame)
+                if session.said_all:
+                    break
         due = session.due
         if due is not None:
             # What is overdue waits for a wire that is not writable: look again, but do not spin.

@@ -139,8 +139,8 @@ class Outbound:
             lane.discard(number, DropReason.NEWEST)
             self._tell_dropped(lane, [(number, DropReason.NEWEST)])
         self.arm()
-        if not lane.batch_is_full:
-            self._open_quota(lane)
+        if lane.unflushed_messages > 1 and not lane.batch_is_full:
+            self._open_quota(lane)  # a second one in the same turn of the loop: more may follow
         return self.receipt(lane_number, number)
 
     def what_is_full(self, lane: int, size: int) -> str:

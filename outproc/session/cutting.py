@@ -12,12 +12,17 @@ FrameParts = list[bytes | bytearray | memoryview]
 
 SMALLEST_CHUNK = 16
 CHUNKED_FROM = 16 << 10
-"""Smaller messages are not cut to fill the rest of a frame; they go whole into the next one."""
+"""Smaller messages are not cut to fill the rest of a frame; they go whole into the next one. A batch that begins inside
+a message costs the peer a step of Python for each message in it."""
 
 
-def cut(sizes: list[int], column: int, room: int, cut_from: int) -> tuple[int, int, int]:
+def cut(sizes: list[int], column: int, room: int, cut_from: int, *, alone: bool) -> tuple[int, int, int]:
     """How many entries of `sizes` (plus `column` each) fit into `room`; the bytes of the last that do not; and the
-    bytes of all of these entries together, the last one whole. No Python code runs for each entry."""
+    bytes of all of these entries together, the last one whole. No Python code runs for each entry.
+
+    Entries below `cut_from` bytes are not cut, but for the first one where the frame has nothing else of its lane
+    (`alone`): a lane gets on with every frame that has room.
+    """
     first = sizes[0]
     if sizes.count(first) == len(sizes):
         count = min(len(sizes), room // (first + column))
@@ -29,7 +34,7 @@ def cut(sizes: list[int], column: int, room: int, cut_from: int) -> tuple[int, i
     if count < len(sizes):
         size = sizes[count]
         part = room - total - column * (count + 1)
-        if part >= SMALLEST_CHUNK and (count == 0 or size >= cut_from):
+        if part >= SMALLEST_CHUNK and (size >= cut_from or (alone and count == 0)):
             return count + 1, size - part, total + size
     return count, 0, total
 

@@ -58,6 +58,11 @@ class JoinedWire:
     """The sharing lane that had the first room in the latest frame: the one after it is next."""
     frame_shared: bool = False
 
+    @property
+    def asks(self) -> bool:
+        """Whether pings or pongs wait."""
+        return bool(self.pings or self.pongs)
+
     def in_turn(self) -> tuple[int, ...]:
         """The lanes in the order in which they may fill the next frame."""
         self.frame_shared = False

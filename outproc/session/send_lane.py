@@ -251,7 +251,7 @@ class SendLane:
         while self.has_unsent and budget - used >= ENTRY_RECORD + SMALLEST_CHUNK:
             segment = self.log.segments[self.log.locate(self.cursor.number)]
             if isinstance(segment, Run):
-                size = self._fill_run(out, segment, budget - used, cut_from)
+                size = self._fill_run(out, segment, budget - used, cut_from, alone=used == 0)
                 if size == 0:
                     break
                 used += size
@@ -269,7 +269,7 @@ class SendLane:
         first = max(segment.first, self.cursor.number)
         return encode_skip(segment.reason.value, self.lane, self.epoch, first, segment.last)
 
-    def _fill_run(self, out: FrameParts, run: Run, budget: int, cut_from: int) -> int:
+    def _fill_run(self, out: FrameParts, run: Run, budget: int, cut_from: int, *, alone: bool) -> int:
         number, offset = self.cursor
         start = number - run.first
         (counted, sizes, total), self._counted = self._counted, NOT_COUNTED
@@ -297,7 +297,7 @@ class SendLane:
         total -= offset
         if total + column * len(sizes) > room:
             everything = total
-            count, remaining, total = cut(sizes, column, room, cut_from)
+            count, remaining, total = cut(sizes, column, room, cut_from, alone=alone)
             if count == 0:
                 return 0
             if not remaining and allowed == len(sizes):

@@ -36,7 +36,7 @@ from outproc.frames.records import (
     Skip,
 )
 from outproc.session.control import NOTHING, Unsent
-from outproc.session.cutting import FrameParts
+from outproc.session.cutting import CHUNKED_FROM, FrameParts
 from outproc.session.exchange import JoinedWire, Received, Statement
 from outproc.session.faults import Faults
 from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
@@ -55,6 +55,8 @@ SIGNAL_IN_USE = 1.0
 MAX_PONGS = 4
 """Pings, and answers to pings, that wait for a frame of one wire."""
 FRAME_SIZE = 8
+ROOM_TO_SPARE = CHUNKED_FROM + 1024
+"""With so much room left in a frame nothing waits for the next: what comes next would be in it, or have begun in it."""
 
 
 class Session:
@@ -101,6 +103,8 @@ class Session:
         self.peer_log_size = 1
         self.faults = Faults(limits.max_faults, limits.forgiven_after)
         self.stale_batches = 0
+        self.said_all = False
+        """Whether the last frame surely left nothing for its wire: no need to ask for one more."""
         self._heard: Hashable | None = None
         """The wire that carried a frame last: control goes there, because a silent one may be half open."""
         self._epoch = 0
@@ -331,15 +335,16 @@ class Session:
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
         control = self.unsent.choose(budget // 2) if speaks else NOTHING
         budget -= control.size
-        ack_now, filled = self._fill(wire, joined, out, budget, now)
-        if not filled and not alone:
+        ack_now, left = self._fill(wire, joined, out, budget, now)
+        if left == budget and not alone:
             return None
         out[0] = frame_header(self.tag, ack_now) + control.encode(self.receive_lanes, self.receive_credit)
         self.unsent.sent(control)
+        self.said_all = left >= ROOM_TO_SPARE and not (self.unsent or joined.asks or self.lossy_out.queue)
         return out
 
-    def _fill(self, wire: Hashable, joined: JoinedWire, out: FrameParts, budget: int, now: float) -> tuple[bool, bool]:
-        ack_now = filled = False
+    def _fill(self, wire: Hashable, joined: JoinedWire, out: FrameParts, budget: int, now: float) -> tuple[bool, int]:
+        ack_now = False
         for number in joined.in_turn():
             if number == LOSSY_LANE:
                 lossy = self.lossy_out
@@ -352,11 +357,10 @@ class Session:
                 ack_now = ack_now or (used > 0 and lane.ack_now)
             if used:
                 budget -= used
-                filled = True
                 joined.had_room(number)
                 if number == SIGNAL_LANE:
                     self._signal_at = now
-        return ack_now, filled
+        return ack_now, budget
 
     # -- the end ------------------------------------------------------------------------------------
 

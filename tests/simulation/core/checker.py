@@ -21,6 +21,7 @@ Invariants
   ack-within-deadline       news reaches a writable wire within the ack delay
   lossy-at-most-once        a latency-first message comes at most once, and in order
   reconnects                two live nodes come together again, whatever their clocks say
+  said-all                  nothing waits for a frame when the session says that nothing does
   delivered-in-the-end      everything accepted is delivered once faults have stopped
   control-survives          and acknowledged, whichever wires carried the acks and died
   signals-overtake          signals and replies arrive although nobody reads bulk

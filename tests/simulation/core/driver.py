@@ -263,14 +263,18 @@ class Peer:
         session, world = self.session, self.world
         for wire in list(session.wires):
             assert isinstance(wire, Link | Strand)
+            said_all = False
             for _ in range(PEER_FRAMES_PER_TURN):
                 if not wire.writable:
                     break
                 frame = session.next_frame(wire, world.now)
                 if frame is None:
                     break
+                if said_all:
+                    raise InvariantError("said-all", f"{wire} had more to carry than the session said")
                 whole = b"".join(frame)
                 wire.write("frame", whole, world.wiretap.written(session, wire, whole))
+                said_all = session.said_all
             self._count_blocked(session)
 
     def _count_blocked(self, session: Session) -> None:

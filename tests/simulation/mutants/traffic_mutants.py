@@ -13,6 +13,12 @@ STUCK = ("delivered-in-the-end", "signals-overtake", "control-survives")
 
 TRAFFIC_MUTANTS = (
     Mutant(
+        "stops-after-a-full-frame",
+        "R5",
+        (Edit(SESSION, "        self.said_all = left >= ROOM_TO_SPARE and not", "        self.said_all = not"),),
+        ("said-all",),
+    ),
+    Mutant(
         "epoch-reset-by-a-joining-wire",
         "R5",
         (

@@ -35,7 +35,12 @@ def test_only_the_columns_that_are_needed_are_sent() -> None:
     ],
 )
 def test_cut(sizes: list[int], column: int, room: int, cut_from: int, result: tuple[int, int, int]) -> None:
-    assert cut(sizes, column, room, cut_from) == result
+    assert cut(sizes, column, room, cut_from, alone=True) == result
+
+
+def test_a_small_message_is_not_cut_behind_others_of_its_lane() -> None:
+    assert cut([100], 4, 50, 101, alone=False) == (0, 0, 0)
+    assert cut([100], 4, 50, 100, alone=False) == (1, 54, 100)
 
 
 @pytest.mark.parametrize("at", range(8))

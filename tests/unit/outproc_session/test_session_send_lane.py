@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from litz.errors import ProtocolError
 from litz.events import DropReason, Outcome
 from outproc.frames.records import Ack, Batch, Fin, Position, Skip
-from outproc.session.limits import Overflow
+from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.log import Body, EntryDetail, Parts
 from outproc.session.send_lane import SendCredit, SendLane
 from tests.unit.outproc_session.lanes import SMALL, records, sender
@@ -71,6 +71,20 @@ def test_small_messages_are_not_cut_to_fill_a_frame() -> None:
     assert isinstance(batch, Batch)
     assert (batch.bodies, batch.remaining) == ([b"a" * 20], 0)
     assert lane.cursor == Position(1, 0)
+
+
+@pytest.mark.parametrize("budget", range(1_000, 1_136, 8))
+def test_small_messages_are_not_cut_behind_those_of_the_same_frame(budget: int) -> None:
+    lane = sender(SessionLimits())
+    for _ in range(100):
+        lane.append(b"x" * 64)
+    came = 0
+    while lane.has_unsent:
+        for record in records(lane, budget):
+            assert isinstance(record, Batch)
+            assert (record.number, record.offset, record.remaining) == (came, 0, 0)
+            came += len(record.bodies)
+    assert came == 100
 
 
 def test_large_messages_fill_the_frame() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from litz.errors import ProtocolError
 from litz.events import DropReason, Outcome
@@ -117,6 +119,42 @@ def test_signals_overtake_and_keep_frames_small_while_they_are_in_use() -> None:
     b.receive("w", frame_of(b, Batch(SIGNAL_LANE, 1, 0, 0, 0, [b"?"])), 200.0)
     send(b, RPC, b"x" * 20_000)
     assert 1_990 <= len(b"".join(b.next_frame("w", 200.5) or [])) <= 2_000
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([RPC, STREAM, SIGNAL_LANE, LOSSY_LANE]),
+            st.sampled_from([10, 3_000, 9_000, 15_000, 16_383, 16_384, 40_000]),
+        ),
+        min_size=10,
+        max_size=60,
+    ),
+    st.integers(0, 3),
+)
+def test_a_frame_that_says_that_it_says_all_is_the_last(messages: list[tuple[int, int]], pings: int) -> None:
+    a, b = pair(max_frame=1 << 20)
+    for lane, size in messages:
+        if lane == LOSSY_LANE:
+            a.lossy_out.append(bytes(size))
+        else:
+            send(a, lane, bytes(size))
+    for token in range(pings):
+        a.ping("w", token)
+    said_all = False
+    while (frame := a.next_frame("w", 0.0)) is not None:
+        assert not said_all
+        said_all = a.said_all
+        b.receive("w", b"".join(frame), 0.0)
+    assert all(b.receive_lanes[lane].expected.number == a.send_lanes[lane].log.next_number for lane in a.send_lanes)
+
+
+def test_a_small_frame_says_all() -> None:
+    a, _ = pair(max_frame=1 << 20)
+    send(a, RPC, b"hello")
+    assert a.next_frame("w", 0.0) is not None
+    assert a.said_all
 
 
 def test_bulk_lanes_take_turns() -> None:
