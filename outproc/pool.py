@@ -22,6 +22,12 @@ W = TypeVar("W")
 MAX_ENDPOINTS: Final = 32
 """Endpoints of one dest that are looked at; directories are not ours, so there is a limit."""
 
+AT_ONCE: Final = 8
+"""How often in a row an endpoint is dialled at once because its wire, which was well, broke."""
+
+AT_ONCE_AGAIN: Final = 1.0
+"""Seconds after which it may once more; so a wire that answers and breaks, again and again, is no storm of dials."""
+
 
 @dataclass(frozen=True, slots=True)
 class Idle:
@@ -78,6 +84,7 @@ class Slot(Generic[W]):
     dials       how often it was dialled, ever
     failures    how often a dial failed, ever
     displaced   how often in a row its wire made room for a newer one at the limit of wires
+    spent_until when all of its dials at once are there again (see `AT_ONCE`)
     last_error  of the failures since it last proved well
     listed      False once the endpoint was taken off the list: the slot only waits for its wire or dial to end
     """
@@ -88,6 +95,7 @@ class Slot(Generic[W]):
     dials: int = 0
     failures: int = 0
     displaced: int = 0
+    spent_until: float = 0.0
     last_error: BaseException | None = None
     listed: bool = True
 
@@ -240,8 +248,8 @@ class Pool(Generic[W]):
 
     def lost(self, wire: W, now: float, error: BaseException | None = None) -> None:
         """`wire` died. Redialled at once if it had proved well, or was up for `stable_after`, unless `error` asks
-        for more time; otherwise its endpoint goes on in its backoff. A wire that is not (or no longer) of this
-        pool is ignored."""
+        for more time or that was so too often of late (`AT_ONCE`); otherwise its endpoint goes on in its backoff. A
+        wire that is not (or no longer) of this pool is ignored."""
         slot = self._with(wire)
         if slot is None or not isinstance(slot.state, Ready):
             return
@@ -352,13 +360,19 @@ class Pool(Generic[W]):
             slot.last_error = error
             slot.state = Dead(error)
         elif was_well:
-            slot.state = Cooling(now + decision.min_delay, 0, error)
+            slot.state = Cooling(now + decision.min_delay + self._rest(slot, now), 0, error)
         else:
             slot.last_error = error
             up = self._is_up()
             delay = decision.min_delay + slot.retry.failed(self._rng, self._leisurely if up else self._backoff)
             slot.state = Cooling(now + delay, slot.retry.attempt, error, leisurely=up and not decision.min_delay)
         self._forget_unlisted(slot)
+
+    def _rest(self, slot: Slot[W], now: float) -> float:
+        """Seconds until a wire that was well is dialled again: none, but for one that breaks again and again."""
+        slot.spent_until = max(slot.spent_until, now) + AT_ONCE_AGAIN
+        over = slot.spent_until - now - AT_ONCE * AT_ONCE_AGAIN
+        return over * (1.0 + self._rng.random()) if over > 0.0 else 0.0
 
     def _forget_unlisted(self, slot: Slot[W]) -> None:
         if not slot.listed:

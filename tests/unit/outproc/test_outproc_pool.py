@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from litz.errors import BusyError, InvalidEndpointError, PeerClosedError, UnauthenticatedError, WireClosedError
-from outproc.pool import Building, Cooling, Dead, Idle, Ready, Yielded
+from outproc.pool import AT_ONCE, AT_ONCE_AGAIN, Building, Cooling, Dead, Idle, Ready, Yielded
 from tests.unit.outproc.pool_kit import A, B, C, M, Wire, cooling, pool_of, ready, slot
 
 # The race.
@@ -149,6 +149,29 @@ def test_a_wire_is_proved_by_traffic() -> None:
     assert pool.begin(100.5) == [A]
     pool.failed(A, OSError(), 100.5)
     assert cooling(pool, A) == (101.5, 1)
+
+
+def test_one_that_answers_and_breaks_again_and_again_is_no_storm_of_dials() -> None:
+    pool = pool_of(A)
+    now, waits = 100.0, []
+    for _ in range(40):
+        (wire,) = ready(pool, A, now=now)
+        pool.proved(wire)
+        now += 0.01
+        pool.lost(wire, now)
+        due = pool.next_due()
+        assert due is not None
+        waits.append(due - now)
+        now = due
+    assert waits[:AT_ONCE] == [0.0] * AT_ONCE
+    assert sum(waits) >= 0.9 * AT_ONCE_AGAIN * (40 - AT_ONCE)
+    assert max(waits) <= 2 * AT_ONCE_AGAIN, "nor does anybody wait for long"
+    now += AT_ONCE * AT_ONCE_AGAIN + 1.0
+    for _ in range(AT_ONCE):
+        (wire,) = ready(pool, A, now=now)
+        pool.proved(wire)
+        pool.lost(wire, now)
+        assert pool.next_due() == now, "after a quiet while all of them are there again"
 
 
 def test_a_wire_that_opens_and_dies_goes_on_in_its_backoff() -> None:
