@@ -86,11 +86,13 @@ class Faults:
         async def flap() -> None:
             end = self.world.loop.time() + self.rng.random() * 1.5
             while self.world.loop.time() < end and not self.world.healed:
+                links = [link for life in self._alive() for each in life.transports() for link in each.links]
                 for connection in list(self.world.network.connections):
                     if connection.alive:
                         connection.reset(within=0.005)
-                        self.world.faults += 1  # each may cost a dial: what answered is redialled at once
                 await asyncio.sleep(0.01 + 2 * self.world.plan.link.latency)
+                # What had answered is redialled at once, and may be.
+                self.world.faults += sum(link.dialled and link.meter.round_trip is not None for link in links)
 
         self.world.later(flap())
         return True

@@ -9,7 +9,7 @@ from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
     "lossy-behind-a-consumer-piles-up": 304,
-    "backoff-reset-before-the-wire-proved": 704,
+    "backoff-reset-before-the-wire-proved": 906,
     "dismissed-for-a-wire-that-never-came": 1173,
     "stale-event-kills-the-fresh-wire": 270,
     "last-ack-lost-with-its-wire": 50,
