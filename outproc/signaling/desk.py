@@ -158,6 +158,7 @@ class Desk:
             case Withdrawal():
                 if self.attempts.withdrawn(peer, attempt):
                     self._answerer.give_up(attempt)
+                    self.over(peer, attempt)
 
     def _offered(self, offer: Offer) -> None:
         decision = self.attempts.offered(offer, self._wall())

@@ -71,7 +71,7 @@ class WebRtcWireBuilder(WireBuilder):
             raise RuntimeError("a WebRtcWireBuilder belongs to one manager; make one for each")
         self._port = port
         self._desk = Desk(port, self, limit=self._options.max_attempts)
-        self._servers = IceServers(self._options, asyncio.get_running_loop().time)
+        self._servers = IceServers(self._options, asyncio.get_running_loop().time, _tell_problem)
         self._desk.open()
 
     async def endpoints(self, dest: str) -> Sequence[Endpoint]:
@@ -133,11 +133,14 @@ class WebRtcWireBuilder(WireBuilder):
         self._attempts[attempt] = wire
         try:
             async with _deadline(options.gather_timeout + 2, "candidates were not gathered"):
-                mine = self._read(await wire.connection.offer())
+                mine = self._described(await wire.connection.offer(), dest)
             async with _deadline(options.answer_timeout, f"{dest} did not answer the offer"):
                 answer = await desk.ask(dest, attempt, mine.to_sdp(), mine.fingerprint_text)
-            theirs = self._theirs(answer)
-            await wire.connection.answered(theirs)
+            try:
+                theirs = self._theirs(answer)
+                await wire.connection.answered(theirs)
+            except ValueError as error:
+                raise IncompatibleError(f"{dest} sent a description that cannot be used: {error}") from error
             await self._open(wire, mine, theirs)
         except BaseException as error:
             wire.abort()
@@ -146,8 +149,6 @@ class WebRtcWireBuilder(WireBuilder):
             elif isinstance(error, Exception):  # it yielded: whoever waits, waits for the peer's connection
                 await desk.peers_attempt_over(dest)
                 raise crossed_error(dest) from error
-            if isinstance(error, ValueError) and not isinstance(error, LitzError):
-                raise IncompatibleError(f"{dest} sent a description that cannot be used: {error}") from error
             raise
         finally:
             del self._attempts[attempt]
@@ -171,14 +172,17 @@ class WebRtcWireBuilder(WireBuilder):
         desk, port = self._desk, self._port
         assert desk is not None
         assert port is not None
+        theirs: Description | None = None
         wire: WebRtcWire | None = None
         said = False
         try:
             theirs = self._theirs(offer)
             wire = await self._new_wire(offer.sender, offerer=False)
+            if desk.attempts.theirs(offer.sender) != offer.attempt:
+                return  # given up before there was anything to abort
             self._attempts[offer.attempt] = wire
             async with _deadline(self._options.gather_timeout + 2, "candidates were not gathered"):
-                mine = self._read(await wire.connection.answer(theirs))
+                mine = self._described(await wire.connection.answer(theirs), offer.sender)
             if desk.attempts.theirs(offer.sender) != offer.attempt:
                 return
             desk.answer(offer, mine.to_sdp(), mine.fingerprint_text)
@@ -186,9 +190,13 @@ class WebRtcWireBuilder(WireBuilder):
             await self._open(wire, mine, theirs)
             port.accept(wire, offer.sender)
             wire = None
-        except (LitzError, OSError, ValueError, ImportError) as error:
+        except Exception as error:
+            # Libraries and callbacks raise what they like; the peer must not wait for an answer that will not come.
             if not said:
-                desk.refuse(offer, "unfit" if isinstance(error, ValueError) else "failed", 5.0)
+                unfit = isinstance(error, ValueError) and (theirs is None or wire is not None)
+                desk.refuse(offer, "unfit" if unfit else "failed", 5.0)
+            if not isinstance(error, LitzError | OSError | ValueError | ImportError):
+                _tell_problem(error)
         finally:
             self._attempts.pop(offer.attempt, None)
             if wire is not None:
@@ -236,9 +244,16 @@ class WebRtcWireBuilder(WireBuilder):
             raise ValueError("its fingerprint is not the one that was signed")
         return description
 
-    def _read(self, sdp: str) -> Description:
-        """Our own description, as the peer will read it."""
-        return read_description(sdp, AddressPolicy(loopback=True, link_local=True))
+    def _described(self, sdp: str, dest: str) -> Description:
+        """Our own description, as the peer will read it. Raises `ConnectError` if it leads nowhere."""
+        mine = read_description(sdp, AddressPolicy(loopback=True, link_local=True))
+        if self._options.relay_only and not mine.candidates:
+            raise ConnectError(
+                f"only a relay may lead to {dest} (relay_only) and no TURN server gave an address; see that they "
+                "run, can be reached and take the credentials",
+                dest=dest,
+            )
+        return mine
 
     @property
     def _loopback_only(self) -> bool:
@@ -318,6 +333,11 @@ async def _in_thread(load: Callable[[], Engine]) -> Engine:
         return await asyncio.get_running_loop().run_in_executor(pool, load)
     finally:
         pool.shutdown(wait=False)
+
+
+def _tell_problem(error: Exception) -> None:
+    context = {"message": "litz: an error while a WebRTC connection was prepared", "exception": error}
+    asyncio.get_running_loop().call_exception_handler(context)
 
 
 def _is_loopback(address: str) -> bool:

@@ -16,6 +16,7 @@ Law for every engine:
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, runtime_checkable
 
@@ -37,14 +38,29 @@ DRAIN_AT: Final = 32 * 1024
 LOCAL_MAX_MESSAGE: Final = 256 * 1024
 """What every engine states as `a=max-message-size`, and takes."""
 
+_ICE_URL: Final = re.compile(
+    r"(?:stuns?|turns?):(?:\[[0-9A-Fa-f:.]+\]|[^\s:/?#\[\]@]+)(?::[0-9]{1,5})?(?:\?transport=\w+)?"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class IceServer:
-    """A STUN or TURN server. `url` as in RFC 7064 and RFC 7065. The password is in no repr."""
+    """A STUN or TURN server. `url` as in RFC 7064 and RFC 7065, else ValueError. The password is in no repr."""
 
     url: str
     username: str = ""
     password: str = ""
+
+    def __post_init__(self) -> None:
+        if not _ICE_URL.fullmatch(self.url):
+            raise ValueError(
+                f"{self.url!r} is no ICE server; write stun:HOST, turn:HOST:PORT or turns:HOST?transport=tcp"
+            )
+
+    @property
+    def relays(self) -> bool:
+        """Whether it is a TURN server."""
+        return self.url.startswith("turn")
 
     def __repr__(self) -> str:
         return f"<ice server {self.url}>"

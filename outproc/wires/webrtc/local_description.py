@@ -15,18 +15,18 @@ from outproc.wires.webrtc.sdp_filter import AddressPolicy, read_description
 EVERYWHERE = AddressPolicy(loopback=True, link_local=True)
 
 
-def read_local(text: str, addresses: Collection[str] | None) -> tuple[Description, bool]:
-    """The description, with candidates of `addresses` only (None: of all but loopback), and whether any ICE server
-    answered. Raises ValueError for a text that litz could not read from a peer either."""
-    kept, answered = [], False
+def read_local(text: str, addresses: Collection[str] | None) -> tuple[Description, frozenset[str]]:
+    """The description, with candidates of `addresses` only (None: of all but loopback), and the types of candidates
+    that ICE servers gave. Raises ValueError for a text that litz could not read from a peer either."""
+    kept, kinds = [], set()
     for line in text.splitlines():
         if line.startswith("a=candidate:"):
             kind, base = _base(line)
-            answered = answered or kind != "host"
+            kinds.add(kind)
             if kind != "relay" and not _named(base, addresses):
                 continue
         kept.append(line)
-    return read_description("\r\n".join(kept) + "\r\n", EVERYWHERE), answered
+    return read_description("\r\n".join(kept) + "\r\n", EVERYWHERE), frozenset(kinds - {"host"})
 
 
 def _base(line: str) -> tuple[str, str]:

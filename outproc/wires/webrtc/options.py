@@ -13,8 +13,8 @@ from outproc.wires.webrtc.engines import EngineName
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Port = Annotated[int, Field(ge=1024, le=65_535)]
 Credentials = Callable[[], Awaitable[Sequence[IceServer]]]
-"""Returns ICE servers with credentials that are valid for the next dial. Asked before each, for at most
-`gather_timeout`."""
+"""Returns a list of ICE servers with credentials that are valid for the next dial. Asked before each, for at most
+`gather_timeout`. When it fails the loop's exception handler is told, and the dial goes on without."""
 
 
 class WebRtcOptions(BaseModel):
@@ -62,10 +62,6 @@ class WebRtcOptions(BaseModel):
             raise ValueError("ports are (first, last)")
         if self.dead_after <= self.heartbeat:
             raise ValueError("dead_after is above heartbeat: a peer needs time to answer")
-        if (
-            self.relay_only
-            and not self.credentials
-            and not any(each.url.startswith("turn") for each in self.ice_servers)
-        ):
+        if self.relay_only and not self.credentials and not any(each.relays for each in self.ice_servers):
             raise ValueError("relay_only needs a TURN server: name one in ice_servers, or give credentials")
         return self

@@ -131,7 +131,7 @@ class WrtcConnection(PeerConnection):
         try:
             made = webrtc.RTCPeerConnection(_configuration(self._settings))
         except webrtc.RTCException as error:
-            raise ValueError(f"the settings of a connection: {error}") from error
+            raise ConnectionError(f"the WebRTC library does not take the settings: {error}") from error
         self._made = made
         self._channels = [self._new_channel(made, channel, label) for channel, label in LABELS.items()]
         made.on("icegatheringstatechange", self._gathering_changed)
@@ -189,7 +189,7 @@ class WrtcConnection(PeerConnection):
     # -- making it ------------------------------------------------------------------------------------
 
     async def offer(self) -> str:
-        """See `PeerConnection`. Raises ValueError for settings that the library does not take."""
+        """See `PeerConnection`. Raises ConnectionError for settings that the library does not take."""
         async with self._backlog.making:
             native = self._make()
             await self._done(native.set_local_description(await self._done(native.create_offer())))
@@ -240,10 +240,14 @@ class WrtcConnection(PeerConnection):
         if text is None:
             raise ConnectionAbortedError(CLOSED_MEANWHILE)
         mine, answered = read_local(text.sdp, self._settings.addresses)
-        if late and not answered:
-            self._failed_servers |= dict.fromkeys(server.url for server in self._settings.ice_servers)
-        if self._failed_servers:
-            self._loop.call_soon(self._events.servers_failed, tuple(self._failed_servers))
+        # Of a host with several networks each asks for itself: one of them may have no way to a server that is well.
+        failed = [
+            server.url
+            for server in self._settings.ice_servers
+            if (late or server.url in self._failed_servers) and ("relay" if server.relays else "srflx") not in answered
+        ]
+        if failed:
+            self._loop.call_soon(self._events.servers_failed, tuple(failed))
         return mine.to_sdp()
 
     def _gathering_changed(self, event: webrtc.Event) -> None:
