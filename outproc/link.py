@@ -31,6 +31,7 @@ from outproc.handshake import (
 )
 from outproc.handshake import Link as Channel
 from outproc.health import Liveness, Verdict
+from outproc.held_frames import HeldFrames
 from outproc.security.sealing import OVERHEAD, Opener, Sealer, SealKeys, seal_need
 from outproc.session.identity import Half
 from outproc.urgent_strand import UrgentStrand
@@ -38,9 +39,6 @@ from outproc.wire_meter import WireMeter
 
 if TYPE_CHECKING:
     from outproc.local_node import LocalNode
-
-HELD_FRAMES_SIZE = 4 << 20
-"""Bytes of frames that may wait while a proof is verified; then the wire is given up."""
 
 Step = DiallerStep | AcceptorStep
 
@@ -106,7 +104,7 @@ class Link:
         """Every lane that was bound to it by the mover and has not left it since."""
         self.pinged: dict[int, asyncio.Future[float]] = {}
         """For who wants to know of one pong: by its token, set to the time at which it came."""
-        self._seen_bytes = self._held_size = 0
+        self._seen_bytes = 0
         self.handshaken = False
         """Whether the handshake deadline no longer applies."""
         need = seal_need(wire, node.authenticator, node.options.seal)
@@ -121,7 +119,7 @@ class Link:
         self._opener: Opener | None = None
         self._holds = self._stranger
         """Whether frames wait: for their turn, or until a proof is verified."""
-        self._held: list[tuple[bytes, UrgentStrand | None]] = []
+        self._held = HeldFrames(node.unproved if self._stranger else None)
         self._verifying: asyncio.Task[None] | None = None
         self._deadline = node.timers.timer(self._too_late)
 
@@ -280,10 +278,9 @@ class Link:
             self.owner.frame(self, frame, self.urgent)
 
     def _hold(self, frame: bytes, strand: UrgentStrand | None = None) -> None:
-        self._held.append((frame, strand))
-        self._held_size += len(frame)
-        if self._held_size > HELD_FRAMES_SIZE:
-            self.fail(ProtocolError("the peer flooded the wire during its handshake"))
+        too_much = self._held.put(frame, strand)
+        if too_much is not None:
+            self.fail(too_much)
         elif self._stranger and self._verifying is None and len(self._held) == 1:
             self._in_turn(self._take_one)
 
@@ -295,8 +292,7 @@ class Link:
             self._in_turn(self._take_one)
 
     def _take_held(self) -> None:
-        frame, strand = self._held.pop(0)
-        self._held_size -= len(frame)
+        frame, strand = self._held.take()
         if strand is not None:
             self.owner.frame(self, frame, strand)
         else:

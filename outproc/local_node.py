@@ -15,6 +15,7 @@ from litz.message import Receipt
 from litz.spaced import Spaced
 from outproc.handshake import Entropy, Limits, Node
 from outproc.health_checker import HealthChecker
+from outproc.held_frames import NodeHeld
 from outproc.internal_traffic import InternalTraffic
 from outproc.lane_mover import LaneMover
 from outproc.log_budget import LogBudget
@@ -72,6 +73,8 @@ class LocalNode:
     timers: Timers = field(init=False)
     strangers: Spaced = field(init=False)
     """What peers that have not proved their ids make us do: it waits behind everything else."""
+    unproved: NodeHeld = field(init=False)
+    """What has come from them and waits."""
     health: HealthChecker = field(init=False)
     fast: dict[str, FastPath] = field(default_factory=dict)
     """For each dest with an open quota: what `send` may accept without a closer look."""
@@ -95,6 +98,7 @@ class LocalNode:
         self.overflow = {int(kind): policy for kind, policy in options.overflow.items()}
         self.timers = Timers(self.loop)
         self.strangers = Spaced(self.loop)
+        self.unproved = NodeHeld(options.unauthenticated_size)
         self.health = HealthChecker(self.loop, self.spawn)
         self.ping_after = options.ping_after
         self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from litz.payload import DEFAULT_WIRE_PREFERENCE, PayloadType, WirePreference
+from outproc.held_frames import HELD_FRAMES_SIZE
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.wire_choice import BestWire, WirePolicy
 
@@ -64,6 +65,8 @@ class TransportOptions(BaseModel):
 
     unauthenticated: Count = 128
     unauthenticated_per_ip: Count = 8
+    unauthenticated_size: Annotated[int, Field(ge=HELD_FRAMES_SIZE)] = 64 << 20
+    """Bytes of frames that wait because their senders have not proved their ids yet."""
     seal: Literal["auto", "always", "never"] = "auto"
     max_dials: Count = 64
 

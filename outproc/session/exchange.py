@@ -45,11 +45,29 @@ class Received:
 
 
 @dataclass(slots=True)
+class Early:
+    """What a wire that has joined, and its second strand, take before a pong has come: so many bytes of data; None: it
+    has come."""
+
+    left: int | None
+
+    def room(self, budget: int) -> int:
+        """How much data the next frame may carry, of `budget` bytes."""
+        return budget if self.left is None else min(budget, self.left)
+
+    def took(self, size: int) -> None:
+        """So much is in it."""
+        if self.left is not None:
+            self.left -= size
+
+
+@dataclass(slots=True)
 class JoinedWire:
     """A wire in the session, or its second strand, and what waits for it alone. `of` is the wire, for both."""
 
     max_frame: int
     of: Hashable
+    early: Early
     strand: Hashable | None = None
     """Of a wire: its second strand, once that has joined."""
     pings: list[int] = field(default_factory=list)

@@ -48,6 +48,8 @@ class SessionLimits:
     """The size at which a frame is full while small messages or signals share the wire."""
     bulk_frame: int = 256 << 10
     """The size of a frame that carries one large message while no signal lane is in use."""
+    early_size: int = 128 << 10
+    """Data on a wire that has joined and has not answered a ping since: the peer may have to hold it, unproved."""
     ack_delay: float = 0.025
     max_faults: int = 3
     forgiven_after: float = 60.0
@@ -67,6 +69,7 @@ class SessionLimits:
             "batch_size",
             "flush_size",
             "bulk_frame",
+            "early_size",
             "max_faults",
             "lossy_messages",
             "lossy_size",

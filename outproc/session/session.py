@@ -37,7 +37,7 @@ from outproc.frames.records import (
 )
 from outproc.session.control import NOTHING, Unsent
 from outproc.session.cutting import CHUNKED_FROM, FrameParts
-from outproc.session.exchange import JoinedWire, Received, Statement
+from outproc.session.exchange import Early, JoinedWire, Received, Statement
 from outproc.session.faults import Faults
 from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
 from outproc.session.identity import Half, Pair
@@ -138,15 +138,15 @@ class Session:
     def join(self, wire: Hashable, max_frame: int, stated: Statement | None) -> list[int]:
         """Take a proved wire in, with what the peer stated. Returns the lanes with news from it.
 
-        On resume the dialler takes it in with its JOIN, before the peer stated anything (None), and again with
-        the OK. An old statement changes nothing (R7). Raises ProtocolError for positions that were never sent; then
-        the wire has not joined (or must leave, if it had joined before).
+        On resume the dialler takes it in with its JOIN, before the peer stated anything (None), and again with the OK.
+        Ping it then: before it has answered it takes little (R1). An old statement changes nothing (R7). Raises
+        ProtocolError for positions that were never sent; then the wire has not joined (or must leave, if it had).
         """
         if self.pair is None or self.ended:
             raise RuntimeError("a wire joins a session that is paired and has not ended")
         acked = self._take_statement(stated) if stated is not None else []
         if wire not in self.wires:
-            self.wires[wire] = JoinedWire(max_frame, wire)
+            self.wires[wire] = JoinedWire(max_frame, wire, Early(self.limits.early_size))
         return acked
 
     def join_strand(self, strand: Hashable, wire: Hashable) -> JoinedWire:
@@ -154,7 +154,7 @@ class Session:
         wire of its own (R5, R6). It leaves with its wire. Do so when the peer was heard on the wire since it joined."""
         if strand not in self.wires:
             self.wires[wire].strand = strand
-            self.wires[strand] = JoinedWire(self.wires[wire].max_frame, wire)
+            self.wires[strand] = JoinedWire(self.wires[wire].max_frame, wire, self.wires[wire].early)
         return self.wires[strand]
 
     def _take_statement(self, stated: Statement) -> list[int]:
@@ -229,6 +229,8 @@ class Session:
         except ProtocolError as error:
             # What came before the bad record was taken, so it must be delivered.
             received.violation = error
+        if received.pongs:
+            joined.early.left = None
         if received.deliveries or received.acked:
             self.faults.progressed(now)
         return received
@@ -335,9 +337,11 @@ class Session:
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
         control = self.unsent.choose(budget // 2) if speaks else NOTHING
         budget -= control.size
-        ack_now, left = self._fill(wire, joined, out, budget, now)
-        if left == budget and not alone:
+        room = joined.early.room(budget)
+        ack_now, left = self._fill(wire, joined, out, room, now)
+        if left == room and not alone:
             return None
+        joined.early.took(room - left)
         out[0] = frame_header(self.tag, ack_now) + control.encode(self.receive_lanes, self.receive_credit)
         self.unsent.sent(control)
         self.said_all = left >= ROOM_TO_SPARE and not (self.unsent or joined.asks or self.lossy_out.queue)
@@ -365,11 +369,9 @@ class Session:
     # -- the end ------------------------------------------------------------------------------------
 
     def farewell(self, reason: int, detail: str, max_frame: int, *, answer: bool = False) -> FrameParts:
-        """The frame that ends the session with final positions, as many as `max_frame` bytes take, those of the lanes
-        made first before others; from now on no data is taken nor sent.
-
-        Write it, then `end` with the peer's positions: at once if they are known from its Goodbye, else when its
-        Closed comes (`Received.end`), or with None when it does not come in time. Said again it states the same.
+        """The frame that ends the session, with as many final positions as `max_frame` bytes take; from now on no data
+        is taken nor sent. Write it, then `end` with the peer's: at once if they are known from its Goodbye, else when
+        its Closed comes (`Received.end`), or with None when it does not come in time. Said again it states the same.
         """
         self.final = True
         encode = encode_closed if answer else encode_goodbye

@@ -241,4 +241,4 @@ async def test_a_flood_during_the_proof_is_cut_off() -> None:
                 for _ in range(64):
                     await peer.send(bytes(1_000_000))
             await peer.gone()
-        assert "flood" in (await next_of(events, PeerViolation)).detail
+        assert "more than 512 KiB before its proof" in (await next_of(events, PeerViolation)).detail

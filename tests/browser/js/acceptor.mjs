@@ -125,6 +125,7 @@ export class Acceptor {
       return this.drop(link);
     }
     link.joined = true;
+    this.session.ping(link, 1n);
     this.say(link, { type: "ok", join: join.join, mine: showHalf(this.session.mine), yours: join.mine, terms: showTerms(this.session.terms()) });
     this.rebind();
     this.arm();

@@ -25,6 +25,7 @@ export class Run {
       windowMessages: world.pick([5, 60, 16384]), windowSize: world.pick([9000, 1 << 20]), sessionWindow: world.pick([9000, 2 << 20]),
       maxMessage: 9000, sessionKept: world.pick([3, 120]), pingAfter: 1, deadAfter: 1,
     };
+    this.limits.earlySize = this.maxFrame; // little: so it is reached
     this.latency = world.pick([0.001, 0.02, 0.1]);
     this.counter = 0;
     this.started = 10n;

@@ -16,6 +16,7 @@ Invariants
   ack-not-above-delivered   received and processed acks are never ahead of the receiver
   credit-bound              what a receiver must hold stays within what it granted
   log-bound                 a log stays within its limits
+  early-bound               a wire carries little before the peer has surely checked who joined it
   honest-peers-never-fault  honest ends over ordered wires see neither faults nor violations
   control-only-is-silent    a frame of control alone asks for no ack
   ack-within-deadline       news reaches a writable wire within the ack delay

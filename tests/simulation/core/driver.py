@@ -88,12 +88,15 @@ class Peer:
         self.session.ping(link, self.token)
 
     def enter(self, link: Link, stated: Statement) -> None:
+        if link not in self.session.wires:
+            link.early = 0
         try:
             self.session.join(link, link.wire.max_frame, stated)
         except ProtocolError as error:
             raise InvariantError("honest-peers-never-fault", f"{link}: {error}") from error
         if stated.positions and any(ack.received.number for ack in stated.positions):
             self.world.heals += 1
+        self.ping(link)
         link.carried = False
         link.heard_at = self.world.now
         if self.session.final:
@@ -201,6 +204,8 @@ class Peer:
         checker.check_acks(session, received.acked)
         for lane in received.acked:
             self.world.wiretap.acked(session, lane, session.send_lanes[lane].acked)
+        if received.pongs:
+            link.early = None
         for token in received.pongs:
             sent_at = link.pings.pop(token, None)
             if sent_at is not None:

@@ -57,6 +57,8 @@ class Link:
         """The life of the peer that answered our HELLO."""
         self.named: Half | None = None
         """The half of the peer that the latest JOIN named."""
+        self.early: int | None = 0
+        """Bytes of data written since it joined, None once it has answered a ping since."""
         self.carried = False
         self.heard_at = 0.0
         self.pings: dict[int, float] = {}

@@ -42,6 +42,7 @@ class Joining:
         # Data may follow at once, and need not.
         if early and self.peer.world.rng.random() < self.peer.world.plan.early and joins_at_once(session.pair):
             self.peer.world.hits["early data"] += 1
+            link.early = 0
             session.join(link, link.wire.max_frame, None)
             self.peer.bind_lanes()
 

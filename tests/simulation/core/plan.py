@@ -45,6 +45,7 @@ def make_plan(rng: Random, hits: Counter[str]) -> Plan:
         max_message=max_message,
         max_wires=rng.choice((2, 4, 4)),
         batch_messages=rng.choice((1, 3, 1_024)),
+        early_size={40: 60, 200: 500, 1_000: 1_300}.get(max_message, 128 << 10),
     )
     hits["tiny window"] += limits.window_messages <= 2
     hits["tiny log"] += limits.log_messages <= 2

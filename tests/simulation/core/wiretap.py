@@ -63,6 +63,8 @@ class Wiretap:
             epochs[record.lane] = record.epoch
             self._moves(tap, strand, record.lane, record.epoch)
             if isinstance(record, Batch):
+                if link.early is not None:
+                    link.early += sum(map(len, record.bodies))
                 start, end = Position(record.number, record.offset), record.number + len(record.bodies)
             elif isinstance(record, Skip):
                 start, end = Position(record.first, 0), record.last + 1
@@ -73,6 +75,8 @@ class Wiretap:
             if start < tap.acked:
                 raise InvariantError("resume-at-ack", f"{link}, lane {record.lane}: {start} after ack {tap.acked}")
             tap.end = max(tap.end, end)
+        if link.early is not None and link.early > session.limits.early_size:
+            raise InvariantError("early-bound", f"{link} carries {link.early} bytes before it has answered a ping")
         if epochs and link.dialled and not link.answered and link.named is None:
             raise InvariantError("complete-pair", f"{link} carries data before the answer to its JOIN")
         if not epochs:

@@ -19,6 +19,18 @@ TRAFFIC_MUTANTS = (
         ("said-all",),
     ),
     Mutant(
+        "resume-floods-who-still-checks",
+        "R1",
+        (Edit(SESSION, "        room = joined.early.room(budget)\n", "        room = budget\n"),),
+        ("early-bound",),
+    ),
+    Mutant(
+        "early-data-for-ever",
+        "R1",
+        (Edit(SESSION, "            joined.early.left = None\n", "            pass\n"),),
+        ("delivered-in-the-end", "control-survives", "signals-overtake"),
+    ),
+    Mutant(
         "epoch-reset-by-a-joining-wire",
         "R5",
         (

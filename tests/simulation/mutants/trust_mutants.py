@@ -53,7 +53,7 @@ TRUST_MUTANTS = (
                 LINK,
                 "                frame = self._opener.open(frame)\n",
                 "                try:\n                    frame = self._opener.open(frame)\n"
-                "                except ProtocolError:\n                    return\n",
+                "                except LitzError:\n                    return\n",
             ),
         ),
         ("proved",),

@@ -61,6 +61,41 @@ def test_what_came_while_a_proof_was_verified_is_taken_after_it() -> None:
     virtual(scenario)
 
 
+class Sluggish(SharedKeyAuthenticator):
+    """Takes its time."""
+
+    seconds = 0.0
+
+    async def verify(self, *args: Any) -> None:
+        await asyncio.sleep(self.seconds)
+        await super().verify(*args)
+
+
+@pytest.mark.parametrize("slow_name", ["alice", "bob"])
+def test_however_much_waits_a_resume_sends_little_until_its_proof_is_surely_checked(slow_name: str) -> None:
+    """Whoever checks a proof holds what follows it, and no more than a little: an honest peer must not flood it."""
+
+    async def scenario() -> None:
+        town = Town()
+        slow = Sluggish(b"k" * 32)
+        alice, bob = (
+            town.manager(name, authenticator=slow if name == slow_name else shared()) for name in ("alice", "bob")
+        )
+        receiver, sender, dest = (bob, alice, "bob") if slow_name == "bob" else (alice, bob, "alice")
+        async with bob, alice:
+            await bob.listen("memory:bob")
+            await alice.get_or_create_transport("bob")
+            slow.seconds = 1.0
+            town.builders["alice"].cut()
+            for number in range(40):
+                await sender.send(dest, b"%d" % number + bytes(100_000))
+            got = await take(receiver, 40)
+            assert [int(data.rstrip(b"\0")) for data in got] == list(range(40))
+            assert len(town.builders["alice"].dials) == 2
+
+    virtual(scenario)
+
+
 @pytest.mark.parametrize(
     ("error", "detail"),
     [

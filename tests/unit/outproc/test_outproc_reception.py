@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from random import Random
+from typing import Any
 
 from litz.events import PeerViolation
 from litz.testing.recording import RecordingSink
 from outproc import OutprocTransportManager
+from outproc.handshake import Initiator, Limits, Link, NeedsVerification, Node
+from outproc.held_frames import FRAME_COST, HELD_FRAMES_SIZE
+from outproc.security import SharedKeyAuthenticator
+from outproc.session.identity import Half, Incarnation
 from outproc.wires.memory import MemoryWire, memory_pair
 from tests.unit.outproc.town import Town, event_of, turns, virtual
+from tests.unit.outproc_handshake.handshake_kit import TERMS
 
 
 def knock(manager: OutprocTransportManager, address: str = "192.0.2.1:999") -> tuple[MemoryWire, RecordingSink]:
@@ -97,6 +104,89 @@ def test_one_peer_that_brings_wires_without_end_keeps_nobody_else_out() -> None:
             await turns()
             assert [len(sink.frames) for sink in flood] == [0] * 2 + [1] * 18, "all but a quarter are told: busy"
             assert not any(sink.frames for sink in others)
+
+    virtual(scenario)
+
+
+class Undecided(SharedKeyAuthenticator):
+    """Never finds out whether a proof holds."""
+
+    def __init__(self) -> None:
+        super().__init__(b"k" * 32)
+        self.asked = 0
+
+    async def verify(self, *args: Any) -> None:
+        self.asked += 1
+        await asyncio.Event().wait()
+
+
+async def prove(manager: OutprocTransportManager, number: int) -> tuple[MemoryWire, RecordingSink]:
+    """A stranger's wire whose proof is being checked."""
+    wire, sink = knock(manager, f"192.0.2.{number}:1")
+    life = Incarnation(1, number)
+    proofs = SharedKeyAuthenticator(b"k" * 32)
+    limits = Limits(max_frame=1 << 20, max_message=1 << 20)
+    node = Node(f"stranger-{number}", life, limits, proofs)
+    machine = Initiator(node, "bob", Link("memory"), Random(1).randbytes)
+    wire.write([machine.hello()])
+    await sink.until(lambda: bool(sink.frames), "a challenge")
+    step = machine.receive(sink.frames[0])
+    assert isinstance(step, NeedsVerification)
+    await proofs.verify(step.peer_id, step.credential, step.transcript, step.proof, step.role)
+    machine.verified()
+    wire.write([machine.join(Half(life, 1), None, TERMS)])
+    return wire, sink
+
+
+def test_what_a_stranger_may_say_while_its_proof_is_checked_is_bounded() -> None:
+    async def scenario() -> None:
+        bob = Town().manager("bob", authenticator=(undecided := Undecided()))
+        async with bob:
+            events = bob.events()
+            flood, sink = await prove(bob, 1)
+            patient, other = await prove(bob, 2)
+            await turns()
+            assert undecided.asked == 2
+            patient.write([b"x" * 1_000])
+            for _ in range(8):
+                flood.write([b"x" * 65_536])
+            assert "more than 512 KiB before its proof" in (await event_of(events, PeerViolation)).detail
+            assert sink.loss is not None and other.loss is None
+            assert bob._running().node.unproved.size == 1_000 + FRAME_COST
+
+    virtual(scenario)
+
+
+def test_empty_frames_of_a_stranger_are_not_free() -> None:
+    async def scenario() -> None:
+        bob = Town().manager("bob", authenticator=Undecided())
+        async with bob:
+            flood, sink = await prove(bob, 1)
+            await turns()
+            for _ in range(HELD_FRAMES_SIZE // FRAME_COST):
+                flood.write([b"x"])
+            await turns()
+            assert sink.loss is not None
+
+    virtual(scenario)
+
+
+def test_what_all_strangers_together_may_say_is_bounded_and_costs_who_passes_it() -> None:
+    async def scenario() -> None:
+        bob = Town().manager("bob", authenticator=Undecided(), unauthenticated_size=1 << 20)
+        async with bob:
+            events = bob.events()
+            strangers = [await prove(bob, number) for number in range(4)]
+            await turns()
+            for wire, _ in strangers:
+                for _ in range(6):
+                    wire.write([b"x" * 65_536])
+                await turns()
+            assert [sink.loss is not None for _, sink in strangers] == [False, False, True, True]
+            assert "raise it" in (await event_of(events, PeerViolation)).detail
+            assert bob._running().node.unproved.size == 12 * (65_536 + FRAME_COST)
+            await asyncio.sleep(10)
+            assert bob._running().node.unproved.size == 0
 
     virtual(scenario)
 

@@ -21,6 +21,7 @@ export const LIMITS = {
   maxMessage: 16 << 20,
   batchMessages: 1024,
   frameSize: 64 << 10,
+  earlySize: 128 << 10,
   ackDelay: 0.025,
   maxFaults: 3,
   lossyMessages: 256,

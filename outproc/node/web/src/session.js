@@ -25,7 +25,7 @@ export class Session {
     this.tag = 0;
     this.ended = false;
     this.final = false; // final positions were stated: no more data, either way (R4)
-    this.wires = new Map(); // wire -> {maxFrame, pings, pongs, lastFirst}
+    this.wires = new Map(); // wire -> {maxFrame, early, pings, pongs, lastFirst}
     this.sendCredit = { limit: 0, used: 0 };
     this.receiveCredit = { granted: limits.sessionWindow, charged: 0, consumed: 0 };
     this.send = new Map();
@@ -73,6 +73,7 @@ export class Session {
   }
 
   // Take a proved wire in, with the terms of the peer; null when it resumes ahead of the answer. Throws "protocol".
+  // Ping it then: before it has answered it takes `early` bytes of data, because the peer may have to hold them (R1).
   join(wire, maxFrame, terms) {
     if (terms) {
       for (const position of terms.positions) this.#lane(this.send, position).acknowledge(position);
@@ -80,7 +81,7 @@ export class Session {
       this.sendCredit.limit = Math.max(this.sendCredit.limit, clamp(terms.sessionCredit));
       this.peerLog = { messages: Math.max(1, clamp(terms.log.messages)), bytes: Math.max(1, clamp(terms.log.bytes)) };
     }
-    if (!this.wires.has(wire)) this.wires.set(wire, { maxFrame, pings: [], pongs: [], lastFirst: LATENCY });
+    if (!this.wires.has(wire)) this.wires.set(wire, { maxFrame, early: this.limits.earlySize, pings: [], pongs: [], lastFirst: LATENCY });
   }
 
   leave(wire, now) {
@@ -163,7 +164,10 @@ export class Session {
     } else if (type === CREDIT) this.#lane(this.send, record).allow(record);
     else if (type === SESSION_CREDIT) this.sendCredit.limit = Math.max(this.sendCredit.limit, clamp(record.size));
     else if (type === PING) joined.pongs = [...joined.pongs, record.token].slice(-MAX_PONGS);
-    else if (type === PONG) brought.pongs.push(record.token);
+    else if (type === PONG) {
+      brought.pongs.push(record.token);
+      joined.early = Infinity;
+    }
     else if (type === LEAVE) brought.leave = record.reason;
     else brought.end = record;
   }
@@ -252,7 +256,8 @@ export class Session {
     budget -= records.length * CONTROL_SIZE;
     const room = speaks ? Math.min(budget >> 1, (this.unsentAcks.size + this.unsentCredits.size + 1) * CONTROL_SIZE) : 0;
     budget -= room;
-    const ackNow = this.#fill(wire, joined, data, budget, largest);
+    const [ackNow, used] = this.#fill(wire, joined, data, Math.min(budget, joined.early), largest);
+    joined.early -= used;
     if (!data.length && !alone) return null;
     records.push(...this.#control(room));
     return encodeFrame(this.tag, ackNow, [...records, ...data]);
@@ -281,6 +286,7 @@ export class Session {
   #fill(wire, joined, data, budget, largest) {
     const after = SHARING.indexOf(joined.lastFirst) + 1;
     let ackNow = false;
+    let filled = 0;
     let shared = false;
     for (const number of [...PRIORITY, ...SHARING.slice(after), ...SHARING.slice(0, after)]) {
       if (this.laneWire(number) !== wire) continue;
@@ -288,13 +294,14 @@ export class Session {
       const used = lane ? lane.fill(data, budget) : this.#fillLossy(data, budget, largest);
       if (!used) continue;
       budget -= used;
+      filled += used;
       if (lane && lane.ackNow) ackNow = true;
       if (!shared && SHARING.includes(number)) {
         shared = true;
         joined.lastFirst = number; // only what was sent moves the turn
       }
     }
-    return ackNow;
+    return [ackNow, filled];
   }
 
   #fillLossy(data, budget, largest) {
