@@ -308,6 +308,26 @@ async def test_closing_the_listener_frees_the_address_and_leaves_wires_alive() -
     await hang_up(half_open)
 
 
+async def test_a_listen_that_is_cancelled_at_any_step_leaves_no_port_open(tmp_path: Path) -> None:
+    """asyncio has a server serve before it hands it over; one that was cancelled there listened for ever."""
+    builder = WebSocketWireBuilder()
+    await (await builder.listen(endpoint(f"unix:{tmp_path}/first"), lambda wire: wire.abort())).aclose()
+    before = _descriptors()
+    steps, listened = 0, False
+    while not listened:
+        steps += 1
+        url = endpoint(f"unix:{tmp_path}/{steps}")
+        listen = asyncio.ensure_future(builder.listen(url, lambda wire: wire.abort()))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        listen.cancel()
+        await asyncio.wait([listen])
+        if not listen.cancelled():
+            await listen.result().aclose()
+            listened = True
+        await until(lambda: _descriptors() <= before)
+
+
 async def test_names_wildcards_and_other_paths() -> None:
     for url in ("ws://localhost:0", "ws://0.0.0.0:0", "ws://[::1]:0", "ws://127.0.0.1:0/other/path"):
         async with listening(url) as port:

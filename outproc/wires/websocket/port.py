@@ -106,13 +106,28 @@ class HttpPort:
         else:
             sockets = await bind_tcp(address.host, address.port)
             address = replace(address, port=sockets[0].getsockname()[1])
-        for sock in sockets:
-            serve = loop.create_unix_server if address.scheme == "unix" else loop.create_server
-            # asyncio tries to accept `backlog` times in one turn, and each try without a free descriptor is reported
-            # and arms a timer of its own; so it is told 1, and the kernel the real number.
-            self._servers.append(await serve(self._first, sock=sock, backlog=1, **tls))
-            tune_listening(sock, dead_after=DEAD_AFTER)
-            sock.listen(BACKLOG)
+        serve = loop.create_unix_server if address.scheme == "unix" else loop.create_server
+        servers: list[asyncio.AbstractServer] = []
+        try:
+            for sock in sockets:
+                # asyncio tries to accept `backlog` times in one turn, and each try without a free descriptor is
+                # reported and arms a timer of its own; so it is told 1, and the kernel the real number.
+                # Whoever is cancelled while asyncio starts to serve has no server to close: so it starts later.
+                made: asyncio.AbstractServer = await serve(
+                    self._first, sock=sock, backlog=1, start_serving=False, **tls
+                )
+                servers.append(made)
+            for made, sock in zip(servers, sockets, strict=True):
+                await made.start_serving()
+                tune_listening(sock, dead_after=DEAD_AFTER)
+                sock.listen(BACKLOG)
+        except BaseException:
+            for made in servers:
+                made.close()
+            for sock in sockets[len(servers) :]:
+                sock.close()
+            raise
+        self._servers += servers
         self._endpoints.append(Endpoint("websocket", str(address)))
 
     async def aclose(self) -> None:
