@@ -32,7 +32,7 @@ _FLAGS = (
     "--disable-backgrounding-occluded-windows",
     "--remote-debugging-port=0",
 )
-PATIENCE = 30.0
+PATIENCE = 120.0
 
 
 def chromium_path() -> str:
@@ -62,7 +62,7 @@ class Page:
         self._number += 1
         answer = self._calls[self._number] = asyncio.get_running_loop().create_future()
         await self._socket.send_str(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        async with asyncio.timeout(PATIENCE * 4):
+        async with asyncio.timeout(PATIENCE * 2):
             said = await answer
         if "error" in said:
             raise JavaScriptError(f"{method}: {said['error']}")

@@ -44,7 +44,7 @@ class JavaScriptPeer:
     async def hears(self, event: str) -> dict[str, Any]:
         """What it says of `event`, whatever else it says before."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(240):
             while True:
                 for said in self._heard:
                     if said["event"] == event:
@@ -88,6 +88,10 @@ class Served:
         self.got: dict[PayloadType, list[int]] = {lane: [] for lane in LANES}
         self.verified = False
 
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.got.values()))
+
     async def handle(self, message: Message) -> bytes | None:
         self.verified = message.verified
         if message.is_request:
@@ -109,6 +113,17 @@ async def flood(bob: OutprocTransportManager, count: int) -> None:
             await asyncio.sleep(0.002)
 
 
+async def cut_as_it_goes(proxy: CuttingProxy, served: Served) -> None:
+    """Cut the connection again and again, each time that so many more messages have come: cuts that come by the clock
+    are so frequent on a slow machine that nothing moves."""
+    due = 0
+    while True:
+        if served.count >= due:
+            due = served.count + 400
+            proxy.cut_named("")
+        await asyncio.sleep(0.002)
+
+
 async def ended(events: AsyncIterator[tuple[int, Event]]) -> SessionEnded:
     async for _, event in events:
         if isinstance(event, SessionEnded):
@@ -116,7 +131,7 @@ async def ended(events: AsyncIterator[tuple[int, Event]]) -> SessionEnded:
     raise AssertionError("no session ended")
 
 
-@pytest.mark.limit(120)
+@pytest.mark.limit(600)
 async def test_ten_thousand_messages_each_way_while_connections_are_cut() -> None:
     count = 10_000
     served = Served()
@@ -125,8 +140,8 @@ async def test_ten_thousand_messages_each_way_while_connections_are_cut() -> Non
         serving = asyncio.create_task(bob.serve(served.handle))
         port = await proxy.forward("127.0.0.1", port_of(listener.endpoints))
         async with javascript(url=f"ws://127.0.0.1:{port}", count=count) as tab:
-            await bob.wait_connected("tab", timeout=20)
-            cutting = asyncio.create_task(proxy.cut_about_every(0.1))
+            await bob.wait_connected("tab", timeout=120)
+            cutting = asyncio.create_task(cut_as_it_goes(proxy, served))
             flooding = asyncio.create_task(flood(bob, count))
             await tab.hears("all received")
             await tab.hears("all confirmed")
@@ -137,7 +152,7 @@ async def test_ten_thousand_messages_each_way_while_connections_are_cut() -> Non
                 "event": "failed", "code": "remote", "name": "LookupError", "text": "asked to"
             }  # fmt: skip
             assert await tab.hears("failed") == {"event": "failed", "code": "timeout"}
-            assert await bob.request("tab", b"from bob", timeout=10) == b"tab got from bob"
+            assert await bob.request("tab", b"from bob", timeout=120) == b"tab got from bob"
             with bob.events() as events:
                 last = await tab.close()
                 end = await ended(events)
@@ -183,7 +198,7 @@ async def test_both_prove_who_they_are(method: str) -> None:
         listener = await bob.listen("ws://127.0.0.1:0")
         serving = asyncio.create_task(bob.serve(served.handle))
         async with javascript(url=f"ws://127.0.0.1:{port_of(listener.endpoints)}", count=300, **asked) as tab:
-            await bob.wait_connected("tab", timeout=20)
+            await bob.wait_connected("tab", timeout=120)
             await flood(bob, 300)
             await tab.hears("all received")
             await tab.hears("all confirmed")
@@ -211,6 +226,9 @@ async def test_a_tab_that_crashed_and_came_back_is_another_incarnation() -> None
         with bob.events() as events:
             async with javascript(url=url, count=0) as first:
                 await first.hears("all confirmed")
+                for said in ("reply", "failed", "failed"):
+                    await first.hears(said)
+                await bob.drain("tab", timeout=120)  # the answers as well
                 first.crash()
                 await asyncio.sleep(0.1)
                 await bob.send("tab", b"0", when_down="queue")
@@ -218,7 +236,7 @@ async def test_a_tab_that_crashed_and_came_back_is_another_incarnation() -> None
                     end = await ended(events)
                     assert end.reason is EndReason.PEER_RESTARTED
                     assert len(end.lost) == 1
-                    await bob.wait_connected("tab", timeout=10)
+                    await bob.wait_connected("tab", timeout=120)
                     await flood(bob, 3)
                     await second.hears("all received")
         serving.cancel()
