@@ -31,7 +31,7 @@ async def main() -> None:
             except RemoteError as error:
                 print(f"alice got: {error.kind}: {error.detail}")
             try:
-                await peer.request(b"sleep", timeout=0.2)
+                await peer.request(b"sleep", timeout=1)
             except TimeoutError:
                 print("alice gave up")
             print("alice got:", (await peer.request(b"bye", timeout=5)).decode())

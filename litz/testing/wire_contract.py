@@ -279,12 +279,15 @@ async def check_close_is_bounded(make_pair: MakePair) -> None:
     async with open_ends(make_pair) as (dialler, acceptor):
         dialler.start()
         written = await fill(dialler)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
         dialler.close()
-        assert (await dialler.closed()).reason in (LossReason.LOCAL, LossReason.TIMEOUT)
-        took = loop.time() - began
-        assert took <= CLOSE_BOUND, f"close took {took:.1f} s"
+        ended = asyncio.get_running_loop().create_task(dialler.closed())
+        # A timer of this loop, which is as late as those of the wire when the machine is busy.
+        await asyncio.wait([ended], timeout=CLOSE_BOUND)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        in_time = ended.done()
+        assert (await ended).reason in (LossReason.LOCAL, LossReason.TIMEOUT)
+        assert in_time, f"close took more than {CLOSE_BOUND:g} s"
         acceptor.start()
         await acceptor.closed()
         if acceptor.wire.ordered and acceptor.wire.reliable:
