@@ -100,7 +100,10 @@ async def silence_after_the_proof(peer: RawPeer) -> None:
 
 
 async def an_id_that_is_no_id(peer: RawPeer) -> None:
-    await peer.send(peer.machine.hello().replace(b'"mallory"', b'"mal lory"'))
+    hello = peer.machine.hello()
+    good = json.dumps(peer.node.id).encode()
+    assert good in hello
+    await peer.send(hello.replace(good, b'"mal lory"'))
 
 
 BEFORE: tuple[Misdeed, ...] = (

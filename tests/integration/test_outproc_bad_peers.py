@@ -31,13 +31,14 @@ from tests.integration.misdeeds import BEFORE, WITHIN, Misdeed, join_before_hell
 from tests.integration.outproc_nodes import LOOPBACK, Manager, dest_of, key_pair, next_of, node, take, until
 from tests.integration.outproc_raw_peer import TERMS, raw_node, raw_peer
 
+SILENT = (silence, silence_after_the_proof)
 LANE_NEVER_SENT = LanePosition(lane=0, number=1 << 40, offset=0, processed=0, durable=0)
 
 
 @asynccontextmanager
-async def town() -> AsyncIterator[tuple[Manager, Manager]]:
+async def town(*, handshake_timeout: float = 120.0) -> AsyncIterator[tuple[Manager, Manager]]:
     """b listens; a has a session with it that must not notice anything."""
-    options = {"handshake_timeout": 1.0, "backoff_base": 0.01}
+    options = {"handshake_timeout": handshake_timeout, "backoff_base": 0.01}
     async with (
         node("b", listen=LOOPBACK, options=options) as b,
         node("a", knows={"b": b.endpoints}, options=options) as a,
@@ -62,9 +63,10 @@ async def test_before_the_proof_it_costs_the_wire_and_nothing_else(
     misdeed: Misdeed, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    async with town() as (a, b):
+    # Silence ends at the deadline. Everything else must not need it.
+    async with town(handshake_timeout=2.0 if misdeed in SILENT else 120.0) as (a, b):
         events = b.events()
-        async with raw_peer(b.endpoints[0], "b") as peer, asyncio.timeout(120):
+        async with raw_peer(b.endpoints[0], "b") as peer, asyncio.timeout(100):
             await misdeed(peer)
             await peer.gone()
             violation = await next_of(events, PeerViolation)
@@ -205,7 +207,7 @@ async def test_nothing_grows_however_many_come_and_fail() -> None:
         loop = asyncio.get_running_loop()
         running = b._running()
         tasks = len(asyncio.all_tasks(loop))
-        deeds = [misdeed for misdeed in BEFORE if misdeed not in (silence, silence_after_the_proof, join_before_hello)]
+        deeds = [misdeed for misdeed in BEFORE if misdeed not in (*SILENT, join_before_hello)]
         for round_ in range(3):
             for misdeed in deeds:
                 async with raw_peer(b.endpoints[0], "b", f"mallory{round_}") as peer, asyncio.timeout(120):

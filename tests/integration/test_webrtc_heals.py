@@ -93,15 +93,14 @@ async def test_the_path_in_use_is_told() -> None:
 @pytest.mark.both_loops
 @both_engines
 @pytest.mark.parametrize("killer", ["a", "b"])
-async def test_a_killed_webrtc_wire_is_back_soon_and_only_it_is_redialled(killer: str, engine: EngineName) -> None:
+async def test_a_killed_webrtc_wire_is_back_and_only_it_is_redialled(killer: str, engine: EngineName) -> None:
+    """How soon: `tests/prove/test_prove_kinds.py`."""
     async with both_wires(engine) as (a, b):
         before = dials_by_kind(a, "b")
         for round_ in range(3):
             webrtc_wire(*((a, "b") if killer == "a" else (b, "a"))).abort()
-            began = asyncio.get_running_loop().time()
             await until(lambda: kinds(a, "b") == ["websocket"] or kinds(b, "a") == ["websocket"], "the loss is seen")
             await until(lambda: kinds(a, "b") == kinds(b, "a") == ["webrtc", "websocket"], "both wires are up")
-            assert asyncio.get_running_loop().time() - began < 2.0
             after = dials_by_kind(a, "b")
             assert after == {"ws": before["ws"], "webrtc": before["webrtc"] + round_ + 1}
         assert sum(dials_by_kind(b, "a").values()) == 0, "the accepting side did not dial"

@@ -188,8 +188,16 @@ def test_a_health_check_with_its_own_interval_looks_as_often() -> None:
 def test_the_clocks_of_this_system_go_alike_while_it_is_awake() -> None:
     clocks = system_clocks()
     assert clocks is not None, "Linux and macOS have them"
-    ahead = clocks.going() - clocks.standing()
+
+    def ahead() -> tuple[float, float]:
+        """At least and at most: between two looks the machine may do something else."""
+        before, going, after = clocks.standing(), clocks.going(), clocks.standing()
+        return going - after, going - before
+
+    least, most = ahead()
     end = monotonic() + 0.05
     while monotonic() < end:
         pass
-    assert clocks.going() - clocks.standing() == pytest.approx(ahead, abs=0.05)
+    later_least, later_most = ahead()
+    assert later_least <= most + 0.01
+    assert later_most >= least - 0.01

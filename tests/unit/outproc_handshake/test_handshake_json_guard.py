@@ -65,10 +65,10 @@ def test_brackets_and_commas_in_strings_do_not_count() -> None:
 @pytest.mark.parametrize("hostile", [b'"\\' * 8000, b'"' * 16000, b"\\" * 16000, b'{"' * 8000, b'"a\\"' * 4000])
 def test_looking_at_a_hostile_frame_takes_linear_time(hostile: bytes) -> None:
     """It took seconds with a pattern that starts over at each quote; the bound is generous."""
-    begin = time.perf_counter()
+    begin = time.thread_time()
     with pytest.raises(ProtocolError):
         guarded_object(b"{" + hostile)
-    assert time.perf_counter() - begin < 0.5
+    assert time.thread_time() - begin < 0.5
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ PRINT = bytes(range(32))
 
 
 def tormented(engine: EngineName) -> WebRtcOptions:
-    return LOCAL.model_copy(update={"engine": engine, "max_attempts": LIMIT, "open_timeout": 0.5})
+    return LOCAL.model_copy(update={"engine": engine, "max_attempts": LIMIT, "open_timeout": 2.0})
 
 
 def description(rng: random.Random) -> Description:

@@ -151,7 +151,7 @@ def test_the_largest_message_is_what_is_said_or_what_the_rfc_says() -> None:
 def test_spoiled_descriptions_raise_nothing_but_value_errors_and_cost_little() -> None:
     rng = random.Random(3)
     letters = [chr(code) for code in (0, 9, 10, 13, 32, 58, 61, 128, 0x2028, 0x10FFFF, *range(48, 58))]
-    began = time.perf_counter()
+    began = time.thread_time()
     refused = 0
     for _ in range(1000):
         text = list(CHROMIUM)
@@ -165,4 +165,4 @@ def test_spoiled_descriptions_raise_nothing_but_value_errors_and_cost_little() -
         else:
             assert len(description.candidates) <= MAX_CANDIDATES
     assert 100 < refused < 1000
-    assert time.perf_counter() - began < 5.0
+    assert time.thread_time() - began < 5.0
