@@ -43,7 +43,9 @@ NEEDED: Final = {
         "_handle_data", "_receive_data_chunk", "_receive_sack_chunk", "_send_sack", "_send_chunk", "_update_rto",
         "_data_channel_receive", "_data_channel_flush", "_transmit", "stop",
     ),
-    GuardedIce.__mro__[1]: ("get_component_candidates", "query_consent", "build_request", "data_received"),
+    GuardedIce.__mro__[1]: (
+        "get_component_candidates", "query_consent", "build_request", "data_received", "check_incoming",
+    ),
 }  # fmt: skip
 """What of aiortc 1.16 and aioice 0.13 is used though it is private."""
 

@@ -35,6 +35,9 @@ CLOSE_TIMEOUT: Final = 1.0
 PORT_TRIES: Final = 64
 """Ports of a range that are tried for one address."""
 
+MAX_REMOTE: Final = 64
+"""Addresses of the peer that are looked at: those it described (32 at most), and those from which its checks come."""
+
 _DTLS: Final = range(20, 64)
 """First bytes of DTLS records (RFC 7983)."""
 
@@ -88,6 +91,12 @@ class GuardedIce(aioice.Connection):
                     self._known = address
                 return True
         return False
+
+    def check_incoming(self, message: stun.Message, addr: tuple[str, int], protocol: aioice.ice.StunProtocol) -> None:
+        """A check came that has our password. Each new address costs a check of our own, and a peer has any number."""
+        known = self._remote_candidates
+        if len(known) < MAX_REMOTE or any((each.host, each.port) == (addr[0], addr[1]) for each in known):
+            super().check_incoming(message, addr, protocol)
 
     async def get_component_candidates(self, component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:
         """Bind host candidates, and ask the servers for at most `gather_timeout`."""
