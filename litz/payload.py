@@ -39,9 +39,6 @@ REPLY_LANE: Final = 8
 """The lane of replies and cancellations. They are consumed on arrival, so it never waits for a slow
 consumer: a handler may await a request of its own while its inbox is full."""
 
-FIRST_STREAM_LANE: Final = 16
-"""Lanes from here on belong to user-opened streams."""
-
 ANY_KIND: Final = "*"
 
 WirePreference = Mapping[PayloadType, tuple[str, ...]]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import TypeVar
 
 from litz.errors import ManagerStateError
 from litz.events import Event
@@ -13,8 +12,6 @@ from litz.manager import EventStream, MessageStream
 from litz.message import Message
 from litz.message_stream import NotHandedOnError
 from litz.payload import PayloadType
-
-Item = TypeVar("Item")
 
 
 class Feed:

@@ -43,10 +43,7 @@ LEAVE_LAYOUT: Final = Struct("<BBHI")
 CORRELATION_LAYOUT: Final = Struct("<BQ")
 
 FRAME_HEADER_SIZE: Final = FRAME_LAYOUT.size
-BATCH_HEADER_SIZE: Final = BATCH_LAYOUT.size
-LOSSY_HEADER_SIZE: Final = LOSSY_LAYOUT.size
 LENGTH_SIZE: Final = 2
 WIDE_LENGTH_SIZE: Final = 4
-CORRELATION_SIZE: Final = CORRELATION_LAYOUT.size
 NARROW_LIMIT: Final = 65_535
 """The longest body (bytes) that a narrow length column can express."""

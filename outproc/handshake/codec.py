@@ -5,9 +5,9 @@ The proof is outside the JSON so that "the exact bytes it covers" needs no canon
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from litz.errors import LitzError, ProtocolError
 from outproc.handshake.fields import decode_base64, encode_base64
@@ -15,8 +15,6 @@ from outproc.handshake.json_guard import MAX_HANDSHAKE_FRAME, guarded_object
 from outproc.handshake.models import Challenge, Hello, Join, Mismatch, Ok, Refuse
 
 MAX_PROOF: Final = 6144
-
-M = TypeVar("M", bound=BaseModel)
 
 Frame = Hello | Challenge | Join | Ok | Mismatch | Refuse
 
