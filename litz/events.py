@@ -165,6 +165,16 @@ class PeerViolation(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class WireUnusable(Event):
+    """The entry point `name` of the group `litz.wires` gives no wire builder, because of `error`: repair, upgrade or
+    uninstall `distribution`. All other kinds of wire work. Told to each reader first. `dest` is ''."""
+
+    name: str
+    distribution: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class Woke(Event):
     """The machine slept for `slept` seconds. Every wire is being probed, and what is not up is dialled at once. `dest`
     is ''."""

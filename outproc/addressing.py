@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import entry_points
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
@@ -14,6 +13,7 @@ from litz.dest import validate_dest
 from litz.errors import Attempt, InvalidEndpointError
 from litz.wire import Endpoint, EndpointFilter, EndpointSource, Wire, WireBuilder, scheme_of
 from outproc.endpoint_filter import allow_endpoint, refusal
+from outproc.installed_wires import BrokenWire
 
 MAX_HINTS = 32
 """Endpoints kept per dest from `add_endpoints`; the newest stay."""
@@ -27,8 +27,6 @@ MAX_ANSWERS = 256
 MAX_FAILURES = 8
 """Failures of one look-up that are told."""
 
-ENTRY_POINTS = "litz.wires"
-
 
 @runtime_checkable
 class Directory(Protocol):
@@ -40,12 +38,6 @@ class Directory(Protocol):
     async def look_up(self, dest: str) -> Sequence[str]:
         """The endpoint URLs of `dest`, best first; none if it is not known. May raise OSError or a LitzError; is
         cancelled after the dial timeout."""
-
-
-def installed_builders() -> list[WireBuilder]:
-    """One builder of every kind of wire that is installed (entry-point group `litz.wires`)."""
-    found = sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name)
-    return [entry.load()() for entry in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +82,9 @@ class Addressing:
         builders: Iterable[WireBuilder],
         directory: Mapping[str, Sequence[str]] | Directory | None,
         allow: EndpointFilter = allow_endpoint,
+        broken: Iterable[BrokenWire] = (),
     ) -> None:
+        self.broken = tuple(broken)
         self.builders = list(builders)
         self.allow = allow
         self._by_scheme: dict[str, WireBuilder] = {}
@@ -112,7 +106,8 @@ class Addressing:
         builder = self._by_scheme.get(scheme_of(url))
         if builder is None:
             known = ", ".join(sorted(self._by_scheme)) or "none"
-            raise InvalidEndpointError(f"no installed wire understands {url!r}; schemes there are: {known}")
+            perhaps = "".join(f"; {each}" for each in self.broken)
+            raise InvalidEndpointError(f"no installed wire understands {url!r}; schemes there are: {known}{perhaps}")
         return Endpoint(builder.kind, url)
 
     @property

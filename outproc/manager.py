@@ -16,7 +16,7 @@ from litz.dest import validate_dest
 from litz.dest_watch import DestWatch
 from litz.errors import ConnectError, InsecureListenError, ManagerStateError
 from litz.event_log import EventLog
-from litz.events import Event, LostReceipt, SessionStarted, WireUp
+from litz.events import Event, LostReceipt, SessionStarted, WireUnusable, WireUp
 from litz.inbox import Inbox
 from litz.manager import (
     Confirm,
@@ -34,13 +34,14 @@ from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import EndpointFilter, Wire, WireBuilder, WireListener
 from litz.within import LATE_DRAIN, late_send, late_wire, within
-from outproc.addressing import Addressing, Directory, installed_builders
+from outproc.addressing import Addressing, Directory
 from outproc.body import body_of
 from outproc.closing import GRACE, close_node
 from outproc.confirmations import all_of
 from outproc.dest_transport import DestTransport
 from outproc.dispatch import Dispatch
 from outproc.endpoint_filter import allow_endpoint
+from outproc.installed_wires import Installed, installed_wires
 from outproc.local_node import Environment, FastPath, LocalNode
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
@@ -90,8 +91,8 @@ class OutprocTransportManager(TransportManager):
         if self._options.seal == "always" and self._authenticator.proves == "nothing":
             raise ValueError("seal='always' needs an authenticator: pass one, or leave seal at 'auto'")
         self._environment = environment or system_environment()
-        used = installed_builders() if builders is None else builders
-        self._addressing = Addressing(used, directory, allow_endpoint)
+        used = installed_wires() if builders is None else Installed(tuple(builders))
+        self._addressing = Addressing(used.builders, directory, allow_endpoint, used.broken)
         self._relay = relay
         if relay is not None and "relay" not in self._addressing.kinds:
             raise ValueError("relay= needs a RelayWireBuilder among the builders; add one, or leave builders out")
@@ -345,7 +346,8 @@ class OutprocTransportManager(TransportManager):
         return self._events.follow(limit=limit)
 
     def _current_events(self) -> list[Event]:
-        events: list[Event] = []
+        broken = self._addressing.broken
+        events: list[Event] = [WireUnusable("", each.name, each.distribution, each.error) for each in broken]
         for transport in self._entered.dests.transports() if self._entered is not None else ():
             if transport.session.pair is not None:
                 events.append(SessionStarted(transport.dest, transport.session.index, transport.verified))

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from litz.wire import WireBuilder, scheme_of
-from outproc.addressing import installed_builders
 from outproc.cli.outcome import UsageError
+from outproc.installed_wires import installed_wires
 from outproc.wires.websocket.builder import WebSocketWireBuilder
 
 
@@ -49,18 +49,20 @@ def listen_options(arguments: argparse.Namespace, urls: Sequence[str]) -> list[t
     return [(url, {"ssl": context} if url in secure else {}) for url in urls]
 
 
-def builders_of(arguments: argparse.Namespace) -> list[WireBuilder]:
-    """All installed builders; with `--ca`, WebSockets trust that authority and no other. Raises `UsageError`."""
-    builders = installed_builders()
+def builders_of(arguments: argparse.Namespace) -> list[WireBuilder] | None:
+    """None: all that are installed. With `--ca`, WebSockets trust that authority and no other. Raises `UsageError`."""
     if arguments.ca is None:
-        return builders
+        return None
     _check_readable(arguments.ca, "authority")
     try:
         context = ssl.create_default_context(cafile=arguments.ca)
     except ssl.SSLError as error:
         raise UsageError(f"{arguments.ca} holds no certificate of an authority in PEM") from error
     trusting = WebSocketWireBuilder(ssl=context)
-    return [trusting, *(builder for builder in builders if not isinstance(builder, WebSocketWireBuilder))]
+    return [
+        trusting,
+        *(builder for builder in installed_wires().builders if not isinstance(builder, WebSocketWireBuilder)),
+    ]
 
 
 def _server_context(cert: Path, key: Path | None, url: str) -> ssl.SSLContext:

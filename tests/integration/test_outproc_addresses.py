@@ -11,6 +11,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from litz.errors import ConnectError, InvalidEndpointError, UnknownDestError
+from litz.events import WireUnusable
 from litz.testing.manager_case import serving
 from litz.wire import AcceptWire, Endpoint, EndpointSource, Wire, WireBuilder
 from outproc import OutprocTransportManager
@@ -173,6 +174,25 @@ async def test_installed_builders_are_found(tmp_path: Path, monkeypatch: pytest.
         a.add_endpoints("b", ["string:b"])
         with pytest.raises(InvalidEndpointError, match=r"schemes there are: .*string, unix, .*ws, wss"):
             a.add_endpoints("b", ["pigeon:coop"])
+
+
+@pytest.mark.parametrize("target", ["no.such.module:Wire", f"{__name__}:StringBuilder.kind", "json:JSONDecoder"])
+async def test_a_broken_wire_of_somebody_else_costs_nobody_who_does_not_need_it(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "acme_wires-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-wires\nVersion: 1\n")
+    (info / "entry_points.txt").write_text(f"[litz.wires]\nacme = {target}\n")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    async with node("b", listen=LOOPBACK, builders=None) as b, node("a", builders=None) as a:
+        a.add_endpoints("b", b.endpoints)
+        await a.send("b", b"over what works", confirm="received")
+        events = a.events()
+        _, told = await anext(events)
+        assert isinstance(told, WireUnusable) and (told.name, told.distribution) == ("acme", "acme-wires")
+        with pytest.raises(InvalidEndpointError, match=r"'acme' of acme-wires cannot be used.*uninstall acme-wires"):
+            a.add_endpoints("b", ["acme:b"])
 
 
 async def test_too_many_dests_are_refused_both_ways() -> None:

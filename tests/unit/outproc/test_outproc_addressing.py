@@ -10,7 +10,8 @@ import pytest
 
 from litz.errors import InvalidDestError, InvalidEndpointError
 from litz.wire import Endpoint, EndpointSource, Wire, WireBuilder
-from outproc.addressing import MAX_ANSWERS, MAX_FAILURES, MAX_HINTS, Addressing, installed_builders
+from outproc.addressing import MAX_ANSWERS, MAX_FAILURES, MAX_HINTS, Addressing
+from outproc.installed_wires import installed_wires
 
 
 class Builder(WireBuilder):
@@ -176,7 +177,7 @@ async def test_a_bad_hint_changes_nothing() -> None:
 
 
 async def test_websockets_are_installed() -> None:
-    found = installed_builders()
+    found = installed_wires().builders
     assert {"ws", "wss", "unix"} <= {scheme for builder in found for scheme in builder.schemes}
     for builder in found:
         await builder.aclose()
