@@ -12,7 +12,7 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "backoff-reset-before-the-wire-proved": 906,
     "dismissed-for-a-wire-that-never-came": 1173,
     "stale-event-kills-the-fresh-wire": 292,
-    "last-ack-lost-with-its-wire": 50,
+    "last-ack-lost-with-its-wire": 182,
     "answer-completes-a-newer-request": 25,
     "answer-after-goodbye-joins": 46,
     "drain-forgets-its-futures": 91,
