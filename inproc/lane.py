@@ -137,6 +137,8 @@ class OutLane:
 
     def accept(self, data: Any, detail: Detail | None, size: int) -> Receipt:
         """The message is in the log from here on."""
+        if detail is not None and detail.request_id is not None:
+            self.transport.node.requests.enter(detail.request_id, self.channel.dest)
         number = self.next
         self.next = number + 1
         self.sent_bytes += size

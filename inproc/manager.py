@@ -225,7 +225,7 @@ class InprocTransportManager(LocalTransportManager):
         if when_down is not None:
             check_when_down(when_down)
         future: asyncio.Future[Any] = node.loop.create_future()
-        request_id = node.requests.open(dest, future)
+        request_id = node.requests.open(future)
         try:
             async with asyncio.timeout(timeout) as limit:
                 await self._send(

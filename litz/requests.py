@@ -25,46 +25,44 @@ Waiter = TypeVar("Waiter")
 class RequestTable(Generic[Waiter]):
     """The requests of one node that have no answer yet.
 
-    A waiter is whatever the caller wants back when the answer comes: a future, usually. The table never
+    A request is opened, and entered once a session with its dest has accepted it: with a session end those that were
+    entered. A waiter is whatever the caller wants back when the answer comes: a future, usually. The table never
     touches it. Ids count up from `base` modulo 2**64 and are never used twice, also not after a restart,
-    as long as `base` is 63 random bits. At most `limit` requests wait at once.
+    as long as `base` is 63 random bits. At most `limit` requests wait at once, those that are only opened included.
     """
 
-    __slots__ = ("_by_dest", "_by_id", "_limit", "_next")
+    __slots__ = ("_by_dest", "_by_id", "_limit", "_next", "_opened")
 
     def __init__(self, base: int, *, limit: int = 65_536) -> None:
         if not 0 <= base < 1 << 63:
             raise ValueError("the base of request ids has 63 bits")
         self._next = base
         self._limit = limit
+        self._opened: dict[int, Waiter] = {}
         self._by_id: dict[int, tuple[str, Waiter]] = {}
         self._by_dest: dict[str, dict[int, None]] = {}
 
-    def open(self, dest: str, waiter: Waiter) -> int:
-        """Enter a request to `dest`; returns its id, which the caller sends with it.
+    def open(self, waiter: Waiter) -> int:
+        """A request is about to be sent; returns its id, which the caller sends with it.
 
-        Every id returned must later be given to `answered`, `forget` or `sweep`. Raises
+        Every id returned must later be given to `forget`, unless it is out of the table before. Raises
         `BackpressureError` when the table is full.
         """
-        request_id = self.new_id()
-        self.enter(request_id, dest, waiter)
-        return request_id
-
-    def new_id(self) -> int:
-        """An id for `enter`, for callers that must know it before the request is accepted. Raises
-        `BackpressureError` when the table is full."""
-        if len(self._by_id) >= self._limit:
+        if len(self) >= self._limit:
             raise BackpressureError(
                 f"{self._limit} requests wait for their reply already; await some of them, or give them a timeout"
             )
         request_id = self._next
         self._next = (request_id + 1) & ID_MASK
+        self._opened[request_id] = waiter
         return request_id
 
-    def enter(self, request_id: int, dest: str, waiter: Waiter) -> None:
-        """From now on the request to `dest` waits."""
-        self._by_id[request_id] = (dest, waiter)
-        self._by_dest.setdefault(dest, {})[request_id] = None
+    def enter(self, request_id: int, dest: str) -> None:
+        """It was accepted for `dest`, in this turn: from now on its answer may come. Of one that is not opened (any
+        more) nobody waits for the answer."""
+        if request_id in self._opened:
+            self._by_id[request_id] = (dest, self._opened.pop(request_id))
+            self._by_dest.setdefault(dest, {})[request_id] = None
 
     def answered(self, dest: str, request_id: int) -> Waiter | None:
         """A reply or an error came from `dest`: returns who waits for it, which is then out of the table.
@@ -76,7 +74,9 @@ class RequestTable(Generic[Waiter]):
         return entry[1]
 
     def forget(self, request_id: int) -> bool:
-        """The caller gave up. True: it was waiting, so tell the peer to cancel. Late answers are dropped."""
+        """The caller gave up. True: it was accepted, so tell the peer to cancel. Late answers are dropped."""
+        if self._opened.pop(request_id, None) is not None:
+            return False
         entry = self._by_id.get(request_id)
         if entry is None:
             return False
@@ -93,10 +93,10 @@ class RequestTable(Generic[Waiter]):
         return len(self._by_dest.get(dest, ()))
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._by_id) + len(self._opened)
 
     def __repr__(self) -> str:
-        return f"<request table: {len(self._by_id)} pending to {len(self._by_dest)} dests>"
+        return f"<request table: {len(self)} pending to {len(self._by_dest)} dests>"
 
     def _remove(self, dest: str, request_id: int) -> None:
         del self._by_id[request_id]

@@ -30,9 +30,9 @@ class PendingRequest:
 
     __slots__ = ("answer", "receipt")
 
-    def __init__(self, answer: asyncio.Future[bytes], receipt: Receipt) -> None:
+    def __init__(self, answer: asyncio.Future[bytes]) -> None:
         self.answer = answer
-        self.receipt = receipt
+        self.receipt: Receipt | None = None
 
 
 Append = Callable[[str, int, Any, EntryDetail, WhenDown | None], Awaitable[Receipt]]
@@ -54,16 +54,18 @@ class Requests:
 
     async def request(self, dest: str, data: Any, *, timeout: float | None, when_down: WhenDown | None = None) -> bytes:
         """Send a request and wait for its answer. Cancelling tells the peer."""
-        request_id = self._table.new_id()
-        detail = EntryDetail((Correlation.REQUEST, request_id))
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        pending = PendingRequest(answer)
+        request_id = self._table.open(pending)
+        detail = EntryDetail((Correlation.REQUEST, request_id))
         receipt: Receipt | None = None
         try:
             async with asyncio.timeout(timeout):
                 # Accepted and entered in one turn: no answer can come, and no session end, in between.
                 receipt = await self._append(dest, PayloadType.RPC_RELIABLE, data, detail, when_down)
-                pending = self._sent[receipt] = PendingRequest(answer, receipt)
-                self._table.enter(request_id, dest, pending)
+                pending.receipt = receipt
+                self._sent[receipt] = pending
+                self._table.enter(request_id, dest)
                 return await answer
         except TimeoutError as error:
             raise RequestTimeoutError(f"no reply from {dest} within {timeout} s; it may have run") from error

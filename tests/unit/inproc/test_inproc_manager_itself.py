@@ -13,10 +13,12 @@ import warnings
 import pytest
 
 from inproc import Hub, InprocTransportManager
+from inproc.manager import YIELD_EVERY
 from litz import (
     BackpressureError,
     ConnectError,
     ManagerStateError,
+    Message,
     OutcomeUnknownError,
     PayloadType,
     PeerClosedError,
@@ -105,6 +107,48 @@ async def test_closing_ends_a_wait_for_a_peer() -> None:
         await a.aclose()
         with pytest.raises(ManagerStateError):
             await two
+
+
+async def test_a_request_that_no_session_has_taken_yet_does_not_end_with_one() -> None:
+    """It once failed with "may have run", and was sent all the same."""
+    hub = Hub()
+    async with InprocTransportManager("a", hub) as a, InprocTransportManager("b", hub) as b:
+        serving = asyncio.create_task(b.serve(lambda message: b"!"))
+        for number in range(YIELD_EVERY - 1):
+            await a.send("b", number)
+        # The request lets others go first, and the session ends meanwhile.
+        asking = asyncio.create_task(a.request("b", b"?", timeout=60))
+        closing = asyncio.create_task(a.close_transport("b"))
+        assert await asking == b"!"
+        await closing
+        serving.cancel()
+        await asyncio.wait([serving])
+
+
+async def test_a_request_that_is_given_up_before_it_was_sent_is_never_sent_and_takes_no_place() -> None:
+    hub = Hub()
+    async with (
+        InprocTransportManager("a", hub, queue_messages=1, pending_requests=1) as a,
+        InprocTransportManager("b", hub) as b,
+    ):
+        await a.send("b", b"fills the queue")
+        first = asyncio.create_task(a.request("b", b"1"))
+        await asyncio.sleep(0)
+        with pytest.raises(BackpressureError, match="1 requests wait"):
+            await a.request("b", b"2")
+        first.cancel()
+        await asyncio.wait([first])
+        seen = []
+
+        def handler(message: Message) -> bytes:
+            seen.append(message.data)
+            return b"!"
+
+        serving = asyncio.create_task(b.serve(handler))
+        assert await a.request("b", b"3", timeout=60) == b"!"
+        assert seen == [b"fills the queue", b"3"]
+        serving.cancel()
+        await asyncio.wait([serving])
 
 
 async def test_queued_messages_go_to_the_peer_that_appears_in_order_and_bounded() -> None:
