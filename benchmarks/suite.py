@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from typing import Any
 
 from benchmarks.contest import Outcome, compare, interleaved
 from tests.prove.percentiles import median, percentile
@@ -22,7 +23,7 @@ IDLE_LIMIT = 20_000
 
 
 @asynccontextmanager
-async def pair(module: str, **arguments: str) -> AsyncIterator[tuple[Worker, Worker]]:
+async def pair(module: str, **arguments: Any) -> AsyncIterator[tuple[Worker, Worker]]:
     """The two processes of a contestant, connected and ready, each on its own core, on uvloop."""
     async with Worker(f"{module}:far", loop="uvloop", cpu=FAR_CPU, **arguments) as far:
         url = far.ready["url"]
@@ -120,6 +121,31 @@ async def _bare_pair(engine: str) -> AsyncIterator[Worker]:
             yield near
 
 
+async def webrtc_busy() -> Outcome:
+    """A request and its answer while bulk fills a WebRTC wire, median microseconds, against the same on one channel."""
+    return await _busy("webrtc_busy", "aiortc")
+
+
+async def wrtc_busy() -> Outcome:
+    """The same on wrtc."""
+    return await _busy("wrtc_busy", "wrtc")
+
+
+async def _busy(name: str, engine: str) -> Outcome:
+    module = "benchmarks.busy_webrtc_peer"
+    async with (
+        pair(module, engine=engine, apart=False) as (_, shared),
+        pair(module, engine=engine, apart=True) as (_, apart),
+    ):
+
+        async def run(near: Worker) -> float:
+            took: list[float] = await near.control.call("echo", count=100, size=SMALL)
+            return percentile(took, 50) * 1e6
+
+        rounds = await interleaved({"one channel": partial(run, shared), "litz": partial(run, apart)})
+    return compare(name, "us", rounds, against="one channel")
+
+
 async def latency() -> Outcome:
     """64 bytes there and back, one at a time: median round trip in microseconds (p99 beside it)."""
     async with pair("benchmarks.websockets_peer") as (_, bare), pair("benchmarks.litz_peer") as (far, litz):
@@ -168,6 +194,8 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Outcome]]] = {
     "webrtc": webrtc,
     "webrtc_bulk": webrtc_bulk,
     "wrtc_bulk": wrtc_bulk,
+    "webrtc_busy": webrtc_busy,
+    "wrtc_busy": wrtc_busy,
     "latency": latency,
     "idle": idle,
 }
