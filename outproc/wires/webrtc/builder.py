@@ -247,12 +247,17 @@ class WebRtcWireBuilder(WireBuilder):
     def _described(self, sdp: str, dest: str) -> Description:
         """Our own description, as the peer will read it. Raises `ConnectError` if it leads nowhere."""
         mine = read_description(sdp, AddressPolicy(loopback=True, link_local=True))
-        if self._options.relay_only and not mine.candidates:
+        if mine.candidates:
+            return mine
+        if self._options.relay_only:
             raise ConnectError(
                 f"only a relay may lead to {dest} (relay_only) and no TURN server gave an address; see that they "
                 "run, can be reached and take the credentials",
                 dest=dest,
             )
+        if self._options.ports is not None:
+            first, last = self._options.ports
+            raise ConnectError(f"no UDP port from {first} to {last} is free for {dest}; name more of them", dest=dest)
         return mine
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from typing import Any, cast
@@ -95,6 +96,20 @@ async def test_without_a_relay_it_fails_soon_and_blames_nobody_else(side: str) -
         story = "no TURN server gave an address" if side == "ann" else "could not make its side"
         with pytest.raises(ConnectError, match=story):
             await town.dial("ann", "bob")
+
+
+@pytest.mark.parametrize("engine", ["aiortc", "wrtc"])
+async def test_when_no_port_of_the_range_is_free_it_fails_at_once_and_says_so(engine: str) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("0.0.0.0", 0))
+        port = taken.getsockname()[1]
+        here = LOCAL.model_copy(update={"ports": (port, port), "open_timeout": 3600.0, "engine": engine})
+        async with town_of() as town:
+            town.add("ann", here)
+            town.add("bob", LOCAL)
+            town.meet("ann", "bob")
+            with pytest.raises(ConnectError, match=f"no UDP port from {port} to {port} is free for bob; name more"):
+                await town.dial("ann", "bob")
 
 
 async def test_an_offer_withdrawn_before_its_answer_is_begun_is_over_at_once() -> None:
