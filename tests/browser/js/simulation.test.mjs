@@ -20,3 +20,17 @@ test(`seeds ${first} to ${last}: exactly once, in order, loud`, async () => {
   console.log(Object.fromEntries([...hits].sort()));
   if (last - first >= 299) for (const kind of MUST_HIT) assert.ok(hits.get(kind), `never hit: ${kind}`);
 });
+
+test("a wire that answers and breaks again and again is no storm of dials", async () => {
+  const run = new Run(1);
+  run.startNode();
+  run.startTab();
+  const { tab, world } = run;
+  const dials = () => tab.snapshot()[0].wires.reduce((sum, { dials }) => sum + dials, 0);
+  tab.addEventListener("wireup", () => world.at(world.now() + 10 * run.latency, () => tab.cut("node")));
+  await world.run(61);
+  const most = run.two ? 2 : 1;
+  assert.ok(dials() <= most * (8 + 60 + 2), `${dials()} dials in a minute`);
+  assert.ok(dials() >= 30, `${dials()} dials: nobody is left alone`);
+  assert.deepEqual(run.problems, []);
+});

@@ -132,8 +132,12 @@ export class Peer {
     const stopped = STOP.includes(error.code) || (error.name === "SyntaxError");
     slot.state = stopped ? "stopped" : "cooling";
     let delay = error.retryAfter ?? (["unauthenticated", "incompatible"].includes(error.code) ? SLOW : 0);
-    if (well) slot.attempt = 0;
-    else {
+    if (well) {
+      // At once, but for one that breaks again and again although it answers: eight times, then once a second.
+      slot.attempt = 0;
+      slot.spent = Math.max(slot.spent ?? 0, now) + 1;
+      delay = Math.max(delay, slot.spent - now - 8);
+    } else {
       // A path that is not there is not there for long: a data channel is tried again more rarely.
       const rarely = slot.kind === "webrtc" ? 20 : 1;
       const { backoffBase, backoffCap } = this.limits;
