@@ -32,7 +32,8 @@ MAX_FAILURES = 8
 class Directory(Protocol):
     """Tells where dests are. A plain mapping of ids to URLs is one too.
 
-    Asked when a dest is dialled for the first time, and again whenever all its endpoints have failed.
+    Asked when a dest is dialled for the first time, again whenever all its endpoints have failed, and now and then
+    while some of them keep failing.
     """
 
     async def look_up(self, dest: str) -> Sequence[str]:

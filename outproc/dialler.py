@@ -171,9 +171,9 @@ class Dialler:
         nothing known leads there."""
         if self.pool.slots:
             due = self.pool.next_due()
-            if self._gives_no_answer():
-                # It may have moved. However long these are left alone, the directory is asked every `backoff_cap`.
-                again = self._asked_at + self._node.options.backoff_cap
+            every = self._ask_every()
+            if every is not None:
+                again = self._asked_at + every
                 due = again if due is None else min(due, again)
             return due
         return None if self._provided() else self._ask_at
@@ -181,6 +181,12 @@ class Dialler:
     def _gives_no_answer(self) -> bool:
         """Whether all that is known was tried in vain. While that is asked, or within a round, nothing more is due."""
         return self._asking is None and not self._rounds.open and bool(self.pool.all_failed())
+
+    def _ask_every(self) -> float | None:
+        """It may have moved: seconds between two look-ups, however long what fails is left alone. None: no need."""
+        if self._gives_no_answer():
+            return self._node.options.backoff_cap
+        return self._node.options.upgrade_cap if self._asking is None and self.pool.keeps_failing() else None
 
     # -- dialling -----------------------------------------------------------------------------------
 
@@ -203,8 +209,11 @@ class Dialler:
             return None
         if not self.pool.slots or self._gives_no_answer():
             self._ask()  # the answer leads to the next dial
-        else:
-            self.pump()
+            return None
+        every = self._ask_every()
+        if every is not None and self._asked_at + every <= now:
+            self._ask()
+        self.pump()
         return None
 
     async def _dial(self, endpoint: Endpoint) -> None:

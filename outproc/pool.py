@@ -22,6 +22,9 @@ W = TypeVar("W")
 MAX_ENDPOINTS: Final = 32
 """Endpoints of one dest that are looked at; directories are not ours, so there is a limit."""
 
+LONG: Final = 4
+"""After so many failures in a row an endpoint is one that keeps failing."""
+
 AT_ONCE: Final = 8
 """How often in a row an endpoint is dialled at once because its wire, which was well, broke."""
 
@@ -161,6 +164,15 @@ class Pool(Generic[W]):
                     return ()
                 attempts.append(Attempt(str(slot.endpoint), slot.last_error))
         return tuple(attempts)
+
+    def keeps_failing(self) -> bool:
+        """Whether some endpoint has not been reached for long, `LONG` dials in a row, or is dead: the dest may have
+        moved away from there. What the peer provides is not dialled, and does not count."""
+        return any(
+            isinstance(slot.state, Dead) or slot.retry.attempt >= LONG
+            for slot in self._slots.values()
+            if slot.listed and slot.endpoint.kind not in self.held
+        )
 
     # What is to be done.
 

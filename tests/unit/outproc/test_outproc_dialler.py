@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from litz.errors import BusyError, ConnectError, ReplacedError, UnknownDestError
+from litz.errors import BusyError, ConnectError, InvalidEndpointError, ReplacedError, UnknownDestError
 from litz.events import ConnectFailed, LookUpFailed, WireDown, WireUp
 from litz.snapshot import DestState
 from outproc.dest_transport import DestTransport
@@ -127,6 +127,40 @@ def test_a_directory_that_is_down_takes_no_endpoint_away() -> None:
             slots = alice.snapshot().dests[0].slots
             assert sorted(slot.endpoint for slot in slots) == ["memory:bob", "memory:other"]
             assert alice.is_connected("bob")
+
+    virtual(scenario)
+
+
+@pytest.mark.parametrize("error", [OSError("gone"), InvalidEndpointError("no such street")], ids=["gone", "dead"])
+def test_a_dest_that_moved_in_part_is_found_at_its_new_address_too(error: Exception) -> None:
+    """Two wires are wanted where two can be had, though one that works carries everything."""
+
+    async def scenario() -> None:
+        town = Town()
+        book = {"bob": ["memory:bob", "memory:old"]}
+
+        class Book:
+            asked = 0
+
+            async def look_up(self, dest: str) -> Sequence[str]:
+                self.asked += 1
+                return book[dest]
+
+        async with town.manager("bob", ping_after=1000) as bob, town.manager("alice", knows=Book()) as alice:
+            directory = alice._addressing._directory
+            assert isinstance(directory, Book)
+            town.builders["alice"].errors["memory:old"] = error
+            await bob.listen("memory:bob")
+            await alice.send("bob", b"x", confirm="received")
+            await asyncio.sleep(1200)
+            assert 15 <= directory.asked <= 21, "every minute, once it has failed for long"
+            await bob.listen("memory:new")
+            book["bob"] = ["memory:bob", "memory:new"]
+            await asyncio.sleep(70)
+            assert len(alice.snapshot().dests[0].wires) == 2
+            before = directory.asked
+            await asyncio.sleep(1200)
+            assert directory.asked == before, "nothing fails any more"
 
     virtual(scenario)
 
