@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from string import ascii_lowercase, digits
 from typing import TYPE_CHECKING, Final
 
+from litz.dest_watch import DestWatch
 from litz.errors import ProtocolError
 from litz.message import Buffer
 from litz.node_port import MAX_TOPIC, PortSubscriber
@@ -62,7 +63,7 @@ class InternalTraffic:
         self._refused: dict[DestTransport, dict[tuple[str, int], None]] = {}
         """Topics and lanes for which a post was refused since there was room."""
         self._watching_budget = False
-        self.changed: dict[str, asyncio.Event] = {}
+        self.wires = DestWatch()
         """For those who wait for wires of a dest."""
         self.features: dict[str, frozenset[str]] = {}
         """What peers announced, while a session with them stands."""
@@ -172,9 +173,7 @@ class InternalTraffic:
 
     def wires_changed(self, dest: str) -> None:
         """A wire joined or left."""
-        changed = self.changed.pop(dest, None)
-        if changed is not None:
-            changed.set()
+        self.wires.tell(dest)
         for subscriber in self._everybody():
             self._tell(subscriber.wires_changed, dest)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
@@ -90,7 +89,7 @@ class ManagerPort:
 
     async def session_up(self, dest: str) -> None:
         while all(kind == self._kind for kind in self.kinds(dest)):
-            await self._node.internal.changed.setdefault(dest, asyncio.Event()).wait()
+            await self._node.internal.wires.changed(dest)
 
     def _standing(self, dest: str) -> DestTransport | None:
         transport = self._dests.get(dest)

@@ -122,7 +122,8 @@ class Desk:
                 try:
                     async with asyncio.timeout(VERIFY_TIMEOUT):
                         message = await self._checked(sender, waiting[0])
-                except (LitzError, OSError):  # TimeoutError is one
+                except Exception:
+                    # Also what an authenticator of the user's raises: there is no verdict on the proof.
                     self.counters.dropped += 1
                 else:
                     self._act(message)

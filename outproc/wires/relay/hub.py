@@ -42,7 +42,7 @@ class RelayHub:
         self._pump()
 
     def _judge(self, sender: str, dest: str) -> tuple[RefuseCode, str] | None:
-        if dest in (sender, self._port.local_id) or dest not in self._port.peers():
+        if dest in (sender, self._port.local_id) or not self._port.session_name(dest):
             return _UNREACHABLE
         if not self._allowed(sender, dest):
             return _UNREACHABLE

@@ -123,6 +123,8 @@ def test_whoever_asks_hears_of_sessions_and_wires_and_waits_for_them() -> None:
                 await turns()
                 assert not there_up.done(), "a wire of the builder's own kind does not count"
                 there_up.cancel()
+                await turns()
+                assert not len(alice._running().node.internal.wires), "whoever gave up leaves nothing"
                 assert here.news == ["began bob", "wires bob 1"]
                 assert (here.port.peers(), here.port.kinds("bob")) == (["bob"], ["memory"])
                 assert there.port.features("alice") == {"fast"}

@@ -208,6 +208,24 @@ async def test_what_is_not_proved_or_not_for_this_session_is_dropped() -> None:
         assert not town.ports["bob"].posted
 
 
+async def test_an_authenticator_that_fails_costs_the_message_and_not_those_behind_it() -> None:
+    async with town_of("ann", "bob") as town:
+        bob, desk = town.ports["bob"], town.builders["bob"]._desk
+        assert desk is not None
+        verify, fails = bob.verify, [True]
+
+        async def verify_or_fail(topic: str, sender: str, data: bytes, proof: bytes) -> bool:
+            if fails:
+                raise RuntimeError(f"{fails.pop()}: the authenticator is the user's")
+            return await verify(topic, sender, data, proof)
+
+        bob.verify = verify_or_fail  # type: ignore[method-assign]
+        for _ in range(2):
+            bob.deliver("ann", forged(town, "ann", "bob"))
+        await _settled(town)
+        assert (desk.counters.dropped, desk.counters.offers) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [({"sdp": "nonsense"}, "unfit"), ({"expires": 1_000}, "expired"), ({}, "unfit")],
