@@ -124,14 +124,15 @@ class Sleeps:
 
     async def _check_wires(self, life: Life) -> None:
         woke = self.world.loop.time()
-        links = [(link, link.wire.received_bytes, link.frames_in) for t in life.transports() for link in t.links]
+        sleeps = self._sleeps[life]
+        links = [(link, _came(link)) for t in life.transports() for link in t.links]
         await asyncio.sleep(FOUND_WITHIN)
-        if self.world.stalled_since(woke - EXCUSED) or not life.alive:
-            return
-        for link, size, frames in links:
+        if self.world.stalled_since(woke - EXCUSED) or not life.alive or self._sleeps[life] > sleeps:
+            return  # of several sleeps the last one is looked at
+        for link, came in links:
             if not link.in_session:
                 self.world.hits["wake: wire given up"] += _was_silent(link)
-            elif (link.wire.received_bytes, link.frames_in) == (size, frames):
+            elif _came(link) == came:
                 raise InvariantError("wakes", f"{life} keeps {link!r}, silent since a sleep {FOUND_WITHIN:g} s ago")
 
     def check_events(self, life: Life) -> None:
@@ -142,6 +143,11 @@ class Sleeps:
             raise InvariantError("wakes", f"{life} noticed {told} sleeps of {self._sleeps.get(life, 0)}")
 
 
+def _heard(link: Link) -> tuple[int, int]:
+    """What has come on the wire, on either of its strands."""
+    return link.wire.received_bytes, link.frames_in + link.urgent_in
+
+
 def _may_dial(life: Life, transport: DestTransport, slot: Slot[Link]) -> bool:
     dialler = transport.dialler
     held = slot.endpoint.kind in dialler.pool.held
@@ -149,6 +155,11 @@ def _may_dial(life: Life, transport: DestTransport, slot: Slot[Link]) -> bool:
         return False  # where all has failed the directory is asked first, and it may be slow
     known = slot.listed and slot in dialler.pool.slots
     return known and dialler.wanted and not dialler.closed and not held and transport in life.transports()
+
+
+def _came(link: Link) -> tuple[int, int, int]:
+    """What of its peer is a sign of life."""
+    return link.wire.received_bytes, link.frames_in, link.urgent_in
 
 
 def _was_silent(link: Link) -> bool:
