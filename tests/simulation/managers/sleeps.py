@@ -143,11 +143,6 @@ class Sleeps:
             raise InvariantError("wakes", f"{life} noticed {told} sleeps of {self._sleeps.get(life, 0)}")
 
 
-def _heard(link: Link) -> tuple[int, int]:
-    """What has come on the wire, on either of its strands."""
-    return link.wire.received_bytes, link.frames_in + link.urgent_in
-
-
 def _may_dial(life: Life, transport: DestTransport, slot: Slot[Link]) -> bool:
     dialler = transport.dialler
     held = slot.endpoint.kind in dialler.pool.held
