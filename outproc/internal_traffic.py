@@ -125,13 +125,18 @@ class InternalTraffic:
         if refused is None:
             return
         lanes = transport.session.send_lanes
-        for topic, number in list(refused):
+        roomy = []
+        for topic, number in refused:
             lane = lanes.get(number)
             if not isinstance(lane, InternalSendLane) or self._has_room(lane):
-                del refused[topic, number]
-                self._tell(self.subscribers[topic].writable, transport.dest)
+                roomy.append((topic, number))
+        for which in roomy:
+            del refused[which]
         if not refused:
             self._refused.pop(transport, None)
+        # Everybody: who posts about a topic is not always the one who hears of it (a relay's nodes and hubs).
+        for subscriber in self._everybody() if roomy else ():
+            self._tell(subscriber.writable, transport.dest)
 
     # -- receiving ------------------------------------------------------------------------------------
 

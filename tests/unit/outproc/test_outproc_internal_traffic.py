@@ -85,10 +85,11 @@ def test_messages_arrive_once_and_in_order_though_wires_break_and_the_inbox_is_f
     virtual(scenario)
 
 
-def test_a_full_lane_refuses_and_says_when_it_takes_more() -> None:
+@pytest.mark.parametrize("hears", ["test", "answers"])
+def test_a_full_lane_refuses_and_says_when_it_takes_more(hears: str) -> None:
     async def scenario() -> None:
         town = Town()
-        alice, here = attached(town, "alice", "test")
+        alice, here = attached(town, "alice", hears)
         bob, there = attached(town, "bob", "test")
         async with bob, alice:
             await bob.listen("memory:bob")
