@@ -106,6 +106,8 @@ class Inbox:
     async def serve(self, handler: Handler, *, concurrency: int | None = None, workers: int = 256) -> None:
         """`TransportManager.serve`: at most `workers` senders are served at once. Returns when the inbox is
         closed. Requests are answered through `message.source.reply` and `message.source.fail`."""
+        if not callable(handler):
+            raise TypeError(f"serve takes a function of one message, not a {type(handler).__name__}")
         if workers < 1 or (concurrency is not None and concurrency < 1):
             raise ValueError("concurrency and workers are at least 1")
         if self._service is not None:

@@ -54,6 +54,8 @@ EndpointFilter = Callable[[Endpoint, EndpointSource], bool]
 
 def scheme_of(url: str) -> str:
     """The scheme of an endpoint URL, in lower case. Raises `InvalidEndpointError` when it has none."""
+    if not isinstance(url, str):
+        raise InvalidEndpointError(f"an endpoint is a URL, such as ws://127.0.0.1:8400, not a {type(url).__name__}")
     scheme, colon, rest = url.partition(":")
     if not colon or not rest or not scheme.isascii() or not scheme[:1].isalpha():
         raise InvalidEndpointError(f"{url!r} is no endpoint URL; write for example ws://127.0.0.1:8400")

@@ -43,6 +43,7 @@ from outproc.dispatch import Dispatch
 from outproc.endpoint_filter import allow_endpoint
 from outproc.installed_wires import Installed, installed_wires
 from outproc.local_node import Environment, FastPath, LocalNode
+from outproc.manager_arguments import check_arguments, checked_builders
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
 from outproc.relay_options import RelayOptions
@@ -86,12 +87,13 @@ class OutprocTransportManager(TransportManager):
         environment: Environment | None = None,
     ) -> None:
         self._local_id = validate_dest(local_id)
-        self._options = options or TransportOptions()
-        self._authenticator = authenticator or NoAuthenticator()
+        check_arguments(directory, authenticator, options, relay, allow_endpoint)
+        self._options = TransportOptions() if options is None else options
+        self._authenticator = NoAuthenticator() if authenticator is None else authenticator
         if self._options.seal == "always" and self._authenticator.proves == "nothing":
             raise ValueError("seal='always' needs an authenticator: pass one, or leave seal at 'auto'")
         self._environment = environment or system_environment()
-        used = installed_wires() if builders is None else Installed(tuple(builders))
+        used = installed_wires() if builders is None else Installed(checked_builders(builders))
         self._addressing = Addressing(used.builders, directory, allow_endpoint, used.broken)
         self._relay = relay
         if relay is not None and "relay" not in self._addressing.kinds:
@@ -317,8 +319,8 @@ class OutprocTransportManager(TransportManager):
     def start_health_checker(self, interval: float | None = None) -> HealthCheckHandle:
         node = self._running().node
         if interval is not None:
-            if interval <= 0:
-                raise ValueError("the interval of the health check is above 0 seconds")
+            if not 0 < interval < float("inf"):
+                raise ValueError("the interval of the health check is above 0 seconds, and not infinite")
             node.set_ping_after(interval)
         node.health.start()
         return node.health

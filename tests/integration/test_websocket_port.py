@@ -1,6 +1,5 @@
-"""The accepting side on real sockets: `outproc.wires.websocket.port`, `outproc.wires.websocket.listener`,
-`outproc.wires.websocket.upgrade`, `outproc.wires.websocket.health`, `outproc.wires.websocket.tcp_socket`,
-`outproc.wires.websocket.unix_socket` and `outproc.node.service`."""
+"""The accepting side on real sockets: `outproc.wires.websocket.port`, `outproc.wires.websocket.upgrade`,
+`outproc.wires.websocket.health` and `outproc.node.service`."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ from outproc.wires.websocket.port import HttpPort, PortLimits
 from outproc.wires.websocket.upgrade import add_litz_route
 from tests.unit.outproc_websocket.certificates import server_context
 from tests.unit.outproc_websocket.kit import (
-    Listening,
+    echo,
     endpoint,
     frame,
     gone,
@@ -32,6 +31,7 @@ from tests.unit.outproc_websocket.kit import (
     listening,
     request_head,
     until,
+    works,
 )
 
 pytestmark = pytest.mark.both_loops
@@ -41,24 +41,6 @@ SHORT = PortLimits(handshake_timeout=0.3)
 
 def _descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
-
-
-async def _echo(port: Listening) -> None:
-    """A wire can be had and works."""
-    await _works(*await port.pair())
-
-
-async def _works(dialled: Wire, accepted: Wire) -> None:
-    left, right = RecordingSink(), RecordingSink()
-    dialled.start(left)
-    accepted.start(right)
-    dialled.write([b"there"])
-    await right.until(lambda: right.frames == [b"there"], "a frame")
-    accepted.write([b"and back"])
-    await left.until(lambda: left.frames == [b"and back"], "a frame back")
-    dialled.close()
-    await gone(left)
-    await gone(right)
 
 
 @pytest.mark.parametrize(
@@ -88,13 +70,13 @@ async def test_what_is_no_good_upgrade_is_refused(head: bytes, status: int) -> N
         assert answer.startswith((b"HTTP/1.1 %d " % status, b"HTTP/1.0 %d " % status)), answer[:200]
         assert port.accepted.empty()
         await hang_up(writer)
-        await _echo(port)
+        await echo(port)
 
 
 async def test_only_listed_origins_may_connect() -> None:
     async with listening(origins=["https://app.example"]) as port:
         good = WebSocketWireBuilder(headers={"Origin": "https://app.example"})
-        await _works(await good.build("peer", port.endpoint), await port.accepted.get())
+        await works(await good.build("peer", port.endpoint), await port.accepted.get())
         bad = WebSocketWireBuilder(headers={"Origin": "https://app.example.evil"})
         with pytest.raises(UnauthenticatedError, match="origins="):
             await bad.build("peer", port.endpoint)
@@ -111,7 +93,7 @@ async def test_the_limit_hook_turns_into_a_busy_error() -> None:
         with pytest.raises(BusyError) as caught:
             await port.dial()
         assert caught.value.retry_after == 7.0
-        await _echo(port)
+        await echo(port)
         assert asked == ["127.0.0.1", "127.0.0.1"]
 
 
@@ -150,7 +132,7 @@ async def test_a_tls_handshake_that_never_comes_has_the_same_deadline() -> None:
         reader, writer = await port.raw(b"")
         assert await in_time(4.0, reader.read()) == b""
         await hang_up(writer)
-        await _echo(port)
+        await echo(port)
 
 
 async def test_connections_that_are_no_wires_are_limited_and_wires_are_not() -> None:
@@ -160,9 +142,9 @@ async def test_connections_that_are_no_wires_are_limited_and_wires_are_not() -> 
         with pytest.raises((BusyError, OSError)):
             await port.dial()
         await hang_up(*(writer for _, writer in idle))
-        await _echo(port)
+        await echo(port)
         for dialled, accepted in wires:
-            await _works(dialled, accepted)
+            await works(dialled, accepted)
 
 
 async def test_other_routes_answer_on_the_same_port_while_wires_run() -> None:
@@ -179,7 +161,7 @@ async def test_other_routes_answer_on_the_same_port_while_wires_run() -> None:
                 assert await answer.text() == "hello"
             async with http.get(f"http://127.0.0.1:{port.port}/health") as answer:
                 assert await answer.json() == {"status": "ok"}
-            await _works(dialled, accepted)
+            await works(dialled, accepted)
 
 
 async def test_a_connection_that_asked_for_a_page_may_become_a_wire() -> None:
@@ -209,7 +191,7 @@ async def test_the_route_can_be_mounted_in_a_users_own_server() -> None:
     with pytest.raises(HandshakeError, match="404"):
         await builder.build("peer", endpoint(url.removesuffix("/down")))
     await runner.cleanup()
-    await _works(dialled, await accepted.get())
+    await works(dialled, await accepted.get())
 
 
 async def test_a_wire_leaves_no_task_and_no_request_handler_with_aiohttp() -> None:
@@ -224,12 +206,12 @@ async def test_a_wire_leaves_no_task_and_no_request_handler_with_aiohttp() -> No
         gc.collect()
         assert [one for one in gc.get_objects() if type(one).__name__ == "RequestHandler"] == []
     for dialled, there in pairs:
-        await _works(dialled, there)
+        await works(dialled, there)
 
 
 async def test_two_thousand_connects_and_aborts_leave_nothing() -> None:
     async with listening() as port:
-        await _echo(port)
+        await echo(port)
         gc.collect()
         before = _descriptors(), len(asyncio.all_tasks())
         for turn in range(50):
@@ -253,12 +235,12 @@ async def test_two_thousand_connects_and_aborts_leave_nothing() -> None:
             return (_descriptors(), len(asyncio.all_tasks())) == before
 
         await until(as_before)
-        await _echo(port)
+        await echo(port)
 
 
 async def test_running_out_of_descriptors_does_not_spin_and_passes(loop_errors: list[str]) -> None:
     async with listening() as port:
-        await _echo(port)
+        await echo(port)
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         sockets: list[socket.socket] = []
         try:
@@ -280,103 +262,8 @@ async def test_running_out_of_descriptors_does_not_spin_and_passes(loop_errors: 
             for one in sockets:
                 one.close()
         await asyncio.sleep(0)
-        await _echo(port)
+        await echo(port)
         loop_errors[:] = [error for error in loop_errors if "out of system resource" not in error]
-
-
-async def test_closing_the_listener_frees_the_address_and_leaves_wires_alive() -> None:
-    builder = WebSocketWireBuilder()
-    accepted: asyncio.Queue[Wire] = asyncio.Queue()
-    listener = await builder.listen(endpoint("ws://127.0.0.1:0"), accepted.put_nowait)
-    [url] = listener.endpoints
-    assert not url.address.endswith(":0")
-    dialled, there = await builder.build("peer", url), await accepted.get()
-    with pytest.raises(OSError, match=r"(?i)in use"):
-        await builder.listen(url, accepted.put_nowait)
-    _, half_open = await asyncio.open_connection("127.0.0.1", int(url.address.rpartition(":")[2]))
-
-    async def close_twice() -> None:
-        await asyncio.gather(listener.aclose(), listener.aclose())
-
-    await in_time(3.0, close_twice())
-    await listener.aclose()
-    again = await builder.listen(url, accepted.put_nowait)
-    assert again.endpoints == (url,)
-    await _works(dialled, there)
-    await _works(await builder.build("peer", url), await accepted.get())
-    await again.aclose()
-    await hang_up(half_open)
-
-
-async def test_a_listen_that_is_cancelled_at_any_step_leaves_no_port_open(tmp_path: Path) -> None:
-    """asyncio has a server serve before it hands it over; one that was cancelled there listened for ever."""
-    builder = WebSocketWireBuilder()
-    await (await builder.listen(endpoint(f"unix:{tmp_path}/first"), lambda wire: wire.abort())).aclose()
-    before = _descriptors()
-    steps, listened = 0, False
-    while not listened:
-        steps += 1
-        url = endpoint(f"unix:{tmp_path}/{steps}")
-        listen = asyncio.ensure_future(builder.listen(url, lambda wire: wire.abort()))
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        listen.cancel()
-        await asyncio.wait([listen])
-        if not listen.cancelled():
-            await listen.result().aclose()
-            listened = True
-        await until(lambda: _descriptors() <= before)
-
-
-async def test_names_wildcards_and_other_paths() -> None:
-    for url in ("ws://localhost:0", "ws://0.0.0.0:0", "ws://[::1]:0", "ws://127.0.0.1:0/other/path"):
-        async with listening(url) as port:
-            assert port.endpoint.address.startswith(url.partition(":0")[0])
-            assert port.endpoint.address.endswith("/other/path") == url.endswith("/other/path")
-            await _echo(port)
-
-
-@pytest.mark.parametrize(
-    ("url", "options", "cure"),
-    [
-        ("wss://127.0.0.1:0", {}, "ssl="),
-        ("ws://127.0.0.1:0", {"ssl": server_context()}, "wss://"),
-        ("ws://127.0.0.1:0/litz?token=1", {}, "query"),
-    ],
-)
-async def test_what_cannot_be_listened_at_is_said(url: str, options: dict[str, object], cure: str) -> None:
-    with pytest.raises(InvalidEndpointError, match=cure):
-        async with listening(url, **options):
-            pass
-
-
-async def test_a_unix_socket_is_private_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
-    file = tmp_path / "socket"
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(file))
-    async with listening(f"unix:{file}") as port:
-        assert file.stat().st_mode & 0o777 == 0o600
-        with pytest.raises(OSError, match="another process listens"):
-            await port.builder.listen(port.endpoint, port.accepted.put_nowait)
-        dialled, accepted = await port.pair()
-        assert dialled.secure
-        assert accepted.secure
-        await _works(dialled, accepted)
-    assert not file.exists()
-    file.write_text("precious")
-    with pytest.raises(OSError, match="no socket"):
-        async with listening(f"unix:{file}"):
-            pass
-    assert file.read_text() == "precious"
-
-
-async def test_closing_does_not_remove_the_socket_of_a_successor(tmp_path: Path) -> None:
-    file = tmp_path / "socket"
-    async with listening(f"unix:{file}"):
-        file.unlink()
-        with socket.socket(socket.AF_UNIX) as successor:
-            successor.bind(str(file))
-    assert file.exists()
 
 
 async def test_one_service_has_many_addresses_and_routes(tmp_path: Path) -> None:
@@ -396,7 +283,7 @@ async def test_one_service_has_many_addresses_and_routes(tmp_path: Path) -> None
         ):
             assert await answer.json() == {"status": "ok", "wires": 0}
         for url in service.endpoints:
-            await _works(await builder.build("peer", url), await accepted.get())
+            await works(await builder.build("peer", url), await accepted.get())
     assert not (tmp_path / "socket").exists()
 
 

@@ -7,7 +7,12 @@ import errno
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
+from typing import Final
+
+MAX_PATH: Final = 107 if sys.platform == "linux" else 103
+"""Bytes of the path of a socket: as many as the system's structure holds."""
 
 
 def bind_unix(file: str) -> socket.socket:
@@ -16,6 +21,9 @@ def bind_unix(file: str) -> socket.socket:
     A socket file that nobody listens on (its process died) is replaced. Raises `OSError` (EADDRINUSE) when
     somebody listens there, or when `file` is something else than a socket; nothing is removed then.
     """
+    if len(os.fsencode(file)) > MAX_PATH:
+        too_long = f"the path of a socket has at most {MAX_PATH} bytes; choose a shorter one"
+        raise OSError(errno.ENAMETOOLONG, too_long, file)
     _clear(file)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:

@@ -154,3 +154,22 @@ async def hang_up(*writers: asyncio.StreamWriter) -> None:
     for writer in writers:
         writer.transport.abort()
     await asyncio.sleep(0.01)
+
+
+async def works(dialled: Wire, accepted: Wire) -> None:
+    """Frames come through both ways; then it is closed."""
+    left, right = RecordingSink(), RecordingSink()
+    dialled.start(left)
+    accepted.start(right)
+    dialled.write([b"there"])
+    await right.until(lambda: right.frames == [b"there"], "a frame")
+    accepted.write([b"and back"])
+    await left.until(lambda: left.frames == [b"and back"], "a frame back")
+    dialled.close()
+    await gone(left)
+    await gone(right)
+
+
+async def echo(port: Listening) -> None:
+    """A wire can be had and works."""
+    await works(*await port.pair())
