@@ -142,6 +142,9 @@ class Wire(ABC):
     reliable: bool = True
     max_frame: int = 1 << 20
     """The largest frame in bytes that `write` takes."""
+    frame_size: int = 1 << 20
+    """Bytes that a frame of much data has at most now, `max_frame` or less: larger ones cost less, and what is urgent
+    waits longer behind them. May change at any time; what makes a frame larger for another reason is no fault."""
     secure: bool = False
     """Whether the channel itself protects frames end to end (TLS, DTLS, or it never leaves this host)."""
     path: WirePath = WirePath()

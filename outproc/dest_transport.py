@@ -215,7 +215,7 @@ class DestTransport(Transport):
             link.close()
         if received.violation is not None or received.fault:
             violated(self, link, received.violation or ProtocolError(received.fault))
-        self.outbound.arm()
+        self._news() if received.only_data else self.outbound.arm()
 
     def write(self, now: float) -> None:
         """Hand frames to the wires while they take them."""
@@ -228,7 +228,7 @@ class DestTransport(Transport):
                 link.urgent.fill(session, now)
             wire = link.wire
             while wire.writable:
-                frame = session.next_frame(link, now)
+                frame = session.next_frame(link, now, wire.frame_size)
                 if frame is None:
                     break
                 link.write(frame)

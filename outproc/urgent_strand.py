@@ -28,6 +28,9 @@ QUIET: Final = LITTLE // 8
 BULK_FOR: Final = 1.0
 """Seconds for which it counts as bulk at least: each move sends again what is in flight."""
 
+URGENT_FRAME: Final = 65 * 1024
+"""Bytes of a frame: what comes next waits for it."""
+
 
 class UrgentStrand:
     """Of one link. Compared by identity, like its link."""
@@ -41,7 +44,7 @@ class UrgentStrand:
         """Write what the session has for it, while the channel takes more. Nothing before it has joined."""
         self._place_rpc(session, now)
         while self.channel.writable:
-            frame = session.next_frame(self, now)
+            frame = session.next_frame(self, now, URGENT_FRAME)
             if frame is None:
                 return
             self._write(frame)

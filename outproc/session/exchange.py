@@ -9,6 +9,7 @@ from litz.errors import ProtocolError
 from outproc.frames.encode import encode_ping, encode_pong
 from outproc.frames.layout import NUMBER_LAYOUT
 from outproc.frames.records import Ack, Closed, Credit, Goodbye
+from outproc.session.asking import Asking
 from outproc.session.cutting import FrameParts
 from outproc.session.fixed_lanes import LOSSY_LANE, PRIORITY_LANES, SHARING_LANES
 from outproc.session.receive_lane import Delivery, Finished, Skipped
@@ -42,6 +43,8 @@ class Received:
     """The wire lost or reordered something: close it (R6), and tell `faults.broke`."""
     violation: ProtocolError | None = None
     """The peer broke the rules: close the wire, and tell `faults.broke`. All else in here is valid."""
+    only_data: bool = field(default=False, compare=False)
+    """Nothing in it lets this side send more: `next_frame` when `due` says so is soon enough."""
 
 
 @dataclass(slots=True)
@@ -75,6 +78,7 @@ class JoinedWire:
     last_first: int = LOSSY_LANE
     """The sharing lane that had the first room in the latest frame: the one after it is next."""
     frame_shared: bool = False
+    asking: Asking = field(default_factory=Asking)
 
     @property
     def asks(self) -> bool:

@@ -18,9 +18,9 @@ from zlib import crc32
 
 from litz.errors import ProtocolError
 from litz.events import Outcome
-from outproc.frames.decode import decode_frame
 from outproc.frames.encode import encode_closed, encode_goodbye, encode_leave, frame_header
 from outproc.frames.layout import ACK_NOW, POSITION_LAYOUT
+from outproc.frames.pieces import decode
 from outproc.frames.records import (
     Ack,
     Batch,
@@ -51,7 +51,7 @@ from outproc.session.tombstones import Finals
 __all__ = ["FIXED_LANES", "LOSSY_LANE", "PRIORITY_LANES", "SIGNAL_LANE", "Received", "Session", "Statement"]
 
 SIGNAL_IN_USE = 1.0
-"""Seconds after a signal during which frames stay below `batch_size`."""
+"""Seconds after a signal during which frames stay below `batch_size`, on a wire that signals share."""
 MAX_PONGS = 4
 """Pings, and answers to pings, that wait for a frame of one wire."""
 FRAME_SIZE = 8
@@ -201,8 +201,8 @@ class Session:
 
         Raises ProtocolError for a frame that cannot be decoded: the peer loses this wire for it.
         """
-        flags, tag, records = decode_frame(frame)
-        received = Received()
+        flags, tag, records = decode(frame)
+        received = Received(only_data=all(isinstance(record, Batch) for record in records))
         joined = self.wires.get(wire)
         if joined is None or tag != self.tag or self.ended:
             return received
@@ -321,8 +321,8 @@ class Session:
         if joined is not None:
             joined.pings = [*joined.pings, token][-MAX_PONGS:]
 
-    def next_frame(self, wire: Hashable, now: float) -> FrameParts | None:
-        """The next frame for `wire`, as buffers to write unjoined; None if there is nothing for it now.
+    def next_frame(self, wire: Hashable, now: float, most: int = 1 << 30) -> FrameParts | None:
+        """The next frame for `wire`, of at most `most` bytes, as buffers to write unjoined; None: there is none now.
 
         Data of the lanes bound to it, signals first; control rides on every frame, and goes alone when due.
         """
@@ -330,8 +330,8 @@ class Session:
         if joined is None or self.ended or self.final:
             return None
         out: FrameParts = [b""]
-        target = self.limits.bulk_frame if now - self._signal_at > SIGNAL_IN_USE else self.limits.batch_size
-        budget = min(joined.max_frame, target) - FRAME_SIZE
+        large = joined.strand is not None or now - self._signal_at > SIGNAL_IN_USE
+        budget = min(joined.max_frame, most, self.limits.bulk_frame if large else self.limits.batch_size) - FRAME_SIZE
         budget -= joined.take_records(out, budget // 2)
         speaks = self._heard is None or self._heard is joined.of
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
@@ -358,7 +358,7 @@ class Session:
             else:
                 lane = self.send_lanes[number]
                 used = lane.fill(out, budget) if lane.wire is wire and lane.has_unsent else 0
-                ack_now = ack_now or (used > 0 and lane.ack_now)
+                ack_now = (used > 0 and joined.asking.asks(lane, used)) or ack_now
             if used:
                 budget -= used
                 joined.had_room(number)

@@ -30,10 +30,19 @@ from outproc.wires.webrtc.channel_messages import (
     TOKEN_SIZE,
     problem_of,
 )
-from outproc.wires.webrtc.engine import BULK, DRAIN_AT, LABELS, URGENT, PeerConnection
+from outproc.wires.webrtc.engine import BULK, DRAIN_AT, LABELS, LOCAL_MAX_MESSAGE, URGENT, PeerConnection
+from outproc.wires.webrtc.pace import Pace
 
-MAX_FRAME: Final = 64 * 1024 - 1
-"""Largest frame in bytes; with its first byte it is the largest message that every peer takes (RFC 8841)."""
+MAX_FRAME: Final = LOCAL_MAX_MESSAGE - 1
+"""Largest frame in bytes; with its first byte it is the largest message that is taken here. What the peer takes bounds
+it too: 64 KiB, where it does not say (RFC 8841)."""
+
+SMALL_FRAME: Final = 65 * 1024
+"""Bytes of a frame of much data, however slow the path is. The largest latency-first message fits."""
+
+FRAME_FOR: Final = 0.004
+"""Seconds that a larger one takes to send, at the rate of now: what is urgent waits for the one that was begun. Each
+frame costs both ends the same, whatever its size."""
 
 GIVEN_AHEAD: Final = 2 * DRAIN_AT
 """Bytes given to the library and not sent, at which frames begin to wait here."""
@@ -72,6 +81,7 @@ class WebRtcWire(Wire):
 
     kind = KIND
     secure = True
+    frame_size = SMALL_FRAME
 
     def __init__(
         self,
@@ -91,6 +101,7 @@ class WebRtcWire(Wire):
         self._queues: tuple[deque[bytes], ...] = tuple(deque() for _ in LABELS)
         self._queued = [0 for _ in LABELS]
         self._full = [False for _ in LABELS]
+        self._pace = Pace(self._loop.time())
         self.urgent = _Urgent(self)
         self._greeted = [False for _ in LABELS]
         self._taking_leave = [False for _ in LABELS]
@@ -176,6 +187,8 @@ class WebRtcWire(Wire):
                 return
             message = queue.popleft()
             self._queued[channel] -= len(message)
+            if channel == BULK:
+                self._pace.gave(len(message))
             connection.send(channel, message)
 
     def _room(self) -> None:
@@ -201,9 +214,13 @@ class WebRtcWire(Wire):
 
     def drained(self, channel: int) -> None:
         """See `Events`."""
-        if self._loss is None:
-            self._pump(channel)
-            self._room()
+        if self._loss is not None:
+            return
+        if channel == BULK:
+            self._pace.drained(self._loop.time())
+            self.frame_size = self._pace.bytes_in(FRAME_FOR, SMALL_FRAME, MAX_FRAME)
+        self._pump(channel)
+        self._room()
 
     def servers_failed(self, urls: tuple[str, ...]) -> None:
         """See `Events`."""
