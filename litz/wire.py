@@ -132,7 +132,8 @@ class Wire(ABC):
     """One live connection to a peer that carries frames.
 
     Law. Frames arrive whole. If `ordered`, in the order written; if `reliable`, none is missing or doubled
-    before the end (after an end any suffix may be missing: only acks of the session prove delivery).
+    before the end (after an end any suffix may be missing: only acks of the session prove delivery). A wire that is not
+    both carries what is latency first and pings, and no more; whatever it is, a frame arrives unchanged.
     All methods are called in the thread of the event loop that made the wire.
     """
 

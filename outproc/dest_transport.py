@@ -155,7 +155,8 @@ class DestTransport(Transport):
         self.node.internal.wires_changed(self._dest)
 
     def _full(self) -> bool:
-        return len(self.links) >= self.node.options.max_wires
+        # With no wire for reliable lanes it goes on dialling: the next one makes one go that is of no use to them.
+        return len(self.links) >= self.node.options.max_wires and any(link.dependable for link in self.links)
 
     def _provided_kinds(self) -> frozenset[str]:
         return frozenset(link.wire.kind for link in self.links if not link.dialled)

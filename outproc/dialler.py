@@ -240,8 +240,7 @@ class Dialler:
                 self._proved_early.pop(link, None)
                 link.abort()
             raise
-        except Exception as cause:
-            # Also what builders should not raise: retrying is the default (see `classify`).
+        except Exception as cause:  # also what builders should not raise: retrying is the default (see `classify`)
             error = cause
         self._dials.pop(endpoint, None)
         self._dialled(endpoint, link, error)
@@ -290,12 +289,13 @@ class Dialler:
 
     def joined(self, link: Link) -> None:
         """A wire joined. One that the peer dialled makes ours of that kind superfluous."""
-        if link.dialled:
-            if link.outcome is not None and not link.outcome.done():
-                link.outcome.set_result(None)
-        else:
+        if not link.dependable:
+            self.pool.weak |= {link.wire.kind}
+        if not link.dialled:
             self._grace.came(link.wire.kind)
             self._hold()
+        elif link.outcome is not None and not link.outcome.done():
+            link.outcome.set_result(None)
         self._rounds.up(link.wire.kind)
         self.pump()
 

@@ -20,7 +20,7 @@ class Verdict(Enum):
     ALIVE = "alive"
     """Nothing. Look again at `next_check`."""
     PING = "ping"
-    """It was silent for long. Send a ping, and say so with `ping_sent`."""
+    """It was silent for long, or may have lost the last one. Send a ping, and say so with `ping_sent`."""
     WAIT = "wait"
     """A ping is out, or our own loop was late. Look again at `next_check`."""
     DEAD = "dead"
@@ -32,6 +32,7 @@ class Liveness:
 
     silent_after  seconds without a byte after which a ping goes out
     dead_after    seconds after that ping without a byte after which the wire is dead
+    pings         how many go out in that time, evenly, for wires that may lose them
     """
 
     __slots__ = (
@@ -39,6 +40,8 @@ class Liveness:
         "_dead_after",
         "_excused_until",
         "_heard",
+        "_left",
+        "_pings",
         "_probe",
         "_token",
         "_waiting",
@@ -46,12 +49,14 @@ class Liveness:
         "silent_after",
     )
 
-    def __init__(self, now: float, silent_after: float = 5.0, dead_after: float = 5.0) -> None:
+    def __init__(self, now: float, silent_after: float = 5.0, dead_after: float = 5.0, *, pings: int = 1) -> None:
         if not (silent_after > 0 and dead_after > 0):
             raise ValueError("a wire must be given more than 0 seconds")
         self.silent_after = silent_after
         self._dead_after = dead_after
-        self._answer_within = dead_after  # of the ping that is out
+        self._answer_within = dead_after  # of the latest ping
+        self._pings = pings
+        self._left = 0  # of these, to be sent before the wire is dead
         self._heard = now
         self.pinged = 0.0
         """When the latest ping went out."""
@@ -87,8 +92,12 @@ class Liveness:
         """A ping with `token` went out. The caller looks again at `next_check`."""
         self.pinged = now
         self._token = token
+        if self._waiting:
+            self._left -= 1
+            return
         self._waiting = True
-        self._answer_within = self._dead_after if self._probe is None else self._probe
+        self._answer_within = (self._dead_after if self._probe is None else self._probe) / self._pings
+        self._left = self._pings - 1
         self._probe = None
 
     def pong(self, now: float, token: int) -> float | None:
@@ -109,7 +118,9 @@ class Liveness:
             return Verdict.ALIVE
         if lag > MAX_LAG:
             self._excused_until = now + min(1.0, self._dead_after)
-        return Verdict.DEAD if now >= self.next_check() else Verdict.WAIT
+        if now < self.next_check():
+            return Verdict.WAIT
+        return Verdict.PING if self._left else Verdict.DEAD
 
     def next_check(self) -> float:
         """When the caller must ask for a verdict again. It may have moved to a later time by then."""

@@ -111,7 +111,7 @@ def _admit(transport: DestTransport, link: Link, peer: PeerInfo) -> bool:
 def _enter(transport: DestTransport, link: Link, stated: Statement) -> bool:
     """Join the link to the session with what the peer stated. False: it broke the rules and was failed."""
     try:
-        acked = transport.session.join(link, link.max_frame, stated)
+        acked = transport.session.join(link, link.max_frame, stated, dependable=link.dependable)
     except ProtocolError as error:
         violated(transport, link, error, proved=True)
         return False
@@ -188,7 +188,7 @@ def _join(transport: DestTransport, link: Link, *, again: bool = False) -> None:
     link.write([machine.join(session.mine, theirs, terms_of(session.statement()))])
     if joins_at_once(pair) and not again:
         # Both sides know this pair: data may follow at once, so that a resume costs one round trip (R1).
-        session.join(link, link.max_frame, None)
+        session.join(link, link.max_frame, None, dependable=link.dependable)
         transport.bind_lanes()
         transport.outbound.arm()
 

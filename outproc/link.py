@@ -32,6 +32,7 @@ from outproc.handshake import (
 from outproc.handshake import Link as Channel
 from outproc.health import Liveness, Verdict
 from outproc.held_frames import HeldFrames
+from outproc.lossy_wires import HandshakeFrames, is_dependable, pings_on
 from outproc.security.sealing import OVERHEAD, Opener, Sealer, SealKeys, seal_need
 from outproc.session.identity import Half
 from outproc.urgent_strand import UrgentStrand
@@ -90,13 +91,12 @@ class Link:
         self.told = False
         """Whether it was told as a violation already."""
         self.in_session = False
-        self.frames_at_join = 0
-        self.joins = 0
+        self.frames_at_join = self.joins = 0
         self.dismissed: LeaveReason | None = None
         """Why either side took this wire out of its session, None if it just broke."""
         self.outcome: asyncio.Future[None] | None = None
         """For whoever dialled: set when the wire has joined, or cannot."""
-        self.liveness = Liveness(self.started_at, node.ping_after, node.options.dead_after)
+        self.liveness = Liveness(self.started_at, node.ping_after, node.options.dead_after, pings=pings_on(wire))
         self.meter = WireMeter(self.started_at, node.options.sick_after)
         self.up_since = self.started_at
         """When it joined its session; before that, when it was made."""
@@ -117,6 +117,7 @@ class Link:
             self.machine = Acceptor(node.handshake_node, channel, entropy)
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
+        self._handshake_frames = HandshakeFrames()
         self._holds = self._stranger
         """Whether frames wait: for their turn, or until a proof is verified."""
         self._held = HeldFrames(node.unproved if self._stranger else None)
@@ -142,6 +143,11 @@ class Link:
     def max_frame(self) -> int:
         """Bytes of a frame that both this wire and the peer take."""
         return min(self.wire.max_frame, self.peer.limits.max_frame) - (OVERHEAD if self._sealer else 0)
+
+    @property
+    def dependable(self) -> bool:
+        """Whether it keeps order and loses nothing, so that reliable lanes, acks and credits may ride on it."""
+        return is_dependable(self.wire)
 
     @property
     def alive(self) -> bool:
@@ -239,12 +245,9 @@ class Link:
         size = sum(map(len, buffers))
         if size > self.wire.max_frame:
             # Data is cut to fit, the handshake cannot be.
-            self.fail(
-                HandshakeError(
-                    f"a frame of {size} bytes is needed and a {self.wire.kind} wire takes {self.wire.max_frame} bytes; "
-                    "raise its max_frame (4,096 suffice for the built-in authenticators)"
-                )
-            )
+            kind, most = self.wire.kind, self.wire.max_frame
+            needed = f"a frame of {size} bytes is needed and a {kind} wire takes {most} bytes"
+            self.fail(HandshakeError(f"{needed}; raise its max_frame (4,096 suffice for the built-in authenticators)"))
             return
         self.frames_out += 1
         self.bytes_out += size
@@ -299,6 +302,8 @@ class Link:
             self._take(frame)
 
     def _take(self, frame: bytes) -> None:
+        if not self.dependable and is_handshake(frame) and not self._handshake_frames.is_new(frame):
+            return
         try:
             if self._opener is not None:
                 frame = self._opener.open(frame)

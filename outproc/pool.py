@@ -139,6 +139,9 @@ class Pool(Generic[W]):
         self.held: frozenset[str] = frozenset()
         """Kinds of wire that the peer provides: their endpoints are not dialled meanwhile. Set by the caller, who then
         asks `begin` and `next_due` anew."""
+        self.weak: frozenset[str] = frozenset()
+        """Kinds whose wires lose or reorder frames, as far as known: one that is up is no reason to take one's time
+        with the others. Set by the caller."""
         self._gate = 0.0  # before this moment no idle endpoint joins the race
 
     # What there is.
@@ -349,7 +352,8 @@ class Pool(Generic[W]):
                 return None
 
     def _is_up(self) -> bool:
-        return bool(self.held) or any(isinstance(slot.state, Ready) for slot in self._slots.values())
+        up = [slot.endpoint.kind for slot in self._slots.values() if isinstance(slot.state, Ready)]
+        return any(kind not in self.weak for kind in (*self.held, *up))
 
     def _building(self, endpoint: Endpoint) -> Slot[W] | None:
         slot = self._slots.get(endpoint)

@@ -75,8 +75,9 @@ class Reception:
         transport.step(link, step)
 
     def frame(self, link: Link, frame: bytes, strand: UrgentStrand | None = None) -> None:
-        """Nothing but the handshake is taken before the proof."""
-        link.fail(ProtocolError("a binary frame before the handshake was complete"))
+        """Nothing but the handshake is taken before the proof; what overtook it on a wire without order is dropped."""
+        if link.dependable:
+            link.fail(ProtocolError("a binary frame before the handshake was complete"))
 
     def writable(self, link: Link) -> None:
         """Nothing waits to be written here."""

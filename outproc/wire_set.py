@@ -38,7 +38,7 @@ def candidates_for(lane: int, links: Sequence[Link], now: float) -> list[Candida
     """The wires that may carry `lane`. One of a reliable payload type rides only on wires that keep order and lose
     nothing; an internal one on relays only if there is no better way: what is relayed must hang on no other relay."""
     if lane != LOSSY_LANE:
-        links = [link for link in links if link.wire.ordered and link.wire.reliable]
+        links = [link for link in links if link.dependable]
     if lane in INTERNAL_LANES:
         links = [link for link in links if link.wire.path.route != "relay"] or links
     return [
@@ -61,8 +61,12 @@ def payload_type_of(lane: int) -> PayloadType:
 
 
 def longest_silent(links: Sequence[Link], newest: Link) -> Link:
-    """The one that makes room for `newest` at the limit of wires (R12)."""
-    return min((link for link in links if link is not newest), key=lambda link: link.heard_at)
+    """The one that makes room for `newest` at the limit of wires (R12). The last one that reliable lanes can ride on
+    stays: if they cannot ride on `newest`, that goes."""
+    others = [link for link in links if link is not newest]
+    if not newest.dependable and sum(link.dependable for link in others) == 1:
+        others = [link for link in others if not link.dependable] or [newest]
+    return min(others, key=lambda link: link.heard_at)
 
 
 def superfluous(local_id: str, dest: str, links: Sequence[Link]) -> list[Link]:

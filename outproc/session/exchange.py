@@ -73,6 +73,8 @@ class JoinedWire:
     early: Early
     strand: Hashable | None = None
     """Of a wire: its second strand, once that has joined."""
+    dependable: bool = True
+    """Whether it keeps order and loses nothing. Else it carries neither reliable lanes nor acks and credits."""
     pings: list[int] = field(default_factory=list)
     pongs: list[int] = field(default_factory=list)
     last_first: int = LOSSY_LANE

@@ -63,12 +63,7 @@ class Session:
     """See the module. `index` counts this manager's sessions with the dest."""
 
     def __init__(
-        self,
-        mine: Half,
-        limits: SessionLimits,
-        *,
-        index: int = 0,
-        overflow: Mapping[int, Overflow] | None = None,
+        self, mine: Half, limits: SessionLimits, *, index: int = 0, overflow: Mapping[int, Overflow] | None = None
     ) -> None:
         self.mine = mine
         self.limits = limits
@@ -106,7 +101,7 @@ class Session:
         self.said_all = False
         """Whether the last frame surely left nothing for its wire: no need to ask for one more."""
         self._heard: Hashable | None = None
-        """The wire that carried a frame last: control goes there, because a silent one may be half open."""
+        """The dependable wire that carried a frame last: control goes there, since a silent one may be half open."""
         self._epoch = 0
         self._signal_at = float("-inf")
 
@@ -135,7 +130,7 @@ class Session:
 
     # -- wires --------------------------------------------------------------------------------------
 
-    def join(self, wire: Hashable, max_frame: int, stated: Statement | None) -> list[int]:
+    def join(self, wire: Hashable, max_frame: int, stated: Statement | None, *, dependable: bool = True) -> list[int]:
         """Take a proved wire in, with what the peer stated. Returns the lanes with news from it.
 
         On resume the dialler takes it in with its JOIN, before the peer stated anything (None), and again with the OK.
@@ -146,15 +141,16 @@ class Session:
             raise RuntimeError("a wire joins a session that is paired and has not ended")
         acked = self._take_statement(stated) if stated is not None else []
         if wire not in self.wires:
-            self.wires[wire] = JoinedWire(max_frame, wire, Early(self.limits.early_size))
+            self.wires[wire] = JoinedWire(max_frame, wire, Early(self.limits.early_size), dependable=dependable)
         return acked
 
     def join_strand(self, strand: Hashable, wire: Hashable) -> JoinedWire:
         """Take in the second strand of a joined `wire`, once: it keeps an order of its own, so that lanes take it for a
         wire of its own (R5, R6). It leaves with its wire. Do so when the peer was heard on the wire since it joined."""
         if strand not in self.wires:
-            self.wires[wire].strand = strand
-            self.wires[strand] = JoinedWire(self.wires[wire].max_frame, wire, self.wires[wire].early)
+            joined = self.wires[wire]
+            joined.strand = strand
+            self.wires[strand] = JoinedWire(joined.max_frame, wire, joined.early, dependable=joined.dependable)
         return self.wires[strand]
 
     def _take_statement(self, stated: Statement) -> list[int]:
@@ -182,7 +178,8 @@ class Session:
             self.lossy_out.wire = None
         if self._heard is wire:
             self._heard = None
-        self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)
+        if joined.dependable:
+            self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)
 
     def bind(self, lane: int, wire: Hashable) -> None:
         """Send `lane` on `wire` from now on; replays from the highest ack (R5)."""
@@ -191,6 +188,8 @@ class Session:
         if lane == LOSSY_LANE:
             self.lossy_out.wire = wire
             return
+        if not self.wires[wire].dependable:
+            raise RuntimeError("a reliable lane rides only on a wire that keeps order and loses nothing")
         self._epoch += 1
         self.send_lanes[lane].bind(wire, self._epoch)
 
@@ -206,7 +205,7 @@ class Session:
         joined = self.wires.get(wire)
         if joined is None or tag != self.tag or self.ended:
             return received
-        self._heard = wire
+        self._heard = wire if joined.dependable else self._heard
         if strand is not None:
             # The peer has joined, or it could not send this; our OK or its own may be behind it.
             joined = self.join_strand(strand, wire)
@@ -229,7 +228,7 @@ class Session:
         except ProtocolError as error:
             # What came before the bad record was taken, so it must be delivered.
             received.violation = error
-        if received.pongs:
+        if received.pongs or not joined.dependable:  # where the pong may be lost, any frame of the peer's will do
             joined.early.left = None
         if received.deliveries or received.acked:
             self.faults.progressed(now)
@@ -313,7 +312,8 @@ class Session:
     @property
     def due(self) -> float | None:
         """When `next_frame` must be called although nothing else happens; None if that would bring nothing."""
-        return self.unsent.due if self.wires and not self.final else None
+        speaks = not self.final and any(joined.dependable for joined in self.wires.values())
+        return self.unsent.due if speaks else None
 
     def ping(self, wire: Hashable, token: int) -> None:
         """Have the next frame on `wire` ask for a pong."""
@@ -333,7 +333,7 @@ class Session:
         large = joined.strand is not None or now - self._signal_at > SIGNAL_IN_USE
         budget = min(joined.max_frame, most, self.limits.bulk_frame if large else self.limits.batch_size) - FRAME_SIZE
         budget -= joined.take_records(out, budget // 2)
-        speaks = self._heard is None or self._heard is joined.of
+        speaks = joined.dependable and (self._heard is None or self._heard is joined.of)
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
         control = self.unsent.choose(budget // 2) if speaks else NOTHING
         budget -= control.size

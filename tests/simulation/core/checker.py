@@ -21,6 +21,7 @@ Invariants
   control-only-is-silent    a frame of control alone asks for no ack
   ack-within-deadline       news reaches a writable wire within the ack delay
   lossy-at-most-once        a latency-first message comes at most once, and in order
+  lossy-carries-little      no reliable lane, ack or credit is told on a wire that loses frames
   reconnects                two live nodes come together again, whatever their clocks say
   said-all                  nothing waits for a frame when the session says that nothing does
   delivered-in-the-end      everything accepted is delivered once faults have stopped

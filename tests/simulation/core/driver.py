@@ -74,8 +74,14 @@ class Peer:
 
     @property
     def joined(self) -> bool:
-        """Whether a wire of ours is in the session, and the peer has answered."""
-        return any(link in self.session.wires for link in self.links)
+        """Whether a wire of ours that reliable lanes may ride on is in the session, and the peer has answered."""
+        return bool(self.dependable)
+
+    @property
+    def dependable(self) -> list[Link | Strand]:
+        """The wires that reliable lanes may ride on, and their second strands."""
+        wires = [wire for wire in self.session.wires if isinstance(wire, Link | Strand)]
+        return [wire for wire in wires if not wire.link.wire.lossy]
 
     @property
     def reachable(self) -> bool:
@@ -91,7 +97,7 @@ class Peer:
         if link not in self.session.wires:
             link.early = 0
         try:
-            self.session.join(link, link.wire.max_frame, stated)
+            self.session.join(link, link.wire.max_frame, stated, dependable=not link.wire.lossy)
         except ProtocolError as error:
             raise InvariantError("honest-peers-never-fault", f"{link}: {error}") from error
         if stated.positions and any(ack.received.number for ack in stated.positions):
@@ -103,24 +109,29 @@ class Peer:
             link.write("frame", b"".join(self.session.farewell(0, "", link.wire.max_frame)), {})
         joined = [wire for wire in self.links if wire in self.session.wires]
         if len(joined) > self.session.limits.max_wires:
-            silent = min((wire for wire in joined if wire is not link), key=lambda wire: wire.heard_at)
+            silent = min(self._may_go(joined, link), key=lambda wire: wire.heard_at)
             self.world.hits["wire limit"] += 1
             self.dismiss(silent, LeaveReason.DISPLACED)
         self.bind_lanes()
+
+    def _may_go(self, joined: list[Link], newest: Link) -> list[Link]:
+        """At the limit of wires: any but the newest, or the last that reliable lanes may ride on."""
+        others = [link for link in joined if link is not newest]
+        if newest.wire.lossy and sum(not link.wire.lossy for link in others) == 1:
+            return [link for link in others if link.wire.lossy] or [newest]
+        return others
 
     # -- wires --------------------------------------------------------------------------------------
 
     def bind_lanes(self) -> None:
         """Every lane without a wire gets one."""
         session = self.session
-        wires = list(session.wires)
-        if not wires:
-            return
-        for number, lane in session.send_lanes.items():
+        wires = self.dependable
+        for number, lane in session.send_lanes.items() if wires else ():
             if lane.wire is None:
                 self.bind(number, self.world.rng.choice(wires))
-        if session.lossy_out.wire is None:
-            session.bind(LOSSY_LANE, wires[-1])
+        if session.lossy_out.wire is None and session.wires:
+            session.bind(LOSSY_LANE, list(session.wires)[-1])
 
     def bind(self, number: int, wire: Any) -> None:
         lane = self.session.send_lanes[number]

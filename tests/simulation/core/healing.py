@@ -51,9 +51,9 @@ def _turn(world: World, lanes: Sequence[int]) -> None:
 def _redial(world: World) -> None:
     for one, two in combinations(world.plan.names, 2):
         peer, far = world.nodes[one].peers[two], world.nodes[two].peers[one]
-        if not any(link for link in peer.links if link in peer.session.wires):
+        if not peer.joined:
             for dialler in world.rng.choice(((peer,), (far,), (peer, far))):
-                world.dial(dialler)
+                world.dial(dialler, may_be_lossy=False)
 
 
 def _quiet(world: World, lanes: Sequence[int]) -> bool:

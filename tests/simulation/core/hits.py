@@ -31,6 +31,10 @@ FAULTS = (
     "wire limit",
     "internal posted",
     "internal refused",
+    "frame lost",
+    "frame doubled",
+    "frame overtaken",
+    "latency first on a lossy wire",
 )
 TRANSITIONS = (
     "join PAIR",

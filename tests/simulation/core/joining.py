@@ -43,7 +43,7 @@ class Joining:
         if early and self.peer.world.rng.random() < self.peer.world.plan.early and joins_at_once(session.pair):
             self.peer.world.hits["early data"] += 1
             link.early = 0
-            session.join(link, link.wire.max_frame, None)
+            session.join(link, link.wire.max_frame, None, dependable=not link.wire.lossy)
             self.peer.bind_lanes()
 
     def on_hello(self, link: Link) -> None:

@@ -1,4 +1,5 @@
-"""Wires of the abstract network: each direction is an ordered queue that may lose a suffix, or go silent."""
+"""Wires of the abstract network: each direction is an ordered queue that may lose a suffix, or go silent. A lossy one
+also loses frames in between, doubles them, and lets them overtake each other; its handshake comes through."""
 
 from __future__ import annotations
 
@@ -40,8 +41,9 @@ class SimWire:
     """A wire between two ends: 0 dialled, 1 accepted. `ways[i]` leads away from end i, and so does `ways[i + 2]`, the
     second strand, in a wire that has one. Between the two strands there is no order; one death is that of both."""
 
-    def __init__(self, number: int, kind: str, max_frame: int, capacity: int) -> None:
+    def __init__(self, number: int, kind: str, max_frame: int, capacity: int, *, lossy: bool = False) -> None:
         self.number = number
+        self.lossy = lossy
         self.kind = kind
         self.max_frame = max_frame
         self.capacity = capacity
@@ -56,6 +58,24 @@ class SimWire:
     def writable(self, index: int) -> bool:
         way = self.ways[index]
         return way.silent or len(way.queue) < self.capacity
+
+    def disturb(self, side: int, rng: Random, hits: Counter[str]) -> bool:
+        """What a lossy wire does to the frame that comes next. Returns whether anything comes now."""
+        queue = self.ways[side].queue
+        if not self.lossy or queue[0][0] != "frame":
+            return True
+        match rng.randrange(6):
+            case 0:
+                queue.popleft()
+                hits["frame lost"] += 1
+                return False
+            case 1:
+                queue.appendleft(queue[0])
+                hits["frame doubled"] += 1
+            case 2 if len(queue) > 1 and queue[1][0] == "frame":
+                queue[0], queue[1] = queue[1], queue[0]
+                hits["frame overtaken"] += 1
+        return True
 
     @property
     def sick(self) -> bool:

@@ -32,9 +32,11 @@ class Plan:
     steps: int
     overlap: bool
     """Whether lanes move between wires all the time."""
+    lossy: float
+    """How likely a new wire is lossy."""
 
 
-def make_plan(rng: Random, hits: Counter[str]) -> Plan:
+def make_plan(rng: Random, hits: Counter[str], lossy: float = 0.0) -> Plan:
     max_message = rng.choice((40, 200, 1_000, 3_000))
     limits = SessionLimits(
         log_messages=rng.choice((1, 2, 4, 16, 64)),
@@ -57,10 +59,10 @@ def make_plan(rng: Random, hits: Counter[str]) -> Plan:
         "consume": 14,
         "tick": 12,
         "dial": 8 if overlap else 4,
-        "lossy": 1,
+        "lossy": 6 if lossy else 1,
         "finish": 1 if rng.random() < 0.2 else 0,
         "move": 12 if overlap else 1,
-        "ping": 1,
+        "ping": 3 if lossy else 1,
         "cut": rng.choice((0, 1, 3)),
         "verdict": 1,
         "discard": rng.choice((0, 0, 1)),
@@ -81,4 +83,5 @@ def make_plan(rng: Random, hits: Counter[str]) -> Plan:
         weights={name: weight for name, weight in weights.items() if weight},
         steps=rng.randint(60, 260),
         overlap=overlap,
+        lossy=lossy,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from outproc.frames.decode import decode_frame
 from outproc.frames.layout import ACK_NOW
-from outproc.frames.records import Ack, Batch, Fin, Position, Skip
+from outproc.frames.records import Ack, Batch, Credit, Fin, Lossy, Position, SessionCredit, Skip
 from outproc.session.session import Session
 from tests.simulation.core.checker import Checker, InvariantError
 
@@ -55,6 +55,8 @@ class Wiretap:
         flags, _, records = decode_frame(frame)
         epochs: Epochs = {}
         for record in records:
+            if link.wire.lossy:
+                self._check_lossy(link, record)
             if isinstance(record, Ack):
                 self.checker.acks_written(session, record.lane)
             if not isinstance(record, Batch | Skip | Fin):
@@ -84,6 +86,11 @@ class Wiretap:
             if flags & ACK_NOW:
                 raise InvariantError("control-only-is-silent", f"{link} asks for an ack without data")
         return epochs
+
+    def _check_lossy(self, link: Link | Strand, record: object) -> None:
+        self.hits["latency first on a lossy wire"] += isinstance(record, Lossy)
+        if isinstance(record, Batch | Skip | Fin | Ack | Credit | SessionCredit):
+            raise InvariantError("lossy-carries-little", f"{type(record).__name__} on {link}")
 
     def _moves(self, tap: LaneTap, link: Link | Strand, lane: int, epoch: int) -> None:
         if epoch < tap.epoch or (epoch == tap.epoch and link is not tap.link):

@@ -35,7 +35,9 @@ class World:
         self.digest = 0
         self.trace = trace
         self.checker = Checker(self.hits)
-        self.plan = make_plan(self.rng, self.hits)
+        # Chance of its own, so that the other seeds are what they were before.
+        self.loss = Random(f"loss {seed}")
+        self.plan = make_plan(self.rng, self.hits, lossy=self.loss.choice((0.0, 0.0, 0.3)))
         self.wires: list[SimWire] = []
         self.made = 0
         self.clock = 1_000
@@ -80,7 +82,7 @@ class World:
         self.hits["restart higher" if higher else "restart lower"] += 1
         self.nodes[name] = self._start(name, started)
 
-    def dial(self, peer: Peer) -> None:
+    def dial(self, peer: Peer, *, may_be_lossy: bool = True) -> None:
         far = self.nodes[peer.id].peers[peer.node.name]
         handshakes = [link for link in peer.links if link not in peer.session.wires]
         self.hits["dial"] += 1
@@ -88,7 +90,9 @@ class World:
         self.hits["dials cross"] += any(not link.dialled for link in handshakes)
         self.made += 1
         rng = self.rng
-        wire = SimWire(self.made, rng.choice(self.plan.kinds), rng.choice(FRAME_SIZES), self.plan.capacity)
+        kind, max_frame = rng.choice(self.plan.kinds), rng.choice(FRAME_SIZES)
+        lossy = may_be_lossy and self.loss.random() < self.plan.lossy
+        wire = SimWire(self.made, "udp" if lossy else kind, max_frame, self.plan.capacity, lossy=lossy)
         self.wires.append(wire)
         link = Link(peer, wire, 0)
         Link(far, wire, 1)
@@ -97,6 +101,8 @@ class World:
 
     def deliver(self, wire: SimWire, index: int) -> None:
         """One message leaves the way of that index."""
+        if not wire.disturb(index, self.loss, self.hits):
+            return
         message = wire.ways[index].queue.popleft()
         link = wire.ends[1 - index % 2]
         if link is None:
@@ -262,7 +268,7 @@ class World:
 
     def op_move(self) -> None:
         peer = self.any_peer()
-        wires = list(peer.session.wires)
+        wires = peer.dependable
         if len(wires) > 1:
             number = self.rng.choice(list(peer.session.send_lanes))
             wire = self.rng.choice(wires)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from litz.events import LaneMoved
+from litz.events import LaneMoved, WireDown, WireUp
 from outproc.dest_transport import DestTransport
 from outproc.link import Link
 from outproc.session.session import FIXED_LANES, LOSSY_LANE, Session
 from outproc.wire_choice import BULK, ROUTES, BestWire
 from outproc.wire_set import link_of, links_of, payload_type_of
+from tests.simulation.managers.kinds import LOSSY
 from tests.simulation.managers.record import InvariantError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Judge:
         self._row = life.options.wire_preference.get(payload_type_of(lane), ("*",))
         self._now = life.world.loop.time()
         self._bulk = payload_type_of(lane) in BULK
-        self.links = [link for link in links_of(transport.session) if lane == LOSSY_LANE or dependable(link)]
+        self.links = [link for link in links_of(transport.session) if lane == LOSSY_LANE or link.dependable]
 
     def tier(self, link: Link) -> tuple[bool, int, int]:
         """Less is better, whatever was measured."""
@@ -66,11 +67,6 @@ class Judge:
             if self.by_round_trip(other, lane_is_on) and self.clearly_quicker(other, lane_is_on):
                 return other
         return None
-
-
-def dependable(link: Link) -> bool:
-    """Whether the wire keeps order and loses nothing."""
-    return link.wire.ordered and link.wire.reliable
 
 
 class Resting:
@@ -109,6 +105,13 @@ class Choosing:
         """A fault moved the lane."""
         self._chosen.pop((session, lane), None)
 
+    def made_room(self, life: Life, came: WireUp, event: WireDown) -> None:
+        """A wire went in the moment in which another came. Raises if reliable lanes lost their last one by that."""
+        left = [link for each in life.transports() if each.dest == event.dest for link in each.links]
+        for_it = came.dest == event.dest and came.wire != event.wire and "displaced" in event.cause
+        if for_it and event.kind != LOSSY and not any(link.dependable for link in left):
+            raise InvariantError("heals", f"{life}: {event} for {left}, which reliable lanes cannot ride on")
+
     def moved(self, life: Life, event: LaneMoved) -> None:
         """Raises if there was no reason."""
         transport = next((each for each in life.transports() if each.dest == event.dest), None)
@@ -119,6 +122,7 @@ class Choosing:
         new = by_name.get(event.wire)
         if new is None:
             raise InvariantError("on-best", f"{judge.about} goes to {event.wire}, which must not carry it")
+        self.world.hits["latency first on a lossy wire"] += not new.dependable
         if not event.before:
             return
         old = by_name.get(event.before)

@@ -63,6 +63,14 @@ TRANSITIONS = (
     "stopped for long",
     "event ConnectFailed",
 )
+LOSSES = (
+    "lossy link",
+    "frame dropped",
+    "frame doubled",
+    "frame reordered",
+    "latency first on a lossy wire",
+    "lossy wire deaf",
+)
 USERS = (
     "request answered",
     "request timed out",
@@ -82,4 +90,4 @@ USERS = (
     "error TimeoutError",
     "error MessageDroppedError",
 )
-REQUIRED = (*FAULTS, *DIALS, *REFUSALS, *TRANSITIONS, *USERS)
+REQUIRED = (*FAULTS, *DIALS, *REFUSALS, *TRANSITIONS, *LOSSES, *USERS)

@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from litz.events import EndReason, Event, LaneMoved, SessionEnded, SessionStarted, WireUp
+from litz.events import EndReason, Event, LaneMoved, SessionEnded, SessionStarted, WireDown, WireUp
 from litz.manager import MessageStream
 from litz.snapshot import DestState
 from litz.testing import SimHost
@@ -33,14 +33,17 @@ class EventTap:
     def __init__(self, life: Life) -> None:
         self._life = life
         self._log = life.node.events
+        self._last: Event | None = None
+        self._last_at = 0.0
 
     def emit(self, event: Event) -> None:
         self._log.emit(event)
         life = self._life
         if isinstance(event, SessionStarted | SessionEnded):
             life.sample()
-        if isinstance(event, LaneMoved):
+        if isinstance(event, LaneMoved | WireDown):
             self._judge(event)
+        self._last, self._last_at = event, life.world.loop.time()
         if isinstance(event, WireUp):
             for dest, session in life.sessions():
                 if dest == event.dest:
@@ -48,10 +51,13 @@ class EventTap:
         if isinstance(event, SessionEnded) and event.reason is EndReason.CLOSED_BY_PEER:
             life.goodbyes += [each for each in life.transports() if each.dest == event.dest]
 
-    def _judge(self, event: LaneMoved) -> None:
+    def _judge(self, event: LaneMoved | WireDown) -> None:
         world = self._life.world
         try:
-            world.choosing.moved(self._life, event)
+            if isinstance(event, LaneMoved):
+                world.choosing.moved(self._life, event)
+            elif isinstance(self._last, WireUp) and self._last_at == world.loop.time():
+                world.choosing.made_room(self._life, self._last, event)
         except InvariantError as error:
             world.failed(error)  # the node would take it for an error of its own
 

@@ -29,7 +29,8 @@ class Mover:
     def move(self, life: Life, transport: DestTransport, number: int) -> bool:
         session = transport.session
         lane = session.send_lanes[number]
-        others = [link for link in transport.links if link is not link_of(lane.wire) and link in session.wires]
+        able = [link for link in transport.links if link.dependable and link in session.wires]
+        others = [link for link in able if link is not link_of(lane.wire)]
         if not others or lane.wire is None:
             return False
         if lane.acked < lane.cursor:

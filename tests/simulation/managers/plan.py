@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any, Final
 
 from litz.payload import PayloadType
 from litz.testing import Link
 from outproc.options import TransportOptions
+from tests.simulation.managers.kinds import LOSSY, draw_more_kinds
 from tests.simulation.managers.node_options import options_of
 from tests.simulation.managers.proofs import Proofs, draw_proofs
 
@@ -111,6 +112,8 @@ class Plan:
     """Seconds between two faults, on average."""
     calls: int
     """How many things the user of each node does."""
+    deaf_lossy: bool
+    """Whether, once all has healed, the lossy kind of wire loses all that goes one way."""
 
 
 def make_plan(seed: int) -> Plan:
@@ -140,13 +143,22 @@ def make_plan(seed: int) -> Plan:
     if directory:
         faults |= DIRECTORY_FAULTS
     mixed = rng.random() < 0.5
+    more = draw_more_kinds(seed, kinds)
+    if more.lossy:
+        kinds = (*KINDS[: max(more.least, len(kinds))], LOSSY)
+        proofs = replace(proofs, secure_kinds=proofs.secure_kinds | {LOSSY})
+        faults["lossy link"] = 2.0
     wires = Random(f"managers plan, wires {seed}")
     various = wires.random() < 0.5
-    natures = {kind: _nature(wires) if various else {} for kind in KINDS}
+    natures = {kind: _nature(wires) if various else {} for kind in KINDS} | more.natures
     natures["rtc"]["urgent"] = Random(f"managers plan, strands {seed}").random() < 0.8
     if wires.random() < 0.25:
         table = {PayloadType.STREAM_RELIABLE: (kinds[-1], "*"), PayloadType.RPC_SIGNAL: ("*", kinds[-1])}
         options = {name: each.model_copy(update={"wire_preference": table}) for name, each in options.items()}
+    if more.max_wires is not None:
+        options = {name: each.model_copy(update={"max_wires": more.max_wires}) for name, each in options.items()}
+    if more.preferred:
+        options = {name: _prefer(each, PayloadType.STREAM_LATENCY_FIRST, LOSSY) for name, each in options.items()}
     return Plan(
         names=names,
         kinds=kinds,
@@ -155,13 +167,15 @@ def make_plan(seed: int) -> Plan:
         proofs=proofs,
         directory=directory,
         deaf=extra.random() < 0.25,
-        frames={kind: rng.choice(((4_096,), (4_096, 9_000, 65_536), (65_536,), (1 << 20,))) for kind in KINDS},
+        frames={kind: rng.choice(((4_096,), (4_096, 9_000, 65_536), (65_536,), (1 << 20,))) for kind in KINDS}
+        | more.frames,
         natures=natures,
         settles=various and wires.random() < 0.7,
         link=Link(
             latency=rng.choice((0.001, 0.01, 0.05)),
             jitter=rng.choice((0.0, 0.005, 0.03)),
             bandwidth=rng.choice((None, None, None, 2_000_000.0)),
+            **more.link,
         ),
         consumers={name: rng.choice(("messages", "apart", "serve", "serve async", "serve wide")) for name in names},
         think=rng.choice((0.0, 0.0, 0.02, 0.1)),
@@ -170,7 +184,12 @@ def make_plan(seed: int) -> Plan:
         seconds=rng.choice((2.0, 3.0, 4.0)),
         every=rng.choice((0.12, 0.2, 0.3)),
         calls=rng.randint(8, 16),
+        deaf_lossy=more.deaf,
     )
+
+
+def _prefer(options: TransportOptions, payload_type: PayloadType, kind: str) -> TransportOptions:
+    return options.model_copy(update={"wire_preference": {**options.wire_preference, payload_type: (kind, "*")}})
 
 
 def _nature(rng: Random) -> dict[str, Any]:

@@ -46,7 +46,8 @@ class SickWatch:
         """Look at all lanes of one life. Raises for one that stayed."""
         now = self.world.loop.time()
         for transport in life.transports():
-            well = any(not link.meter.sick and now - link.up_since > STAYED for link in transport.links)
+            wires = [link for link in transport.links if link.dependable]
+            well = any(not link.meter.sick and now - link.up_since > STAYED for link in wires)
             for number in FIXED_LANES:
                 wire = link_of(transport.session.send_lanes[number].wire)
                 if not (well and wire is not None and wire.meter.sick):
@@ -110,7 +111,7 @@ class Settling:
         now = self.world.loop.time()
         for other in transport.links:
             known = other.meter.round_trip is not None and now - other.up_since > CALM / 2 - 0.2
-            if other is wire or not known or now - wire.up_since < CALM / 2 - 0.2:
+            if other is wire or not other.dependable or not known or now - wire.up_since < CALM / 2 - 0.2:
                 continue
             why = self._better(life, number, other, wire)
             if why:

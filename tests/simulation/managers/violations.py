@@ -13,12 +13,16 @@ if TYPE_CHECKING:
     from tests.simulation.managers.life import Life
 
 LIMIT = SessionLimits().max_faults
+OUT_OF_TURN = (" frame for a", " frame before ", " for JOIN ", "after JOIN ")
+"""What is said of a handshake whose frames come twice, or in another order."""
 
 
 def check_violations(life: Life) -> None:
     """No run lasts long enough for anything to be forgiven, so the numbers are exact: the wire for each violation,
     the session for the last of `max_faults`, and with a text that says what to do. Of itself no peer loses a frame."""
     relayed = [kind for kind, nature in life.world.plan.natures.items() if nature.get("route") == "relay"]
+    tampered = life.world.spoiler.active or bool({"frame changed", "frame doubled"} & set(life.world.plan.faults))
+    honest = not tampered and "impostor" not in life.world.plan.faults
     cost = {(event.dest, event.wire, event.cause) for _, event in life.events if isinstance(event, WireDown)}
     current: dict[str, int] = {}
     session_of: dict[tuple[str, str], int] = {}
@@ -34,6 +38,8 @@ def check_violations(life: Life) -> None:
             session_of[dest, event.wire] = current[dest]
         elif isinstance(event, PeerViolation) and "sealed frame" in event.detail and event.wire[1:4] in relayed:
             continue  # a relay that tampers ends no session of those it relays for
+        elif isinstance(event, PeerViolation) and honest and any(word in event.detail for word in OUT_OF_TURN):
+            raise InvariantError("violations", f"{life}: {event}, and everybody keeps the rules")
         elif isinstance(event, PeerViolation) and dest in current:
             now = current[dest]
             told[dest, now] += 1
@@ -45,6 +51,8 @@ def check_violations(life: Life) -> None:
                 del current[dest]
             if event.reason is not EndReason.FAULT:
                 continue
+            if not tampered:
+                raise InvariantError("violations", f"{life}: {event}, and everybody keeps the rules")
             if told[dest, event.session] < LIMIT:
                 raise InvariantError("violations", f"{life}: {event} after {told[dest, event.session]} violations")
             if "version" not in event.detail:

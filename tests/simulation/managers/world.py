@@ -10,11 +10,13 @@ from random import Random
 from typing import Any
 
 from litz.testing import Nemesis, SimLoop, SimNetwork
+from tests.simulation.managers.chatter import Chatter
 from tests.simulation.managers.checker import Checker
 from tests.simulation.managers.choosing import Choosing
 from tests.simulation.managers.directory import DirectoryFaults
 from tests.simulation.managers.faults import Faults
 from tests.simulation.managers.healing import Healing, acting
+from tests.simulation.managers.kinds import LOSSY
 from tests.simulation.managers.life import Life
 from tests.simulation.managers.mover import Mover
 from tests.simulation.managers.plan import make_plan
@@ -163,6 +165,8 @@ class World:
         if self.spoiler.active:
             self.later(self.spoiler.run())
         self.later(self.sleeps.run())
+        chatter = Chatter(self)
+        chatting = self.later(chatter.run()) if LOSSY in self.plan.kinds else None
         await self._trouble()
         self.log("HEAL")
         self.healed = True
@@ -171,6 +175,9 @@ class World:
         self.spoiler.stop()
         began = self.loop.time()
         await Healing(self).run()
+        if chatting is not None:
+            await chatter.last_words()
+            chatting.cancel()
         self.log("healed in", self.loop.time() - began)
         if self.plan.settles:
             await Settling(self).run()

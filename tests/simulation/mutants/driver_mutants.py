@@ -130,7 +130,7 @@ DRIVER_MUTANTS = (
     Mutant(
         "last-ack-lost-with-its-wire",
         "P6",
-        (Edit(SESSION, "        self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)\n", ""),),
+        (Edit(SESSION, "self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)", "pass"),),
         ("heals", "no-starving", "requests-end"),
         MANAGERS,
     ),

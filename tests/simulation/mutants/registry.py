@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.simulation.mutants.driver_mutants import DRIVER_MUTANTS
 from tests.simulation.mutants.internal_mutants import INTERNAL_MUTANTS
+from tests.simulation.mutants.lossy_mutants import LOSSY_MUTANTS
 from tests.simulation.mutants.movement_mutants import MOVEMENT_MUTANTS
 from tests.simulation.mutants.mutant import Mutant
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
@@ -25,5 +26,6 @@ ALL: tuple[Mutant, ...] = (
     *WAKE_MUTANTS,
     *MOVEMENT_MUTANTS,
     *STRAND_MUTANTS,
+    *LOSSY_MUTANTS,
 )
 MUTANTS: dict[str, Mutant] = {mutant.name: mutant for mutant in ALL}

@@ -135,7 +135,7 @@ TRAFFIC_MUTANTS = (
     Mutant(
         "control-not-resent-after-a-wire-died",
         "R8",
-        (Edit(SESSION, "        self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)\n", ""),),
+        (Edit(SESSION, "self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)", "pass"),),
         STUCK,
     ),
     Mutant(

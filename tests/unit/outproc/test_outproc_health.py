@@ -253,3 +253,28 @@ def test_the_heap_does_what_a_plain_dict_does(steps: list[tuple[str, int, int]])
                 del model[each]
         assert heap.next_due() == min(model.values(), default=None)
         assert len(heap) == len(model)
+
+
+def test_on_a_wire_that_may_lose_them_several_pings_share_the_time() -> None:
+    live = Liveness(0.0, silent_after=1.0, dead_after=4.0, pings=4)
+    for number in range(4):
+        at = 1.0 + number
+        assert live.verdict(at - 0.1) is not Verdict.PING
+        assert live.verdict(at) is Verdict.PING
+        live.ping_sent(at, number)
+    assert live.verdict(4.9) is Verdict.WAIT
+    assert live.verdict(5.0) is Verdict.DEAD
+    assert live.pong(5.0, 3) == 1.0
+    assert live.verdict(5.9) is Verdict.ALIVE
+    live.ping_sent(6.0, 9)
+    assert live.verdict(7.0) is Verdict.PING, "they begin anew"
+
+
+def test_after_a_sleep_several_pings_share_the_shorter_time() -> None:
+    live = Liveness(0.0, silent_after=10.0, dead_after=4.0, pings=2)
+    live.woke(1.0)
+    live.ping_sent(5.0, 1)
+    assert live.verdict(5.5) is Verdict.PING
+    live.ping_sent(5.5, 2)
+    assert live.verdict(5.9) is Verdict.WAIT
+    assert live.verdict(6.0) is Verdict.DEAD

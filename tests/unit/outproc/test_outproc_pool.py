@@ -370,3 +370,15 @@ def test_one_that_is_displaced_again_and_again_comes_back_ever_later() -> None:
     state = slot(pool, B).state
     assert isinstance(state, Cooling)
     assert state.until <= now + 1 + 8.0, "the wire for which it made room is gone"
+
+
+def test_beside_a_wire_that_loses_frames_nobody_takes_their_time() -> None:
+    pool = pool_of(M, A)
+    pool.weak = frozenset({M.kind})
+    ready(pool, M)
+    for failures in range(1, 9):
+        (now,) = [each for each in [pool.next_due()] if each is not None]
+        assert pool.begin(now) == [A]
+        pool.failed(A, OSError("no"), now)
+        until, _ = cooling(pool, A)
+        assert until - now <= 8.0, f"after {failures} failures"

@@ -63,6 +63,40 @@ def test_both_ends_compute_one_tag_and_take_no_frame_of_another_pair() -> None:
         b.join("v", 4_096, Statement())
 
 
+def test_a_wire_that_loses_frames_carries_pings_and_what_is_latency_first_and_nothing_else() -> None:
+    a, b = pair()
+    for session, other in ((a, b), (b, a)):
+        session.join("udp", 4_096, other.statement(), dependable=False)
+        session.bind(LOSSY_LANE, "udp")
+    with pytest.raises(RuntimeError, match="keeps order"):
+        a.bind(RPC, "udp")
+    send(a, RPC, b"x")
+    talk(a, b)
+    a.lossy_out.append(b"now")
+    a.ping("udp", 7)
+    assert [type(record) for frame in frames(a, "udp") for record in said(frame)] == [Ping, Lossy]
+    a.lossy_out.append(b"again")
+    assert talk(a, b, "udp")[0].deliveries[0].bodies == [b"again"]
+    assert b.due is not None
+    assert frames(b, "udp", b.due) == [], "the ack must not be told where it may be lost"
+    assert [type(record) for frame in frames(b, "w", b.due) for record in said(frame)] == [Ack]
+
+
+def test_acks_wait_while_there_is_only_a_wire_that_may_lose_them() -> None:
+    a, b = pair()
+    a.join("udp", 4_096, b.statement(), dependable=False)
+    b.join("udp", 4_096, a.statement(), dependable=False)
+    send(a, RPC, b"x")
+    talk(a, b)
+    b.leave("w", 0.0)
+    before = b.due
+    assert frames(b, "udp", 1.0) == []
+    b.join("v", 4_096, None)
+    assert (before is None, b.due is None) == (True, False)
+    (frame,) = frames(b, "v", 1.0)
+    assert Ack(RPC, Position(1, 0), 0, 0) in said(frame)
+
+
 def test_a_joining_wire_states_positions_and_old_ones_are_no_gap() -> None:
     a, b = pair()
     old = b.statement()

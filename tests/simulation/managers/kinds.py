@@ -1,0 +1,52 @@
+"""Kinds of wire that a part of the seeds has besides the usual ones. Chance of its own, so that the others are what
+they were before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Final
+
+LOSSY: Final = "udp"
+"""A kind that loses frames, or doubles them, or delivers them in another order."""
+LOSSY_SEEDS: Final = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class MoreKinds:
+    """What a plan has besides."""
+
+    lossy: bool = False
+    preferred: bool = False
+    """Whether what is latency first goes to the lossy kind before all others."""
+    max_wires: int | None = None
+    """Of all nodes, instead of what else they would have."""
+    least: int = 1
+    """Of the usual kinds there are so many at least."""
+    deaf: bool = False
+    """Whether it loses all that goes one way, once everything has healed."""
+    natures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    frames: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    link: dict[str, Any] = field(default_factory=dict)
+
+
+def draw_more_kinds(seed: int, kinds: tuple[str, ...]) -> MoreKinds:
+    """What the seed has besides `kinds`."""
+    rng = Random(f"managers plan, kinds {seed}")
+    if rng.random() >= LOSSY_SEEDS:
+        return MoreKinds()
+    ordered, reliable = rng.choice(((False, False), (False, False), (False, True), (True, False)))
+    return MoreKinds(
+        lossy=True,
+        least=2,
+        preferred=rng.random() < 0.7,
+        max_wires=rng.choice((*[None] * 7, 1)),
+        deaf=rng.random() < 0.5,
+        natures={LOSSY: {"ordered": ordered, "reliable": reliable, "latency": rng.choice((0.0, 0.0, 0.02))}},
+        frames={LOSSY: rng.choice(((4_096,), (65_536,)))},
+        link={
+            "drop": rng.choice((0.02, 0.05, 0.15)),
+            "duplicate": rng.choice((0.0, 0.1)),
+            "reorder": rng.choice((0.0, 0.2)),
+        },
+    )
