@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from litz.errors import ConnectError, ProtocolError, SessionEndedError
+from litz.errors import ConnectError, ProtocolError, SessionEndedError, UnauthenticatedError
 from litz.events import EndReason, LostReceipt, MessagesSkipped, SessionEnded, SessionStarted, WireDown, WireUp
 from litz.lifecycle import move
 from litz.manager import Transport
@@ -386,6 +386,8 @@ class DestTransport(Transport):
         look_at_end(self, link)
         if link in self.session.wires:
             self.leave(link)
+        if isinstance(link.failure, UnauthenticatedError):
+            self.shown_half.refused(link.shown)  # it does not take us for who we are, so it has not taken our half
         if link.dialled and not was_up:
             # Also one that had resumed ahead of the peer's answer: whoever waits for its dial must hear of its end.
             self.dialler.lost(link)
