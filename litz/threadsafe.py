@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
@@ -14,6 +15,9 @@ from litz.message import Receipt
 
 POLL = 0.5
 """A thread that waits looks this often (seconds) whether the manager's loop was closed under it."""
+
+RESTS = 5.0
+"""Seconds after which a loop that does not run is given up by those who wait for it."""
 
 
 class HomeLoop:
@@ -66,18 +70,16 @@ class HomeLoop:
         async def close_at_home() -> None:
             await asyncio.shield(self._close_task(work))
 
-        coroutine = close_at_home()
         try:
-            distant = asyncio.run_coroutine_threadsafe(coroutine, loop)
+            distant = submit(loop, close_at_home)
         except RuntimeError:  # closed in between
-            coroutine.close()
             orphan()
             return
-        here = asyncio.wrap_future(distant)
+        here, pulse = asyncio.wrap_future(distant), Pulse(loop)
         while not here.done():
             await asyncio.wait([here], timeout=POLL)
-            if loop.is_closed() and not here.done():
-                coroutine.close()
+            if not here.done() and pulse.gone:
+                distant.cancel()
                 orphan()
                 return
         if not here.cancelled():
@@ -119,22 +121,20 @@ class LoopThreadsafe(ThreadsafeManager):
         async def run() -> Any:
             return await awaitable()
 
-        coroutine = run()
         try:
-            future = asyncio.run_coroutine_threadsafe(coroutine, loop)
+            future = submit(loop, run)
         except RuntimeError as error:
-            coroutine.close()
             raise ManagerStateError("the manager's event loop is closed") from error
         try:
             return self._wait(future, loop, timeout)
         finally:
-            if not future.done() and not future.cancel():
-                coroutine.close()
+            future.cancel()
 
     def _wait(
         self, future: concurrent.futures.Future[Any], loop: asyncio.AbstractEventLoop, timeout: float | None
     ) -> Any:
         deadline = None if timeout is None else time.monotonic() + timeout
+        pulse = Pulse(loop)
         while True:
             left = POLL if deadline is None else min(POLL, deadline - time.monotonic())
             concurrent.futures.wait([future], timeout=max(left, 0))
@@ -143,7 +143,58 @@ class LoopThreadsafe(ThreadsafeManager):
                     return future.result()
                 except concurrent.futures.CancelledError as error:
                     raise ManagerStateError("the manager was closed during the call") from error
-            if loop.is_closed():
-                raise ManagerStateError("the manager's event loop was closed during the call")
+            if pulse.gone:
+                raise ManagerStateError("the manager's event loop was closed during the call, or does not run any more")
             if deadline is not None and time.monotonic() >= deadline:
-                raise TimeoutError(f"no result within {timeout} seconds")
+                raise TimeoutError(f"no result within {timeout} seconds; it was cancelled")
+
+
+class Pulse:
+    """Whether a loop will still do what it was given. One that only rests between two runs is waited for a while."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._ran_at = time.monotonic()
+
+    @property
+    def gone(self) -> bool:
+        """Ask at least each `POLL` seconds."""
+        if self._loop.is_closed():
+            return True
+        now = time.monotonic()
+        if self._loop.is_running():
+            self._ran_at = now
+        return now - self._ran_at > RESTS
+
+
+def submit(
+    loop: asyncio.AbstractEventLoop, make: Callable[[], Coroutine[Any, Any, Any]]
+) -> concurrent.futures.Future[Any]:
+    """Run `make()` in `loop`, from another thread; cancelling the future cancels it. Raises RuntimeError if the loop is
+    closed. Unlike `asyncio.run_coroutine_threadsafe` nothing is made that a loop which never runs again would leave."""
+    outcome: concurrent.futures.Future[Any] = concurrent.futures.Future()
+
+    def start() -> None:
+        if not outcome.cancelled():
+            task = loop.create_task(make())
+            task.add_done_callback(ended)
+            outcome.add_done_callback(lambda over: _cancel(loop, task) if over.cancelled() else None)
+
+    def ended(task: asyncio.Task[Any]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if task.cancelled():
+            outcome.cancel()
+        if not outcome.set_running_or_notify_cancel():
+            return
+        if error is not None:
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(task.result())
+
+    loop.call_soon_threadsafe(start)
+    return outcome
+
+
+def _cancel(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+    with contextlib.suppress(RuntimeError):  # closed, and the task with it
+        loop.call_soon_threadsafe(task.cancel)

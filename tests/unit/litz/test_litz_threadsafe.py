@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -159,3 +161,48 @@ def test_when_its_loop_is_gone_it_is_an_orphan() -> None:
 
     asyncio.run(close())
     assert orphaned == [True]
+
+
+def test_a_loop_that_stopped_for_good_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not closed, but nobody runs it: calls without a timeout, and `aclose`, once waited for ever."""
+    monkeypatch.setattr("litz.threadsafe.RESTS", 0.05)
+    monkeypatch.setattr("litz.threadsafe.POLL", 0.01)
+    loop = asyncio.new_event_loop()
+    manager = InprocTransportManager("a", Hub())
+    loop.run_until_complete(manager.__aenter__())
+    made: list[str] = []
+
+    async def work() -> None:
+        made.append("a coroutine for a loop that does not run")
+
+    with pytest.raises(ManagerStateError, match="does not run any more"):
+        manager.threadsafe.call(work)
+    asyncio.run(manager.aclose())
+    with pytest.raises(ManagerStateError, match="not open"):
+        manager.threadsafe.call(work)
+    assert made == []
+    loop.close()
+
+
+def test_a_loop_that_rests_between_two_runs_is_waited_for() -> None:
+    loop = asyncio.new_event_loop()
+    manager = InprocTransportManager("a", Hub())
+    loop.run_until_complete(manager.__aenter__())
+    asked = threading.Event()
+
+    async def dests() -> list[str]:
+        return manager.list_dests()
+
+    def ask() -> list[str]:
+        asked.set()
+        found: list[str] = manager.threadsafe.call(dests)
+        return found
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answer = pool.submit(ask)
+        assert asked.wait(60)
+        while not answer.done():
+            loop.run_until_complete(asyncio.sleep(0.001))
+        assert answer.result() == []
+    loop.run_until_complete(manager.aclose())
+    loop.close()
