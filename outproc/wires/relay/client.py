@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from litz.errors import BusyError, ConnectError, LitzError, UnknownDestError, WireClosedError
+from litz.errors import BusyError, ConnectError, LitzError, ProtocolError, UnknownDestError, WireClosedError
 from litz.node_port import NodePort
 from litz.wire import LossReason, WireLoss
 from outproc.wires.relay.circuit import WINDOW
@@ -142,7 +142,7 @@ class RelayClient:
 
     def _incoming(self, hub: str, state: Hub, message: Open) -> None:
         if message.circuit <= state.heard:
-            return
+            raise ProtocolError(f"the hub {hub} opened circuit {message.circuit} after {state.heard}")
         state.heard = message.circuit
         refusal: tuple[RefuseCode, str] | None = None
         if not self._trusted(hub):

@@ -269,12 +269,12 @@ class WebRtcWireBuilder(WireBuilder):
         options = self._options
         return AddressPolicy(self._loopback_only or options.loopback is True, options.link_local, self._allows)
 
-    def _allows(self, address: str) -> bool:
+    def _allows(self, address: str, number: int) -> bool:
         """The rule of the options, and the manager's for every address that others name."""
         own, port = self._options.allow_address, self._port
         if self._loopback_only and not _is_loopback(address):
             return False
-        return (own is None or own(address)) and (port is None or port.allows(address, 0, "sdp"))
+        return (own is None or own(address)) and (port is None or port.allows(address, number, "sdp"))
 
     async def _loaded_engine(self) -> Engine:
         """Libraries take half a second to load: that is done in a thread, which then ends."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast, get_args
 
+from outproc.endpoint_filter import METADATA
 from outproc.wires.webrtc.description import SCTP_PORT, Candidate, CandidateType, Description, Setup
 
 MAX_SDP: Final = 16 * 1024
@@ -31,19 +32,14 @@ UNSTATED_MAX_MESSAGE: Final = 64 * 1024
 ANY_MAX_MESSAGE: Final = 1 << 30
 """When a description says 0, which means any."""
 
-METADATA: Final = frozenset(
-    map(ipaddress.ip_address, ("169.254.169.254", "100.100.100.200", "192.0.0.192", "fd00:ec2::254"))
-)
-"""Where clouds hand out credentials of the machine."""
-
 _ICE_WORD: Final = re.compile(r"[A-Za-z0-9+/]+")
 _TOKEN: Final = re.compile(r"[!-9;-~]{1,64}")
 _FINGERPRINT: Final = re.compile(r"(?:[0-9A-Fa-f]{2}:){31}[0-9A-Fa-f]{2}")
 _MEDIA: Final = re.compile(r"application [0-9]{1,5} (?:UDP|TCP)/DTLS/SCTP webrtc-datachannel")
 _ONCE: Final = frozenset({"ice-ufrag", "ice-pwd", "setup", "sctp-port", "max-message-size", "mid"})
 
-AddressCheck = Callable[[str], bool]
-"""Whether an IP address (text) may be tried."""
+AddressCheck = Callable[[str, int], bool]
+"""Whether an IP address (text) and port may be tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +55,7 @@ class AddressPolicy:
     link_local: bool = False
     check: AddressCheck | None = None
 
-    def allows(self, text: str) -> bool:
+    def allows(self, text: str, port: int) -> bool:
         """False also for what is no IP address: names are never resolved (mDNS names too)."""
         try:
             address = ipaddress.ip_address(text)
@@ -75,7 +71,7 @@ class AddressPolicy:
             allowed = self.link_local
         else:
             allowed = not (isinstance(address, ipaddress.IPv4Address) and address.is_reserved)
-        return allowed and (self.check is None or self.check(str(address)))
+        return allowed and (self.check is None or self.check(str(address), port))
 
 
 def _wraps_v4(address: ipaddress.IPv6Address) -> bool:
@@ -184,6 +180,6 @@ def _candidate(line: str, policy: AddressPolicy) -> Candidate | None:
         rank = _number(priority, 0, (1 << 32) - 1, "priority")
     except ValueError:
         return None
-    if not policy.allows(address):
+    if not policy.allows(address, number):
         return None
     return Candidate(foundation, rank, str(ipaddress.ip_address(address)), number, cast(CandidateType, kind))

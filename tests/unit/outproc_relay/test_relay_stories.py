@@ -16,7 +16,7 @@ import pytest
 
 from litz import DestState
 from litz.errors import UnknownDestError
-from litz.events import EndReason, SessionEnded, WireDown, WireUp
+from litz.events import EndReason, PeerViolation, SessionEnded, WireDown, WireUp
 from outproc import OutprocTransportManager, TransportOptions
 from outproc.local_node import Environment
 from outproc.relay_options import RelayOptions
@@ -24,6 +24,7 @@ from outproc.security import Ed25519Authenticator
 from outproc.wires.memory import MemoryNetwork
 from outproc.wires.relay import RelayWireBuilder
 from outproc.wires.relay.hub import RelayHub
+from outproc.wires.relay.messages import BY_HUB, encode_open
 from tests.unit.outproc.town import WatchedBuilder, event_of, take, virtual
 
 SECRET = b"nobody but bob may read this"
@@ -327,5 +328,19 @@ def test_a_dial_that_nobody_answers_ends_in_time_and_leaves_nothing() -> None:
             await alice.close_transport("bob")
             await asyncio.sleep(10)
             assert switch.switch.circuits == 0
+
+    story(tell)
+
+
+def test_a_hub_that_opens_a_circuit_twice_breaks_the_rules() -> None:
+    async def tell(place: Place) -> None:
+        async with place.hub(), place.node("bob") as bob:
+            port = place.relays["hub"]._port
+            assert port is not None
+            with bob.events() as events:
+                for _ in range(2):
+                    assert port.post("bob", "relayed", encode_open(BY_HUB, 1 << 20, "alice"), bulk=True)
+                violation = await event_of(events, PeerViolation)
+            assert (violation.dest, "opened circuit" in violation.detail) == ("hub", True)
 
     story(tell)

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from outproc.endpoint_filter import METADATA
 from outproc.wires.webrtc.description import Candidate, Description
 from outproc.wires.webrtc.sdp_filter import (
     ANY_MAX_MESSAGE,
@@ -83,21 +84,22 @@ def test_addresses_that_must_not_be_tried_are_dropped(address: str) -> None:
 
 
 def test_loopback_and_link_local_can_be_allowed_but_metadata_never() -> None:
-    addresses = ("127.0.0.1", "::1", "169.254.1.1", "fe80::1", "169.254.169.254", "fd00:ec2::254")
+    addresses = ("127.0.0.1", "::1", "169.254.1.1", "fe80::1", *map(str, METADATA))
     found = read_description(with_addresses(*addresses), OPEN).candidates
     assert [each.address for each in found] == ["127.0.0.1", "::1", "169.254.1.1", "fe80::1"]
 
 
 def test_a_check_of_the_users_can_only_forbid() -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, int]] = []
 
-    def check(address: str) -> bool:
-        asked.append(address)
+    def check(address: str, port: int) -> bool:
+        asked.append((address, port))
         return address != "10.0.0.2"
 
-    found = read_description(with_addresses("10.0.0.1", "10.0.0.2", "127.0.0.1"), AddressPolicy(check=check)).candidates
+    described = with_addresses("10.0.0.1", "10.0.0.2", "127.0.0.1", port=5_000)
+    found = read_description(described, AddressPolicy(check=check)).candidates
     assert [each.address for each in found] == ["10.0.0.1"]
-    assert asked == ["10.0.0.1", "10.0.0.2"]
+    assert asked == [("10.0.0.1", 5_000), ("10.0.0.2", 5_000)]
 
 
 @pytest.mark.parametrize("port", [0, 53, 123, 161, 1023, 65536, -1])
