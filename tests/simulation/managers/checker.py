@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 LOSSY = PayloadType.STREAM_LATENCY_FIRST
 DIALS_FREE = 20
 DIALS_PER_FAULT = 2
+DIALS_PER_ROUND = 2
+"""A round that a user began, because the dest was not there, begins with a dial at once."""
 SIGNAL_AND_LOSSY = 2
 """Lanes that are exempt from the credit of the session."""
 
@@ -150,7 +152,8 @@ class Checker:
             if transport in life.goodbyes:
                 raise InvariantError("one-dial", f"{life} dials {endpoint} by itself, whose node has said goodbye")
         dials = life.dials[dest, endpoint] = life.dials.get((dest, endpoint), 0) + 1
-        if dials > DIALS_FREE + DIALS_PER_FAULT * self.world.faults:
+        limit = DIALS_FREE + DIALS_PER_FAULT * self.world.faults
+        if dials > limit and dials > limit + DIALS_PER_ROUND * life.rounds(dest):
             raise InvariantError("one-dial", f"{life} has dialled {endpoint} {dials} times, without backoff")
 
     # -- limits -------------------------------------------------------------------------------------

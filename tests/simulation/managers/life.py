@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from litz.events import EndReason, Event, LaneMoved, SessionEnded, SessionStarted, WireDown, WireUp
+from litz.events import Connecting, EndReason, Event, LaneMoved, SessionEnded, SessionStarted, WireDown, WireUp
 from litz.manager import MessageStream
 from litz.snapshot import DestState
 from litz.testing import SimHost
@@ -164,6 +164,10 @@ class Life:
         async for number, event in self.manager.events(limit=1_000_000):
             self.world.log(self, event)
             self.events.append((number, event))
+
+    def rounds(self, dest: str) -> int:
+        """How often a dest that was not there was dialled because somebody asked for it."""
+        return sum(isinstance(event, Connecting) and event.dest == dest for _, event in self.events)
 
     def sample(self) -> None:
         """Remember which incarnation each session is with."""
