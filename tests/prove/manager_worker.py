@@ -99,6 +99,7 @@ class Desk:
         self._sent: dict[str, int] = {}
         self._ended: list[str] = []
         self._downs = 0
+        self._gap = 0.0
 
     async def stop(self, *others: asyncio.Task[None]) -> None:
         tasks = [*self._tasks.values(), *others]
@@ -125,7 +126,7 @@ class Desk:
 
     async def connected(self, dest: str) -> None:
         """Return once `dest` has connected, or has been connected to."""
-        await self._manager.wait_connected(dest, timeout=20)
+        await self._manager.wait_connected(dest, timeout=120)
 
     # -- checked streams ----------------------------------------------------------------------------
 
@@ -165,8 +166,9 @@ class Desk:
                 if turn % 256 == 0:
                     await asyncio.sleep(0)
 
-    async def send(self, dest: str, count: int) -> None:
-        """Begin to send `count` messages of the pattern."""
+    async def send(self, dest: str, count: int, gap: float = 0.0) -> None:
+        """Begin to send `count` messages of the pattern, with a pause of `gap` seconds after each 20."""
+        self._gap = gap
         self._sent[dest] = 0
         self._tasks[f"send {dest}"] = asyncio.create_task(self._send(dest, count))
 
@@ -174,6 +176,8 @@ class Desk:
         for number in range(count):
             await self._manager.send(dest, self._pattern.message(number), payload_type=lane_of(number))
             self._sent[dest] = number + 1
+            if self._gap and number % 20 == 19:
+                await asyncio.sleep(self._gap)
 
     async def progress(self) -> dict[str, Any]:
         """How far everything is."""
@@ -227,7 +231,7 @@ class Desk:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             begun = time.perf_counter()
-            await self._manager.request(dest, b"x" * 64, timeout=20)
+            await self._manager.request(dest, b"x" * 64, timeout=120)
             found.append(time.perf_counter() - begun)
             await asyncio.sleep(gap)
         return found

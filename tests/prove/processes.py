@@ -26,7 +26,7 @@ from tests.prove.control import Control
 ROOT = Path(__file__).resolve().parents[2]
 GRACE = 5.0
 """Seconds for a worker to end after its control socket closed; then it is killed."""
-START = 30.0
+START = 120.0
 """Seconds for a worker to say `ready`."""
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -38,7 +38,7 @@ async def finished(a: Worker, b: Worker, log: MemoryLog) -> list[tuple[float, in
         samples.append((done / (2 * COUNT), log.samples[a][-1], log.samples[b][-1]))
         if done > last:
             last, moved = done, time.monotonic()
-        assert time.monotonic() - moved < 30, f"nothing moves any more: {states} {await a.control.call('state')}"
+        assert time.monotonic() - moved < 90, f"nothing moves any more: {states} {await a.control.call('state')}"
         if done >= 2 * COUNT:
             return samples
 
@@ -74,7 +74,7 @@ async def test_a_million_messages_each_way_through_every_fault(capsys: pytest.Ca
             took = time.monotonic() - begun
             await proxy.control.call("calm")
             for worker, other in ((a, "b"), (b, "a")):
-                await worker.control.call("drain", dest=other, timeout=30)
+                await worker.control.call("drain", dest=other, timeout=120)
             counts = await proxy.control.call("counts")
             state_a, state_b = await a.control.call("state"), await b.control.call("state")
             totals = [await worker.control.call("progress") for worker in (a, b)]

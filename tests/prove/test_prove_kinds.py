@@ -58,7 +58,7 @@ class Proof:
 
     async def all_up(self, ups: list[dict[str, int]]) -> list[dict[str, Any]]:
         """Wait until each node has had so many wires of each kind, and has one of each now."""
-        end = time.monotonic() + 20
+        end = time.monotonic() + 90
         while True:
             seen = await self.wires()
             if all(each["now"] == sorted(KINDS) for each in seen) and all(
@@ -107,7 +107,7 @@ class Proof:
         while (now := await self.received()) != [COUNT, COUNT]:
             if sum(now) > last:
                 last, moved = sum(now), time.monotonic()
-            assert time.monotonic() - moved < 20, f"nothing moves: {now} {await self.nodes[0].control.call('state')}"
+            assert time.monotonic() - moved < 90, f"nothing moves: {now} {await self.nodes[0].control.call('state')}"
             await asyncio.sleep(0.1)
 
     async def delays(self) -> tuple[list[list[list[float]]], float]:
@@ -173,7 +173,7 @@ async def prove(engine: str, kills: int, capsys: pytest.CaptureFixture[str]) -> 
             await node.control.call("hurry")
         await proof.all_received()
         for node, other in ((a, "b"), (b, "a")):
-            await node.control.call("drain", dest=other, timeout=30)
+            await node.control.call("drain", dest=other, timeout=120)
         seen = await proof.wires()
         delays, trip = await proof.delays()
         transits = await b.control.call("transits")
@@ -202,7 +202,7 @@ async def prove(engine: str, kills: int, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.prove
-@pytest.mark.limit(240)
+@pytest.mark.limit(600)
 @both_engines
 async def test_three_kinds_of_wire_killed_at_random(engine: str, capsys: pytest.CaptureFixture[str]) -> None:
     await prove(engine, KILLS, capsys)

@@ -20,7 +20,7 @@ from tests.prove.lab.namespaces import Lab, Namespace
 from tests.prove.percentiles import percentile, summary
 from tests.prove.processes import Worker
 
-pytestmark = [pytest.mark.prove, pytest.mark.limit(180)]
+pytestmark = [pytest.mark.prove, pytest.mark.limit(600)]
 
 MANAGER = "tests.prove.manager_worker:serve"
 SEED = int(os.environ.get("LITZ_SEED", "7"))
@@ -65,13 +65,13 @@ async def two_nodes(
         yield at_a, at_b
 
 
-async def begin(*nodes: Worker, count: int = COUNT) -> None:
+async def begin(*nodes: Worker, count: int = COUNT, gap: float = 0.0) -> None:
     """Each begins to send its stream, and to check the other's."""
     for node, other in zip(nodes, ("b", "a"), strict=True):
         await node.control.call("expect", sender=other, count=count)
         await node.control.call("consume")
     for node, other in zip(nodes, ("b", "a"), strict=True):
-        await node.control.call("send", dest=other, count=count)
+        await node.control.call("send", dest=other, count=count, gap=gap)
 
 
 async def received(*nodes: Worker) -> list[int]:
@@ -82,7 +82,7 @@ async def received(*nodes: Worker) -> list[int]:
     return [sum(state["received"].values()) for state in states]
 
 
-async def all_received(*nodes: Worker, count: int = COUNT, patience: float = 60.0) -> None:
+async def all_received(*nodes: Worker, count: int = COUNT, patience: float = 180.0) -> None:
     end = time.monotonic() + patience
     while await received(*nodes) != [count, count]:
         assert time.monotonic() < end, f"{await received(*nodes)} of {count}: {await nodes[0].control.call('state')}"
@@ -133,7 +133,7 @@ async def test_a_bad_link_loses_doubles_and_reorders_nothing(capsys: pytest.Capt
             two_nodes(a, b, f"ws://{B}:8400") as nodes,
         ):
             await begin(*nodes)
-            await all_received(*nodes, patience=120)
+            await all_received(*nodes, patience=240)
             await nodes[1].control.call("pause")
             await nodes[1].control.call("answer")
             times: list[float] = []
@@ -154,17 +154,17 @@ async def test_a_partition_of_one_direction_is_found_and_healed(deaf: str) -> No
         a, b = lab.namespace("a"), lab.namespace("b")
         lab.join(a, f"{A}/24", b, f"{B}/24")
         async with two_nodes(a, b, f"ws://{B}:8400") as nodes:
-            await begin(*nodes, count=20_000)
+            await begin(*nodes, count=10_000, gap=0.01)  # at least 5 s
             await some_received(*nodes)
             hearer, other = (a, B) if deaf == "a" else (b, A)
             hearer.deafen(other)
             await asyncio.sleep(3.0)  # twice the time in which a dead wire is found
             halted = await received(*nodes)
-            assert min(halted) < 20_000, "the partition must come in the middle"
+            assert min(halted) < 10_000, "the partition must come in the middle"
             downs = [(await node.control.call("progress"))["downs"] for node in nodes]
             assert sum(downs) >= 1, "found from one side at least"
             hearer.heal()
-            await all_received(*nodes, count=20_000)
+            await all_received(*nodes, count=10_000)
             state = (await nodes[0].control.call("state"))["dests"]["b"]
             assert state["session"] == 0
             assert state["dials"][0] <= 20, "no storm of dials"
@@ -175,7 +175,7 @@ async def paths(node: Worker, other: str) -> str:
     return " | ".join((await node.control.call("state"))["dests"][other]["paths"])
 
 
-async def until_path(node: Worker, other: str, found: str, *, there: bool = True, patience: float = 30.0) -> None:
+async def until_path(node: Worker, other: str, found: str, *, there: bool = True, patience: float = 120.0) -> None:
     end = time.monotonic() + patience
     while (found in await paths(node, other)) is not there:
         assert time.monotonic() < end, f"{found!r} {there}: {await paths(node, other)}"

@@ -23,13 +23,13 @@ async def received(worker: Worker, sender: str) -> int:
     return int(progress["received"][sender])
 
 
-async def until_still(worker: Worker, dest: str, *, seconds: float = 1.5) -> int:
-    """Wait until the worker's sending to `dest` makes no progress any more, and return how far it came."""
+async def until_still(worker: Worker, dest: str, *, seconds: float = 4.0) -> int:
+    """Wait until the worker's sending to `dest` has begun and makes no progress any more; return how far it came."""
     last, since = -1, time.monotonic()
     while time.monotonic() - since < seconds:
         await asyncio.sleep(0.1)
         sent = (await worker.control.call("progress"))["sent"][dest]
-        if sent != last:
+        if sent != last or not sent:
             last, since = sent, time.monotonic()
     return last
 
@@ -39,11 +39,11 @@ async def until_all(worker: Worker, sender: str, count: int) -> None:
     while (now := await received(worker, sender)) < count:
         if now != last:
             last, since = now, time.monotonic()
-        assert time.monotonic() - since < 20, f"{sender} stands at {now} of {count}"
+        assert time.monotonic() - since < 90, f"{sender} stands at {now} of {count}"
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.limit(180)
+@pytest.mark.limit(600)
 async def test_a_slow_reader_stops_its_sender_and_nobody_else(capsys: pytest.CaptureFixture[str]) -> None:
     async with (
         Worker(WORKER, loop="uvloop", name="sender", options={}) as sender,
@@ -80,7 +80,7 @@ async def test_a_slow_reader_stops_its_sender_and_nobody_else(capsys: pytest.Cap
     assert [dest["heals"] for dest in dests.values()] == [0, 0]
 
 
-@pytest.mark.limit(180)
+@pytest.mark.limit(600)
 @pytest.mark.parametrize("size", [1024, 100_000])
 async def test_a_frozen_peer_costs_what_was_configured(size: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The bound: `process_log_size`, with logs per lane as large, so that only it stops the sender."""
@@ -102,7 +102,7 @@ async def test_a_frozen_peer_costs_what_was_configured(size: int, capsys: pytest
         await a.control.call("hint", dest="b", urls=await b.control.call("where"))
         await b.control.call("swallow")
         await a.control.call("press", dest="b", size=1, seconds=0.2)
-        await a.control.call("drain", dest="b", timeout=10)
+        await a.control.call("drain", dest="b", timeout=120)
         warm = (await b.control.call("state"))["dests"]["a"]["received"]
         b.freeze()
         async with MemoryLog(a) as log:
@@ -110,7 +110,7 @@ async def test_a_frozen_peer_costs_what_was_configured(size: int, capsys: pytest
             logged = (await a.control.call("state"))["logged"]
         growth = log.growth(a)
         b.thaw()
-        await a.control.call("drain", dest="b", timeout=60)
+        await a.control.call("drain", dest="b", timeout=120)
         await b.control.call("progress")
         state_a, state_b = await a.control.call("state"), await b.control.call("state")
     there, here = state_b["dests"]["a"], state_a["dests"]["b"]

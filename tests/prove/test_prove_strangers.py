@@ -35,7 +35,7 @@ def identity(name: str, other: str) -> dict[str, Any]:
     return {"name": name, "key": key, "trusted": {other: proofs[other].public_key.hex()}}
 
 
-@pytest.mark.limit(300)
+@pytest.mark.limit(600)
 async def test_strangers_are_gone_and_nobody_waits_for_them(capsys: pytest.CaptureFixture[str]) -> None:
     options = {"handshake_timeout": DEADLINE}
     async with (

@@ -49,7 +49,7 @@ def check(samples: list[Held], slope: int) -> None:
 
 
 @pytest.mark.prove
-@pytest.mark.limit(300)
+@pytest.mark.limit(900)
 @pytest.mark.parametrize("engine", ["aiortc", "wrtc"])
 def test_five_hundred_cycles_leave_nothing(engine: EngineName) -> None:
     check(run(engine, 500), SLOPE)

@@ -14,14 +14,14 @@ pytestmark = pytest.mark.prove
 both_engines = pytest.mark.parametrize("engine", ["aiortc", "wrtc"])
 
 
-@pytest.mark.limit(120)
+@pytest.mark.limit(600)
 @both_engines
 async def test_128_half_open_attempts(engine: EngineName, caplog: pytest.LogCaptureFixture) -> None:
     await half_open(128, engine)
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-@pytest.mark.limit(300)
+@pytest.mark.limit(900)
 @both_engines
 async def test_10_000_spoiled_offers(engine: EngineName, caplog: pytest.LogCaptureFixture) -> None:
     await spoiled(10_000, engine)

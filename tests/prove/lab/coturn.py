@@ -19,9 +19,9 @@ from typing import Self
 from tests.prove.lab.namespaces import Namespace
 from tests.prove.lab.tools import need, run
 
-START = 15.0
+START = 120.0
 """Seconds for it to listen."""
-STOP = 5.0
+STOP = 30.0
 """Seconds for it to end after SIGTERM; then it is killed."""
 
 DENIED = (
