@@ -119,7 +119,7 @@ async def cut_as_it_goes(proxy: CuttingProxy, served: Served) -> None:
     due = 0
     while True:
         if served.count >= due:
-            due = served.count + 400
+            due = served.count + 1_000
             proxy.cut_named("")
         await asyncio.sleep(0.002)
 

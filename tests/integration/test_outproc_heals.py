@@ -13,6 +13,7 @@ from litz.errors import ConnectError, PeerClosedError, PeerRestartedError, Unkno
 from litz.events import EndReason, Outcome, SessionEnded, SessionStarted, WireDown, WireUp
 from litz.payload import PayloadType
 from litz.snapshot import DestState
+from outproc import pool
 from tests.integration.outproc_nodes import (
     LOOPBACK,
     Manager,
@@ -30,6 +31,12 @@ from tests.prove.fault_link import Way
 from tests.prove.fault_proxy import FaultProxy
 
 LANES = (PayloadType.RPC_RELIABLE, PayloadType.RPC_SIGNAL, PayloadType.STREAM_RELIABLE)
+
+
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here wires break more often in a row than they are dialled at once: the pool's own tests have the rest."""
+    monkeypatch.setattr(pool, "AT_ONCE", 10_000)
 
 
 async def talk_while(a: Manager, b: Manager, harm: asyncio.Task[None]) -> None:
