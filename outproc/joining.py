@@ -88,9 +88,9 @@ def _admit(transport: DestTransport, link: Link, peer: PeerInfo) -> bool:
     match entry:
         case Entry.BUSY:
             transport.probe()
-            reason = "a newer process uses this id"
+            reason = "a newer process uses this id; if both live, stop one"
             link.write([machine.refuse("busy", retry_after=COME_BACK, reason=reason)])
-            link.failure = BusyError(f"{peer.id}: {reason}, which is asked now", retry_after=COME_BACK)
+            link.failure = BusyError(f"{peer.id}: a newer process of this id is asked now", retry_after=COME_BACK)
             link.close()
             return False
         case Entry.REPLACED:
@@ -241,7 +241,8 @@ def _refused(transport: DestTransport, link: Link, step: Refused) -> None:
     error: LitzError
     match step.code:
         case "busy":
-            error = BusyError(f"{dest} is busy: {step.reason}", retry_after=step.retry_after)
+            said = f"{dest} is busy: {step.reason} (to be tried again in {step.retry_after:g} s)"
+            error = BusyError(said, retry_after=step.retry_after)
         case "replaced":
             error = ReplacedError(f"a newer process uses the id {transport.node.local_id!r}; stop one", dest=dest)
         case "duplicate":
