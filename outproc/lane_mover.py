@@ -183,7 +183,8 @@ class LaneMover:
         link.meter.look(
             now,
             outstanding=outstanding,
-            acked=tuple((lane.lane, lane.acked) for lane in lanes),
+            sent={lane.lane: lane.cursor for lane in lanes},
+            acked={lane.lane: lane.acked for lane in lanes},
             left=link.bytes_out - buffered,
             buffered=buffered,
         )

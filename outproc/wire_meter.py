@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 GAIN: Final = 0.125
@@ -15,6 +16,9 @@ LIGHT: Final = 16 * 1024
 
 BUSY: Final = 64 * 1024
 """A wire with at least this many bytes buffered at two looks in a row took all it could between them."""
+
+Places = Mapping[int, tuple[int, int]]
+"""A position of each lane that a wire carries."""
 
 RATE_KEPT: Final = 600.0
 """After so many seconds a throughput is forgotten: the network may have changed."""
@@ -34,10 +38,12 @@ class WireMeter:
 
     __slots__ = (
         "_ahead",
+        "_base",
         "_buffered",
         "_left",
         "_loaded",
         "_looked",
+        "_mark",
         "_marker",
         "_rate",
         "_rated",
@@ -57,6 +63,10 @@ class WireMeter:
         self._ahead = 0  # bytes written before and after the ping that is out
         self._rate: float | None = None
         self._rated = now
+        self._mark: tuple[int, Places] | None = None
+        """While it is full: how many bytes were written at an earlier look, and how far its lanes were sent then."""
+        self._base: tuple[float, int] | None = None
+        """When such a mark was seen to be acknowledged, and its bytes."""
         self._looked = now
         self._buffered = 0
         self._left = 0
@@ -85,21 +95,20 @@ class WireMeter:
 
     # -- looks --------------------------------------------------------------------------------------
 
-    def look(self, now: float, *, outstanding: bool, acked: object, left: int, buffered: int) -> bool:
+    def look(self, now: float, *, outstanding: bool, sent: Places, acked: Places, left: int, buffered: int) -> bool:
         """Look at the wire. Returns whether it has just fallen sick, or is well again.
 
         outstanding  whether anything that was given to it is not acknowledged
-        acked        a value that changes with every ack of what it carries
+        sent, acked  of each lane that it carries: what was given to it, and what the peer has acknowledged
         left         bytes that ever left it for the system
         buffered     bytes that wait in it
         """
         step, self._looked = now - self._looked, now
         drained = self._buffered > 0 and left > self._left
-        if min(buffered, self._buffered) >= BUSY and drained and step > 0:
-            rate = (left - self._left) / step
-            known = self.throughput(now)
-            self._rate = rate if known is None else known + RATE_GAIN * (rate - known)
-            self._rated = now
+        if min(buffered, self._buffered) >= BUSY:
+            self._measure(now, left + buffered, sent, acked)
+        else:
+            self._mark = self._base = None
         acks = acked != self._marker
         self._marker, self._left, self._buffered = acked, left, buffered
         if not outstanding or acks or drained:
@@ -113,8 +122,28 @@ class WireMeter:
         self._fall_sick(now)
         return True
 
+    def _measure(self, now: float, written: int, sent: Places, acked: Places) -> None:
+        """It is full: how much arrives in which time? What left it for the system says little: kernels, proxies and
+        hubs take megabytes at once, to pass them on at leisure."""
+        if self._mark is not None:
+            marked, places = self._mark
+            if not places.keys() <= acked.keys():
+                self._base = None  # a lane has left
+            elif any(acked[lane] < place for lane, place in places.items()):
+                return
+            else:
+                if self._base is not None and now > self._base[0]:
+                    self._rate_seen(now, (marked - self._base[1]) / (now - self._base[0]))
+                self._base = (now, marked)
+        self._mark = (written, sent)
+
+    def _rate_seen(self, now: float, rate: float) -> None:
+        known = self.throughput(now)
+        self._rate = rate if known is None else known + RATE_GAIN * (rate - known)
+        self._rated = now
+
     def throughput(self, now: float) -> float | None:
-        """Bytes a second that it took while it was the bottleneck, smoothed; None: never, or long ago."""
+        """Bytes a second that arrived while it was the bottleneck, smoothed; None: never measured, or long ago."""
         return self._rate if self._rate is not None and now - self._rated <= RATE_KEPT else None
 
     # -- sickness -----------------------------------------------------------------------------------

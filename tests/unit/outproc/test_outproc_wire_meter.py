@@ -31,22 +31,63 @@ def test_what_was_measured_behind_its_own_load_counts_only_while_there_is_no_bet
     assert meter.round_trip == 0.1
 
 
-def look(meter: WireMeter, now: float, acked: int = 0, *, left: int = 0, buffered: int = 0, out: bool = True) -> bool:
-    return meter.look(now, outstanding=out, acked=acked, left=left, buffered=buffered)
+def look(
+    meter: WireMeter,
+    now: float,
+    acked: int = 0,
+    *,
+    sent: int = 0,
+    left: int = 0,
+    buffered: int = 0,
+    out: bool = True,
+    lane: int = 0,
+) -> bool:
+    """Positions are numbers of messages here."""
+    places = {lane: (sent, 0)}, {lane: (acked, 0)}
+    return meter.look(now, outstanding=out, sent=places[0], acked=places[1], left=left, buffered=buffered)
 
 
-def test_throughput_is_measured_only_while_the_wire_is_full() -> None:
+def full(meter: WireMeter, now: float, *, written: int, acked: int, lane: int = 0) -> None:
+    """A look at a full wire that carries messages of 1,000 bytes."""
+    look(meter, now, acked, sent=written // 1_000, left=written - 100_000, buffered=100_000, lane=lane)
+
+
+def test_throughput_is_what_arrives_while_the_wire_is_full() -> None:
     meter = WireMeter(0.0)
-    look(meter, 1.0, left=0, buffered=0)
-    look(meter, 2.0, left=500, buffered=100_000)
-    assert meter.throughput(2.0) is None
-    look(meter, 3.0, left=200_500, buffered=100_000)
-    assert meter.throughput(3.0) == 200_000
-    look(meter, 4.0, left=300_500, buffered=70_000)
-    assert meter.throughput(4.0) == 175_000
-    look(meter, 5.0, left=300_600, buffered=10)
-    assert meter.throughput(5.0) == 175_000
-    assert meter.throughput(4.0 + RATE_KEPT + 0.1) is None
+    look(meter, 1.0, buffered=0)
+    full(meter, 2.0, written=200_000, acked=0)
+    full(meter, 3.0, written=400_000, acked=200)
+    full(meter, 4.0, written=600_000, acked=400)
+    assert meter.throughput(4.0) is None, "since when was it on the way?"
+    full(meter, 5.0, written=800_000, acked=600)
+    assert meter.throughput(5.0) == 200_000
+    full(meter, 6.0, written=900_000, acked=700)
+    assert meter.throughput(6.0) == 200_000, "of the last look not all has arrived"
+    full(meter, 7.0, written=1_000_000, acked=800)
+    assert meter.throughput(7.0) == 200_000 + (100_000 - 200_000) / 4
+    look(meter, 8.0, 800, sent=1_000, left=999_990, buffered=10)
+    assert meter.throughput(8.0) == 175_000
+    assert meter.throughput(7.0 + RATE_KEPT + 0.1) is None
+
+
+def test_what_lies_in_buffers_on_the_way_counts_when_it_has_arrived() -> None:
+    """A proxy takes ten megabytes at once, and passes on one a second."""
+    meter = WireMeter(0.0)
+    for second in range(100):
+        full(meter, float(second), written=10_000_000 + second * 1_000_000, acked=second * 1_000)
+        rate = meter.throughput(float(second))
+        assert rate is None or 0.9e6 <= rate <= 1.1e6
+    assert meter.throughput(99.0) is not None
+
+
+def test_a_lane_that_leaves_takes_what_was_measured_with_it() -> None:
+    meter = WireMeter(0.0)
+    for second in range(4):
+        full(meter, float(second), written=second * 200_000, acked=second * 200)
+    rate = meter.throughput(3.0)
+    full(meter, 4.0, written=5_000_000, acked=0, lane=2)
+    full(meter, 5.0, written=5_000_000, acked=9_000, lane=2)
+    assert meter.throughput(5.0) == rate
 
 
 def test_no_ack_for_long_with_data_outstanding_is_sick() -> None:
