@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
+    "sick-wire-kept": 122,
     "lossy-behind-a-consumer-piles-up": 23,
     "backoff-reset-before-the-wire-proved": 906,
     "dismissed-for-a-wire-that-never-came": 1173,
