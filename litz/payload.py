@@ -21,6 +21,9 @@ class PayloadType(IntEnum):
         arrival. Losses are counted.
     `MEDIA`
         reserved; sending it raises `ValueError`.
+    `RPC_DURABLE`
+        outlives processes: committed to the outbox before `send` returns, and sent until the peer's
+        inbox has committed it. Needs both (docs/outbox.md); without an outbox it raises `ValueError`.
     """
 
     RPC_RELIABLE = 0
@@ -28,6 +31,7 @@ class PayloadType(IntEnum):
     STREAM_RELIABLE = 2
     STREAM_LATENCY_FIRST = 3
     MEDIA = 4
+    RPC_DURABLE = 5
 
     @property
     def reliable(self) -> bool:

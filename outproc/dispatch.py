@@ -16,8 +16,11 @@ from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState
 from outproc.addressing import Addressing
 from outproc.body import body_of
+from outproc.confirmations import all_of
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
+from outproc.durable import Durable
+from outproc.durable_port import DurablePort
 from outproc.local_node import LocalNode
 from outproc.manager_port import ManagerPort
 from outproc.reception import Reception
@@ -31,8 +34,9 @@ from outproc.wake_watch import WakeWatch, rouse
 class Dispatch:
     """What an entered manager works with: the part of it that needs a loop."""
 
-    def __init__(self, node: LocalNode, owner: TransportOwner, addressing: Addressing) -> None:
+    def __init__(self, node: LocalNode, owner: TransportOwner, addressing: Addressing, durable: Durable) -> None:
         self.node = node
+        self._durable = durable
         self._owner = owner
         self._addressing = addressing
         self._late: dict[DestTransport, deque[tuple[int, bytes, EntryDetail]]] = {}
@@ -49,6 +53,7 @@ class Dispatch:
         for builder in self._addressing.builders:
             kind, allow = builder.kind, self._addressing.allow
             builder.attach(ManagerPort(self.node, self.dests, self.reception.accept, kind, settings, allow=allow))
+        self._durable.attach(DurablePort(self.node, self.dests, self.reception.accept, "durable", settings))
 
     def _make(self, dest: str) -> DestTransport:
         return DestTransport(
@@ -69,6 +74,9 @@ class Dispatch:
         when_down: WhenDown | None,
     ) -> Receipt:
         """`TransportManager.send` without its fast path and its timeout."""
+        if payload_type == PayloadType.RPC_DURABLE:
+            key = checked_key(key) if key is not None else None
+            return await self._durable.send(validate_dest(dest), data, confirm=confirm, key=key, when_down=when_down)
         lane = _lane_of(payload_type, confirm)
         body = body_of(data, self.node.options.max_message)
         detail = EntryDetail(key=checked_key(key)) if key is not None else None
@@ -118,6 +126,18 @@ class Dispatch:
             raise BackpressureError(f"{full}; await send() to wait for space, or try again later")
         return receipt
 
+    async def drain(self, dest: str | None) -> None:
+        """`TransportManager.drain` without its timeout."""
+        if dest is not None:
+            transport = self.dests.get(dest)
+            transports = [transport] if transport is not None else []
+        else:
+            transports = self.dests.transports()
+        futures = [future for transport in transports for future in transport.outbound.unconfirmed_ends()]
+        for transport in transports:
+            transport.outbound.arm()
+        await all_of([*futures, *self._durable.unconfirmed(dest)])
+
     async def append(self, dest: str, lane: int, data: Any, detail: EntryDetail, when_down: WhenDown | None) -> Receipt:
         """Accept a request or a reply."""
         transport = await self._transport(dest, when_down)
@@ -151,12 +171,14 @@ class Dispatch:
 def _lane_of(payload_type: PayloadType, confirm: Confirm | None) -> int:
     if payload_type is PayloadType.MEDIA:
         raise ValueError("MEDIA is reserved; choose another payload type")
+    if payload_type == PayloadType.RPC_DURABLE:
+        raise ValueError("a durable message is committed before it is accepted; await send()")
     lane = int(PayloadType(payload_type))
     if confirm is not None:
         if lane == LOSSY_LANE:
             raise ValueError("STREAM_LATENCY_FIRST is never acknowledged; confirm needs a reliable payload type")
         if confirm == "durable":
-            raise ValueError("confirm='durable' needs a durable inbox, which is not configured")
+            raise ValueError("confirm='durable' needs a durable inbox there and an outbox here: send RPC_DURABLE")
         if confirm not in ("received", "processed"):
             raise ValueError(f"confirm is 'received', 'processed' or 'durable', not {confirm!r}")
     return lane

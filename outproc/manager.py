@@ -37,9 +37,10 @@ from litz.within import LATE_DRAIN, late_send, late_wire, within
 from outproc.addressing import Addressing, Directory
 from outproc.body import body_of
 from outproc.closing import GRACE, close_node
-from outproc.confirmations import all_of
 from outproc.dest_transport import DestTransport
 from outproc.dispatch import Dispatch
+from outproc.durable import Durable
+from outproc.durable_port import DurableInbox, DurableOutbox
 from outproc.endpoint_filter import allow_endpoint
 from outproc.installed_wires import Installed, installed_wires
 from outproc.local_node import Environment, FastPath, LocalNode
@@ -71,6 +72,7 @@ class OutprocTransportManager(TransportManager):
     relay          makes this node a hub: those with a session here reach each other through it
     allow_endpoint asked about each address before it is dialled, with where it was learned; a pure function. The
                    default refuses what is of no use to peers: see `outproc.endpoint_filter`
+    outbox, inbox  the files of durable messages that this node sends and takes: see `outproc.outbox`
     environment    clocks and chance, for tests
     """
 
@@ -84,6 +86,8 @@ class OutprocTransportManager(TransportManager):
         options: TransportOptions | None = None,
         relay: RelayOptions | None = None,
         allow_endpoint: EndpointFilter = allow_endpoint,
+        outbox: DurableOutbox | None = None,
+        inbox: DurableInbox | None = None,
         environment: Environment | None = None,
     ) -> None:
         self._local_id = validate_dest(local_id)
@@ -100,6 +104,7 @@ class OutprocTransportManager(TransportManager):
             raise ValueError("relay= needs a RelayWireBuilder among the builders; add one, or leave builders out")
         self._home = HomeLoop(f"OutprocTransportManager({local_id!r})")
         self._inbox = Inbox()
+        self._durable = Durable(outbox, inbox)
         self._events = EventLog(self._current_events)
         self._fast: dict[str, FastPath] = {}
         self._listeners: list[WireListener] = []
@@ -113,8 +118,9 @@ class OutprocTransportManager(TransportManager):
         return self._local_id
 
     async def __aenter__(self) -> Self:
+        await self._durable.open(self._environment.wall_clock)
         loop = self._home.bind()
-        self._entered = Dispatch(self._make_node(loop), self, self._addressing)
+        self._entered = Dispatch(self._make_node(loop), self, self._addressing, self._durable)
         self._entered.attach_builders({"relay": self._relay} if self._relay is not None else {})
         self._entered.node.health.start()
         return self
@@ -124,6 +130,7 @@ class OutprocTransportManager(TransportManager):
 
     async def _close(self) -> None:
         self._home.open = False
+        self._durable.stop_taking()
         self._fast.clear()
         loop, whole = asyncio.get_running_loop(), self._options.close_timeout
         deadline = loop.time() + whole
@@ -141,6 +148,7 @@ class OutprocTransportManager(TransportManager):
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(max(deadline, loop.time() + whole * GRACE)):
                 await self._inbox.wait_served()
+        await self._durable.aclose(max(deadline - loop.time(), whole * GRACE))
 
     def _orphaned(self) -> None:
         self._home.open = False
@@ -209,15 +217,7 @@ class OutprocTransportManager(TransportManager):
     async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
         running = self._running()
         async with within(timeout, *LATE_DRAIN):
-            if dest is not None:
-                transport = running.dests.get(validate_dest(dest))
-                transports = [transport] if transport is not None else []
-            else:
-                transports = running.dests.transports()
-            futures = [future for transport in transports for future in transport.outbound.unconfirmed_ends()]
-            for transport in transports:
-                transport.outbound.arm()
-            await all_of(futures)
+            await running.drain(validate_dest(dest) if dest is not None else None)
 
     def peer(self, dest: str) -> BoundPeer:
         return BoundPeer(self, validate_dest(dest))

@@ -94,10 +94,9 @@ class SqliteOutboxStore:
         for sequence, reason in group.dead:
             _bury(db, "sequence = ?", (sequence,), (now, reason), written)
         if group.expire is not None:
-            before, sparing = group.expire
-            marks = ",".join("?" * len(sparing))
-            which = f"created < ? AND dest NOT IN ({marks})"
-            for dest, sequence in _bury(db, which, (before, *sparing), (now, "expired"), written):
+            before, dests = group.expire
+            which = f"created < ? AND dest IN ({','.join('?' * len(dests))})"
+            for dest, sequence in _bury(db, which, (before, *dests), (now, "expired"), written):
                 written.expired.setdefault(dest, []).append(sequence)
 
     def _retry(self, db: sqlite3.Connection, first: int, now: float, written: Written) -> None:
@@ -110,18 +109,25 @@ class SqliteOutboxStore:
             db.execute("DELETE FROM dead WHERE sequence = ?", (sequence,))
             written.retried[dest] = written.retried.get(dest, 0) + 1
 
-    def read(self, dest: str, after: int, messages: int, size: int) -> list[Row]:
+    def wants_retry(self) -> bool:
+        file = self._opened()
+        with file.errors():
+            return file.db.execute("SELECT 1 FROM dead WHERE retry LIMIT 1").fetchone() is not None
+
+    def read(self, dest: str, after: int, messages: int, size: int) -> tuple[list[Row], bool]:
         file = self._opened()
         with file.errors():
             rows: list[Row] = []
+            complete = True
             cursor = file.db.execute(
                 "SELECT sequence, key, data, attempts, again FROM message WHERE dest = ? AND sequence > ? "
                 "ORDER BY sequence LIMIT ?",
-                (dest, after, messages),
+                (dest, after, messages + 1),
             )
             for sequence, key, data, attempts, again in cursor:
                 size -= len(data)
-                if rows and size < 0:
+                if rows and (size < 0 or len(rows) == messages):
+                    complete = False
                     break
                 rows.append(Row(sequence, key, data, attempts, bool(again)))
             cursor.close()
@@ -129,7 +135,7 @@ class SqliteOutboxStore:
             with file.transaction() as db:
                 self._check_epoch(db)
                 db.execute(_TRIED, (dest, rows[-1].sequence))
-        return rows
+        return rows, complete
 
     def renew(self, token: bytes) -> tuple[bytes, Run]:
         producer = os.urandom(16)

@@ -91,7 +91,7 @@ class Group:
     peers: dict[str, Peer] = field(default_factory=dict)
     """Of each dest its whole new state."""
     expire: tuple[float, tuple[str, ...]] | None = None
-    """What was created before a time becomes a dead letter, except for these dests."""
+    """What was created before a time becomes a dead letter, of these dests."""
     retry_from: int | None = None
     """Dead letters that are to be sent again get sequences from here on, at most `RETRIES` of them."""
 
@@ -129,9 +129,13 @@ class OutboxStore(Protocol):
     def write(self, group: Group, now: float) -> Written:
         """Carry out the group in one transaction that survives a crash from then on."""
 
-    def read(self, dest: str, after: int, messages: int, size: int) -> list[Row]:
+    def read(self, dest: str, after: int, messages: int, size: int) -> tuple[list[Row], bool]:
         """The messages to `dest` above a sequence, in order: up to `messages` of up to `size` bytes, at least one if
-        there is one. Notes before it returns that they may have been transmitted (`Peer.tried`)."""
+        there is one; and whether these are all. Notes before it returns that they may have been transmitted
+        (`Peer.tried`)."""
+
+    def wants_retry(self) -> bool:
+        """Whether somebody has asked that dead letters be sent again: see `Group.retry_from`."""
 
     def renew(self, token: bytes) -> tuple[bytes, Run]:
         """Take a new producer id and begin a run with `token`: the sequences of the old one were used by others. All

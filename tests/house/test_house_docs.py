@@ -17,6 +17,7 @@ import pytest
 from inproc import InprocOptions, InprocTransportManager
 from litz.payload import DEFAULT_WIRE_PREFERENCE
 from outproc import TransportOptions
+from outproc.outbox import InboxOptions, OutboxOptions
 from outproc.relay_options import RelayOptions
 from outproc.session.limits import SessionLimits
 from outproc.wire_choice import BestWire
@@ -124,6 +125,8 @@ def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
     [
         ("TransportOptions", dict(TransportOptions())),
         ("SessionLimits", asdict(SessionLimits())),
+        ("OutboxOptions", OutboxOptions().model_dump(exclude={"synchronous"})),
+        ("InboxOptions", InboxOptions().model_dump(exclude={"synchronous"})),
         ("InprocOptions", asdict(InprocOptions())),
         ("RelayOptions", RelayOptions().model_dump(exclude={"allow_relay"})),
         ("PortLimits", asdict(PortLimits())),

@@ -202,7 +202,8 @@ class Desk:
         """Send as much as is accepted for so long, by `send_nowait` on every reliable lane, patiently when refused."""
         accepted = refused = 0
         end = time.monotonic() + seconds
-        lanes = [lane for lane in PayloadType if lane.reliable and lane is not PayloadType.MEDIA]
+        others = (PayloadType.MEDIA, PayloadType.RPC_DURABLE)
+        lanes = [lane for lane in PayloadType if lane.reliable and lane not in others]
         while time.monotonic() < end:
             full = 0
             for lane in lanes:

@@ -68,7 +68,7 @@ def look(folder: Path, stored: int, done: int) -> tuple[int, int]:
     outbox = SqliteOutboxStore(folder / "outbox", OutboxOptions(lock_timeout=60))
     with closing(outbox):
         last = outbox.open(os.urandom(16), 0.0).runs[-1].first - 1
-        rows = outbox.read("bob", 0, 1000, 1 << 30)
+        rows = outbox.read("bob", 0, 1000, 1 << 30)[0]
         peer = outbox.open(os.urandom(16), 0.0).peers.get("bob", Peer())
     assert stored <= last <= stored + SIZE, f"{stored} was told and {last} is there"
     assert last % SIZE == 0, f"a group that is not whole: {last}"

@@ -105,10 +105,10 @@ class SenderProcess:
         if out is None:
             return None
         if out.wants_read:
-            rows = self.store.read(DEST, out.read_after, 3, 1 << 20)
+            rows, complete = self.store.read(DEST, out.read_after, 3, 1 << 20)
             if rows:
                 self.peer.tried = max(self.peer.tried, rows[-1].sequence)
-            out.add_read(rows, complete=len(rows) < 3)
+            out.add_read(rows, complete=complete)
         self.group.attempts.update(out.take_findings().attempts)
         buffers = out.next()
         if buffers is None:
@@ -315,7 +315,7 @@ class DurableWorld:
         for _ in range(10_000):
             for step in (self.pump, self.to_inbox, self.to_outbox, self.apply, self.commit, self.delete):
                 step()
-            left = self.sender.store.read(DEST, 0, 1, 1)
+            left = self.sender.store.read(DEST, 0, 1, 1)[0]
             if not left and not self.receiver.queue and not self._to_inbox:
                 return
         raise AssertionError("it never comes to an end")

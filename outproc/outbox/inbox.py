@@ -1,0 +1,384 @@
+"""The inbox of one manager: takes durable messages once, and acks them when their position is committed.
+
+The decisions about one producer are in `outproc.outbox.incoming`. Here are the handler queue, the groups that are
+committed one after the other in the store's thread, and the effects of handlers that are committed with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from litz.errors import LitzError, ManagerStateError
+from litz.message import Detail, Message
+from outproc.durable_port import DurablePort
+from outproc.outbox.events import StoreFailed
+from outproc.outbox.incoming import Incoming, Taken
+from outproc.outbox.options import InboxOptions
+from outproc.outbox.producer import Producer
+from outproc.outbox.records import (
+    FEATURE,
+    TO_INBOX,
+    TO_OUTBOX,
+    Accept,
+    Ack,
+    Open,
+    Part,
+    Refuse,
+    RefuseCode,
+    decode_from_outbox,
+    encode_accept,
+    encode_ack,
+    encode_refuse,
+)
+from outproc.outbox.sqlite_inbox import SqliteInboxStore
+from outproc.outbox.store import InboxGroup, InboxStore, Key, Position, Work
+from outproc.outbox.store_thread import StoreThread
+
+COMMIT_DELAY: Final = 0.005
+"""Seconds that progress for which nobody waits is gathered before it is committed."""
+RETRY_DELAY: Final = 1.0
+"""Seconds until a commit that failed is tried again."""
+
+
+class Inbox:
+    """What `inbox=` of a manager takes: the file of the positions of those who send to it. Belongs to one manager.
+
+    store    a path, or any `InboxStore`. The file may be your own database: two tables are added
+    options  limits and times; with a store of your own, those that are the store's have no effect
+    prepare  called with the `sqlite3.Connection` when the file is opened, to make tables of yours
+    """
+
+    def __init__(
+        self,
+        store: InboxStore | str | Path,
+        options: InboxOptions | None = None,
+        *,
+        prepare: Callable[[sqlite3.Connection], object] | None = None,
+    ) -> None:
+        self._options = options or InboxOptions()
+        if isinstance(store, str | Path):
+            self._store: InboxStore = SqliteInboxStore(store, self._options, prepare=prepare)
+        elif prepare is not None:
+            raise ValueError("prepare is for a path; a store of your own prepares itself")
+        else:
+            self._store = store
+        self._boot = os.urandom(16)
+        self._thread: StoreThread | None = None
+        self._port: DurablePort | None = None
+        self._positions: dict[Key, tuple[Position, tuple[int, ...]]] = {}
+        """Of producers that were not heard since the start."""
+        self._producers: dict[Key, Producer] = {}
+        self._current: dict[str, Producer] = {}
+        """Of each sender the one that was accepted in its session."""
+        self._dirty: dict[Producer, None] = {}
+        self._works: list[tuple[Work, Producer, asyncio.Future[bool]]] = []
+        self._armed: asyncio.Handle | None = None
+        self._armed_late = False
+        self._writing = False
+        self._idle = asyncio.Event()
+        self._told_failure = False
+        self._taking = True
+        self._closed = False
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """See `DurableInbox`."""
+        if self._thread is not None or self._closed:
+            raise ManagerStateError("an Inbox belongs to one manager; make a new one for the same path")
+        self._thread = StoreThread("litz inbox", asyncio.get_running_loop())
+        found = await self._thread.run(self._store.open)
+        self._positions = {key: (position, tuple(applied)) for key, (position, applied) in found.items()}
+
+    def attach(self, port: DurablePort) -> None:
+        """See `DurableInbox`."""
+        self._port = port
+        port.announce(FEATURE)
+        port.subscribe(TO_INBOX, self)
+
+    def stop_taking(self) -> None:
+        """See `DurableInbox`."""
+        self._taking = False
+
+    async def aclose(self, timeout: float) -> None:
+        """See `DurableInbox`."""
+        self._taking = False
+        if self._thread is None or self._closed:
+            self._closed = True
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        self._closed = True
+        for producer in self._producers.values():
+            self._dirty[producer] = None
+        self._commit()
+        if self._writing:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._idle.wait()
+            except TimeoutError:
+                pass
+        await self._thread.stop(self._store.close, max(0.0, deadline - loop.time()))
+        for _, _, outcome in self._works:
+            if not outcome.done():
+                outcome.set_exception(ManagerStateError("the manager was closed before the effect was committed"))
+
+    # -- effects --------------------------------------------------------------------------------------
+
+    async def apply(self, message: Message, work: Callable[[Any], object]) -> bool:
+        """Run `work(connection)` in the inbox's transaction, in its thread, once for this message: its effect and the
+        note that the message is done are committed together, in a group with others.
+
+        Returns True after the commit; False if the effect was committed before (the message came again). What `work`
+        raises is raised here, and it left nothing. It must neither begin nor end a transaction, and must not block: it
+        is in the way of all others. Cancelled, it may be committed all the same. Any number of handlers may call this
+        at once. Raises ValueError for a message that is not a durable one of this inbox, and `StoreError`.
+        """
+        source = message.source
+        if not isinstance(source, Producer) or self._producers.get(source.key) is not source:
+            raise ValueError("apply takes durable messages of the manager that this inbox belongs to")
+        if self._closed or self._port is None:
+            raise ManagerStateError("the manager is closed; the message comes again with the next run")
+        source.progress()
+        incoming = source.incoming
+        done = Work(
+            source.key,
+            message.number,
+            work,
+            incoming.position_at(message.number),
+            advance=incoming.is_next(message.number),
+        )
+        outcome: asyncio.Future[bool] = self._port.loop.create_future()
+        self._works.append((done, source, outcome))
+        self._arm()
+        return await outcome
+
+    # -- committing -----------------------------------------------------------------------------------
+
+    def _arm(self, *, late: bool = False) -> None:
+        if self._writing or self._closed or self._port is None:
+            return
+        if self._armed is not None:
+            if late or not self._armed_late:
+                return
+            self._armed.cancel()
+        loop = self._port.loop
+        self._armed_late = late
+        self._armed = loop.call_later(COMMIT_DELAY, self._commit) if late else loop.call_soon(self._commit)
+
+    def _progressed(self, producer: Producer) -> None:
+        producer.watched = False
+        self._dirty[producer] = None
+        self._arm(late=True)
+
+    def _commit(self) -> None:
+        if self._armed is not None:
+            self._armed.cancel()
+            self._armed = None
+        if self._writing:
+            return
+        works, self._works = self._works, []
+        dirty, self._dirty = self._dirty, {}
+        group = InboxGroup([work for work, _, _ in works])
+        for producer in dirty:
+            producer.progress()
+            position = producer.incoming.position()
+            if position is not None:
+                group.positions[producer.key] = position
+            else:
+                self._watch(producer)
+        if not (group.works or group.positions):
+            self._idle.set()
+            return
+        assert self._thread is not None
+        self._idle.clear()
+        self._writing = True
+        self._thread.call(partial(self._store.write, group), partial(self._written, group, works, dirty))
+
+    def _written(
+        self,
+        group: InboxGroup,
+        works: list[tuple[Work, Producer, asyncio.Future[bool]]],
+        dirty: dict[Producer, None],
+        result: None,
+        error: BaseException | None,
+    ) -> None:
+        self._writing = False
+        if error is None:
+            self._told_failure = False
+            for key, position in group.positions.items():
+                self._committed(self._producers[key], position.committed)
+            for work, producer, outcome in works:
+                self._worked(work, producer, outcome)
+            for producer in dirty:
+                self._watch(producer)
+        else:
+            self._not_written(works, dirty, error)
+        if self._works or (self._dirty and error is None):
+            self._commit()
+        if not self._writing:
+            self._idle.set()
+
+    def _worked(self, work: Work, producer: Producer, outcome: asyncio.Future[bool]) -> None:
+        told = work.outcome
+        if told is True and work.advance:
+            self._committed(producer, work.sequence)
+        if outcome.done():
+            return
+        if isinstance(told, bool):
+            outcome.set_result(told)
+        else:
+            outcome.set_exception(told)
+
+    def _not_written(
+        self,
+        works: list[tuple[Work, Producer, asyncio.Future[bool]]],
+        dirty: dict[Producer, None],
+        error: BaseException,
+    ) -> None:
+        told = error if isinstance(error, LitzError) else LitzError(f"the inbox failed: {error!r}")
+        for _, _, outcome in works:
+            if not outcome.done():
+                outcome.set_exception(told)
+        self._dirty = dict.fromkeys([*dirty, *self._dirty])
+        if self._port is None or self._closed:
+            return
+        if not self._told_failure:
+            self._told_failure = True
+            self._port.emit(StoreFailed(self._port.local_id, told))
+        if self._armed is None:
+            self._armed_late = True
+            self._armed = self._port.loop.call_later(RETRY_DELAY, self._commit)
+
+    def _committed(self, producer: Producer, sequence: int) -> None:
+        if producer.incoming.committed_to(sequence):
+            producer.owes_ack = True
+            self._ack(producer)
+
+    def _watch(self, producer: Producer) -> None:
+        """Hear of the next progress of the consumer, the one that was made meanwhile included."""
+        if producer.watched or self._closed:
+            return
+        producer.progress()
+        if producer.incoming.position() is not None:
+            self._dirty[producer] = None
+            self._arm(late=True)
+        elif producer.queues and producer.queues[0].pending:
+            producer.watched = True
+            producer.queues[0].watch(partial(self._progressed, producer))
+
+    # -- what is said ---------------------------------------------------------------------------------
+
+    def _ack(self, producer: Producer) -> None:
+        port = self._port
+        if port is None or self._closed or self._current.get(producer.sender) is not producer:
+            return
+        messages, size = self._options.window_messages, self._options.window_bytes
+        if port.inbox_full:
+            messages = size = 1  # one message may always go
+        said = encode_ack(Ack(producer.incoming.committed, messages, size))
+        producer.owes_ack = not port.post(producer.sender, TO_OUTBOX, said)
+
+    def _open(self, sender: str, said: Open) -> None:
+        assert self._port is not None
+        key = (sender, said.producer)
+        producer = self._producers.get(key)
+        if producer is None:
+            if key not in self._positions and self._known >= self._options.max_producers:
+                self._port.post(sender, TO_OUTBOX, encode_refuse(Refuse(RefuseCode.NO_ROOM, 0, bytes(16))))
+                return
+            producer = Producer(key, self._new_incoming(key))
+        answer = producer.incoming.open(said, self._boot)
+        if isinstance(answer, Refuse):
+            self._port.post(sender, TO_OUTBOX, encode_refuse(answer))
+            return
+        self._producers[key] = producer
+        self._positions.pop(key, None)
+        self._leave(sender)
+        self._current[sender] = producer
+        producer.verified = self._port.verified(sender)
+        producer.progress()
+        producer.queues.append(self._port.queue(sender))
+        self._port.post(sender, TO_OUTBOX, encode_accept(self._with_window(answer)))
+
+    @property
+    def _known(self) -> int:
+        return len(self._positions) + len(self._producers)
+
+    def _new_incoming(self, key: Key) -> Incoming:
+        assert self._port is not None
+        position, applied = self._positions.get(key, (None, ()))
+        options = self._options
+        return Incoming(
+            position,
+            applied,
+            messages=options.window_messages,
+            size=options.window_bytes,
+            max_message=self._port.max_message,
+        )
+
+    def _with_window(self, answer: Accept) -> Accept:
+        assert self._port is not None
+        return replace(answer, window_messages=1, window_bytes=1) if self._port.inbox_full else answer
+
+    def _leave(self, sender: str) -> None:
+        """What the current producer of `sender` sent stays; nothing is put behind it in the same queue."""
+        producer = self._current.pop(sender, None)
+        if producer is not None:
+            producer.incoming.closed()
+            if producer.queues:
+                producer.queues[-1].close()
+
+    def _take(self, producer: Producer, rows: list[Taken]) -> None:
+        if rows:
+            messages = [
+                Message((row.body, row.sequence, producer, Detail(row.key or None, row.redelivered)))
+                if row.key or row.redelivered
+                else Message((row.body, row.sequence, producer, None))
+                for row in rows
+            ]
+            producer.queues[-1].put(messages, sum(len(row.body) for row in rows))
+        # Also if nothing is new: effects that were committed ahead may be all that the position waited for.
+        self._watch(producer)
+
+    # -- what is heard (`PortSubscriber`) -------------------------------------------------------------
+
+    def received(self, sender: str, data: memoryview) -> None:
+        """The outbox of `sender` says something. Raises ProtocolError."""
+        said = decode_from_outbox(data)
+        if not self._taking:
+            return
+        if isinstance(said, Open):
+            self._open(sender, said)
+            return
+        producer = self._current.get(sender)
+        if producer is None:
+            return  # it was refused, and did not know it yet
+        if isinstance(said, Part):
+            row = producer.incoming.take_part(said)
+            self._take(producer, [row] if row is not None else [])
+        else:
+            self._take(producer, producer.incoming.take(said))
+
+    def session_began(self, dest: str) -> None:
+        """Nothing yet: the outbox speaks first."""
+
+    def session_ended(self, dest: str) -> None:
+        """It is over. What was taken is handled all the same."""
+        self._leave(dest)
+
+    def wires_changed(self, dest: str) -> None:
+        """Sessions are all that counts here."""
+
+    def writable(self, dest: str) -> None:
+        """An ack that found no room may go now."""
+        producer = self._current.get(dest)
+        if producer is not None and producer.owes_ack:
+            self._ack(producer)

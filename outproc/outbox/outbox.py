@@ -1,0 +1,278 @@
+"""The outbox of one manager: commits what is sent, and sends what is committed until the peer has it for good.
+
+The groups that are committed are in `outproc.outbox.commits`, what is said to peers in `outproc.outbox.conversations`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from litz.dest import validate_dest
+from litz.errors import LitzError, ManagerStateError
+from litz.manager import Confirm
+from litz.message import Receipt
+from outproc.durable_port import DurablePort
+from outproc.outbox.commits import Commits
+from outproc.outbox.conversations import Conversations
+from outproc.outbox.errors import OutboxFullError, StoreFencedError
+from outproc.outbox.events import StoreFailed
+from outproc.outbox.options import OutboxOptions
+from outproc.outbox.outbox_dest import OutboxDest
+from outproc.outbox.outgoing import Outgoing
+from outproc.outbox.sqlite_outbox import SqliteOutboxStore
+from outproc.outbox.store import ROW_COST, Group, Opened, OutboxStore, Peer, Row, Written
+from outproc.outbox.store_thread import StoreThread
+
+TIDY_EVERY: Final = 60.0
+"""Seconds between two looks for what is too old, and before the first."""
+VISITED_AT_ONCE: Final = 64
+"""Dests without a session that are dialled, or looked through for what is too old, in one visit."""
+MAX_DESTS: Final = 65_536
+
+
+class Outbox:
+    """What `outbox=` of a manager takes: the file of its durable messages. Belongs to one manager.
+
+    store    a path, or any `OutboxStore`
+    options  limits and times; with a store of your own, those that are the store's have no effect
+
+    `backlog()` and `used` may be asked while the manager runs.
+    """
+
+    def __init__(self, store: OutboxStore | str | Path, options: OutboxOptions | None = None) -> None:
+        self._options = options or OutboxOptions()
+        self._store = SqliteOutboxStore(store, self._options) if isinstance(store, str | Path) else store
+        self._thread: StoreThread | None = None
+        self._opened: Opened | None = None
+        self._port: DurablePort | None = None
+        self._commits: Commits | None = None
+        self._conversations: Conversations | None = None
+        self._clock: Callable[[], int] = lambda: 0
+        self._dests: dict[str, OutboxDest] = {}
+        self.used = 0
+        """Bytes of all rows, with what each row costs besides its payload."""
+        self._following: dict[str, Outgoing] = {}
+        """Of the group that is being committed: to whom its rows go on without being read."""
+        self._told_failure = False
+        self._tick: asyncio.Handle | None = None
+        self._tidy_at = 0.0
+        self._closed = False
+
+    # -- life -----------------------------------------------------------------------------------------
+
+    async def open(self, clock: Callable[[], int]) -> None:
+        """See `DurableOutbox`."""
+        if self._thread is not None or self._closed:
+            raise ManagerStateError("an Outbox belongs to one manager; make a new one for the same path")
+        self._clock = clock
+        self._thread = StoreThread("litz outbox", asyncio.get_running_loop())
+        opened = await self._thread.run(partial(self._store.open, os.urandom(16), self._now()))
+        self._opened = opened
+        self.used = opened.used
+        last = opened.runs[-1].first - 1
+        for dest in dict.fromkeys([*opened.backlog, *opened.peers]):
+            peer = opened.peers.get(dest, Peer())
+            self._dests[dest] = OutboxDest(dest, peer, opened.backlog.get(dest, 0), last)
+
+    def attach(self, port: DurablePort) -> None:
+        """See `DurableOutbox`."""
+        assert self._opened is not None
+        assert self._thread is not None
+        self._port = port
+        opened, loop = self._opened, port.loop
+        self._commits = Commits(loop, self._store, self._thread, now=self._now, owner=self, first=opened.runs[-1].first)
+        self._conversations = Conversations(
+            port,
+            self._store,
+            self._thread,
+            self._commits,
+            self._dests,
+            producer=opened.producer,
+            runs=opened.runs,
+            max_attempts=self._options.max_attempts,
+            report=self._report,
+        )
+        self._tidy_at = loop.time() + TIDY_EVERY
+        self._conversations.begin()
+        self._tick = loop.call_soon(self._visit)
+
+    async def aclose(self, timeout: float) -> None:
+        """See `DurableOutbox`. What was handed over is committed before."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._tick is not None:
+            self._tick.cancel()
+        if self._thread is None:
+            return
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        if self._conversations is not None:
+            self._conversations.closed = True
+        if self._commits is not None:
+            error = ManagerStateError("the manager was closed before the commit; the message may be in the outbox")
+            await self._commits.finish(deadline, error)
+        await self._thread.stop(self._store.close, max(0.0, deadline - loop.time()))
+        ended = ManagerStateError("the manager was closed; the message is in the outbox and is sent by the next run")
+        for dest in self._dests.values():
+            dest.confirmations.fail_all(ended)
+
+    def backlog(self) -> dict[str, int]:
+        """Messages of each dest that are not confirmed, dead letters not counted. Only dests that have any."""
+        return {name: dest.backlog for name, dest in self._dests.items() if dest.backlog}
+
+    def _now(self) -> float:
+        return self._clock() / 1e9
+
+    # -- sending --------------------------------------------------------------------------------------
+
+    async def send(self, dest: str, data: bytes, key: str | None, confirm: Confirm | None) -> Receipt:
+        """See `DurableOutbox`. Raises `OutboxFullError` and `StoreError`. Once it has been called the message is on its
+        way to the disk: cancelled, it is sent all the same."""
+        if self._closed or self._commits is None or self._port is None:
+            raise ManagerStateError("the manager is not running")
+        if self._commits.failed is not None:
+            raise StoreFencedError(*self._commits.failed.args)
+        cost = len(data) + ROW_COST
+        if self.used + cost > self._options.max_bytes:
+            raise OutboxFullError(
+                f"the outbox holds {self.used} of {self._options.max_bytes} bytes (max_bytes); try again later, purge "
+                "its dead letters, or allow it more"
+            )
+        state = self._dests.get(dest) or self._new_dest(dest)
+        self.used += cost
+        sequence, committed = self._commits.add(dest, key or "", data)
+        done: asyncio.Future[None] | None = None
+        if confirm is not None:
+            done = self._port.loop.create_future()
+            state.confirmations.add(sequence, "durable", done)
+        try:
+            await committed
+            if done is not None:
+                await done
+        finally:
+            if done is not None and not done.cancel() and not done.cancelled():
+                done.exception()
+        return state.channel, sequence
+
+    def _new_dest(self, dest: str) -> OutboxDest:
+        validate_dest(dest)
+        if len(self._dests) >= MAX_DESTS:
+            raise OutboxFullError(f"the outbox knows {MAX_DESTS} dests already; use another file for others")
+        state = self._dests[dest] = OutboxDest(dest, Peer(), 0, 0)
+        return state
+
+    def unconfirmed(self, dest: str | None) -> list[asyncio.Future[None]]:
+        """See `DurableOutbox`. A dead letter counts as done."""
+        if self._commits is None or self._closed:
+            return []
+        loop = asyncio.get_running_loop()
+        gathering: dict[str, int] = {row.dest: row.sequence for row in self._commits.group.rows}
+        states = list(self._dests.values()) if dest is None else [each for each in [self._dests.get(dest)] if each]
+        futures: list[asyncio.Future[None]] = []
+        for state in states:
+            if state.backlog or state.handed or state.name in gathering:
+                futures.append(loop.create_future())
+                state.confirmations.add(
+                    max(state.last, state.handed, gathering.get(state.name, 0)), "drained", futures[-1]
+                )
+        return futures
+
+    # -- committing (`CommitOwner`) -------------------------------------------------------------------
+
+    def handing_over(self, group: Group) -> None:
+        """What is posted as soon as it is committed is noted as transmitted in the same commit."""
+        self._following = {}
+        for row in group.rows:
+            state = self._dests[row.dest]
+            state.handed = row.sequence
+            if state.outgoing is not None and state.outgoing.complete:
+                self._following[row.dest] = state.outgoing
+                state.peer.tried = row.sequence
+                group.peers[row.dest] = state.peer
+
+    def committed(self, group: Group, written: Written) -> None:
+        """Rows go on to those whose inbox has accepted us; others are dialled."""
+        self._told_failure = False
+        self.used -= written.freed
+        fresh: dict[str, list[Row]] = {}
+        for row in group.rows:
+            fresh.setdefault(row.dest, []).append(Row(row.sequence, row.key, row.data, 0, again=False))
+        for name, rows in fresh.items():
+            state = self._dests[name]
+            state.backlog += len(rows)
+            state.last, state.handed = rows[-1].sequence, 0
+            out = state.outgoing
+            if out is not None and self._following.get(name) is out:
+                out.add_committed(rows)
+            elif out is not None:
+                out.complete = False  # it came to know the rest in between, so these have to be read
+        for name, count in written.retried.items():
+            state = self._dests.get(name) or self._new_dest(name)
+            state.backlog += count
+            state.last = self._commits.next - 1 if self._commits is not None else 0
+            if state.outgoing is not None:
+                state.outgoing.complete = False
+        assert self._conversations is not None
+        for name, sequences in written.expired.items():
+            self._conversations.died(self._dests[name], sequences, "expired")
+        for name, count in written.removed.items():
+            self._dests[name].removed(count)
+        for name in dict.fromkeys([*fresh, *written.retried]):
+            self._conversations.go_on(self._dests[name])
+
+    def not_committed(self, group: Group, error: LitzError) -> None:
+        """Who waited has been told; the rest is told to those who follow the events."""
+        self.used -= sum(len(row.data) + ROW_COST for row in group.rows)
+        for row in group.rows:
+            self._dests[row.dest].handed = 0
+        if group.deleted or group.dead or group.attempts:
+            self._report(error)
+
+    def fenced(self, error: StoreFencedError) -> None:
+        """This process sends nothing any more."""
+        for state in self._dests.values():
+            state.outgoing = None
+            state.confirmations.fail_all(error)
+        self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        if not self._told_failure and self._port is not None and not self._closed:
+            self._told_failure = True
+            self._port.emit(StoreFailed(self._port.local_id, error))
+
+    # -- now and then ---------------------------------------------------------------------------------
+
+    def _visit(self) -> None:
+        """Dests that have messages and no session are dialled; dead letters that somebody wants are sent again; what is
+        too old dies."""
+        port, thread, commits = self._port, self._thread, self._commits
+        assert port is not None
+        assert thread is not None
+        assert commits is not None
+        assert self._conversations is not None
+        if commits.failed is not None:
+            return
+        now = port.loop.time()
+        waiting = [state for state in self._dests.values() if state.backlog and not port.has_session(state.name)]
+        waiting.sort(key=lambda state: state.visited)
+        del waiting[VISITED_AT_ONCE:]
+        for state in waiting:
+            state.visited = now
+            self._conversations.go_on(state)
+        if now >= self._tidy_at and waiting:
+            self._tidy_at = now + TIDY_EVERY
+            # Only of dests without a session: of the others nobody knows what the peer has just now.
+            commits.group.expire = (self._now() - self._options.max_age, tuple(state.name for state in waiting))
+            commits.arm(late=True)
+        thread.call(self._store.wants_retry, self._retry)
+        self._tick = port.loop.call_later(self._options.revisit, self._visit)
+
+    def _retry(self, wanted: bool | None, error: BaseException | None) -> None:
+        if wanted and not self._closed and self._commits is not None:
+            self._commits.retry()

@@ -1,0 +1,65 @@
+"""What an outbox has in memory about one dest."""
+
+from __future__ import annotations
+
+from litz.message import Channel
+from litz.payload import PayloadType
+from outproc.confirmations import Confirmations
+from outproc.outbox.outgoing import Outgoing
+from outproc.outbox.store import Peer
+
+
+class OutboxDest:
+    """One dest of an outbox.
+
+    backlog   messages in the file that are not confirmed
+    last      no message of it that is committed has a higher sequence
+    handed    sequence of the last one that is being committed; 0: none is
+    outgoing  while its inbox has accepted us
+    opening   OPEN was said and is not answered
+    reading   for whom the store is being read
+    refused   it takes none in this session, and that was told
+    visited   when it was last dialled because it had messages (the loop's time)
+    """
+
+    __slots__ = (
+        "backlog",
+        "channel",
+        "confirmations",
+        "handed",
+        "last",
+        "name",
+        "opening",
+        "outgoing",
+        "peer",
+        "reading",
+        "refused",
+        "visited",
+    )
+
+    def __init__(self, name: str, peer: Peer, backlog: int, last: int) -> None:
+        self.name = name
+        self.peer = peer
+        self.backlog = backlog
+        self.last = last
+        self.handed = 0
+        self.channel = Channel(name, 0, int(PayloadType.RPC_DURABLE))
+        self.confirmations = Confirmations()
+        self.outgoing: Outgoing | None = None
+        self.opening = False
+        self.reading: Outgoing | None = None
+        self.refused = False
+        self.visited = 0.0
+
+    def removed(self, count: int) -> None:
+        """So many messages are gone from the file."""
+        self.backlog -= count
+        if not (self.backlog or self.handed):
+            self.confirmations.confirmed("drained", self.last + 1)
+
+    def session_over(self) -> None:
+        """Nothing of what was said holds any more."""
+        self.outgoing = None
+        self.reading = None
+        self.opening = False
+        self.refused = False
