@@ -25,6 +25,8 @@ class WireSpec:
     latency    seconds one way that it takes longer than the link of its hosts says
     bandwidth  bytes a second that it takes, if the link takes more; None: what the link takes
     urgent     whether it has an urgent channel. That overtakes it, and is overtaken
+    buffer     bytes that the system and the network hold of it, if the link would hold more; None: what the link holds
+    spikes     the part of its frames that take 0.2 s longer, with all that is behind them if it is ordered
     """
 
     kind: str = "sim"
@@ -36,6 +38,8 @@ class WireSpec:
     latency: float = 0.0
     bandwidth: float | None = None
     urgent: bool = False
+    buffer: int | None = None
+    spikes: float = 0.0
 
 
 @dataclass(slots=True)

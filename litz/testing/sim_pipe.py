@@ -34,6 +34,10 @@ class Link:
     reorder: float = 0.0
 
 
+SPIKE = 0.2
+"""Seconds."""
+
+
 class PipeWorld(Protocol):
     """What a pipe needs of the network."""
 
@@ -95,6 +99,10 @@ class Pipe:
         """Seconds one way that this wire takes longer than its link, by its nature."""
         self.own_bandwidth: float | None = None
         """Bytes a second that this wire takes at most, by its nature."""
+        self.own_buffer: int | None = None
+        """Bytes that the system and the network hold of this wire, if that is less than the link says."""
+        self.own_spikes = 0.0
+        """The part of the frames that take `SPIKE` longer, by the nature of this wire."""
         self.broken = False
         """For good: what is written from now on reaches nobody."""
         self.extra_delay = 0.0
@@ -138,7 +146,8 @@ class Pipe:
         queue = self._queue
         while queue:
             size, buffers = queue[0]
-            if buffers is not None and self.in_flight and self.in_flight + size > self.link.system_buffer:
+            held = self.link.system_buffer if self.own_buffer is None else min(self.own_buffer, self.link.system_buffer)
+            if buffers is not None and self.in_flight and self.in_flight + size > held:
                 break
             now = self._world.loop.time()
             if self._free_at > now:
@@ -188,6 +197,9 @@ class Pipe:
         due = sent_at + link.latency + self.own_latency + self.extra_delay
         if link.jitter:
             due += rng.random() * link.jitter
+        if self.own_spikes and rng.random() < self.own_spikes:
+            self._world.hits["latency spike"] += 1
+            due += SPIKE
         if self._ordered:
             return max(due, self._last_due)
         if link.reorder and rng.random() < link.reorder:

@@ -269,6 +269,7 @@ class SimConnection:
             )
             if each > 0:
                 pipe.own_latency, pipe.own_bandwidth = spec.latency, spec.bandwidth
+                pipe.own_buffer, pipe.own_spikes = spec.buffer, spec.spikes
             else:
                 pipe.own_latency = self.network.rng.choice((0.0, spec.latency, spec.latency + 0.02))
             pipes.append(pipe)

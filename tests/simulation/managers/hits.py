@@ -64,6 +64,8 @@ TRANSITIONS = (
     "event ConnectFailed",
 )
 LOSSES = (
+    "latency spike",
+    "tiny frames",
     "lossy link",
     "frame dropped",
     "frame doubled",

@@ -11,6 +11,11 @@ LOSSY: Final = "udp"
 """A kind that loses frames, or doubles them, or delivers them in another order."""
 LOSSY_SEEDS: Final = 0.3
 
+LIMITED_SEEDS: Final = 0.35
+"""The part in which kinds differ in more than their route, latency and bandwidth."""
+TINY: Final = (2_048,)
+"""The largest frame in bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class MoreKinds:
@@ -28,6 +33,20 @@ class MoreKinds:
     natures: dict[str, dict[str, Any]] = field(default_factory=dict)
     frames: dict[str, tuple[int, ...]] = field(default_factory=dict)
     link: dict[str, Any] = field(default_factory=dict)
+
+
+def draw_limits(seed: int, kinds: tuple[str, ...], *, proved: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What else each kind of wire of the seed is like, and its sizes of frames where they are not the usual ones."""
+    rng = Random(f"managers plan, limits {seed}")
+    natures: dict[str, Any] = {kind: {} for kind in kinds}
+    frames: dict[str, Any] = {}
+    if rng.random() >= LIMITED_SEEDS:
+        return natures, frames
+    for kind in kinds:
+        natures[kind] = {"buffer": rng.choice((None, 3_000, 16_384)), "spikes": rng.choice((0.0, 0.0, 0.02, 0.1))}
+        if rng.random() < 0.3 and not proved:
+            frames[kind] = TINY  # proofs need more
+    return natures, frames
 
 
 def draw_more_kinds(seed: int, kinds: tuple[str, ...]) -> MoreKinds:

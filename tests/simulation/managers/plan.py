@@ -9,7 +9,7 @@ from typing import Any, Final
 from litz.payload import PayloadType
 from litz.testing import Link
 from outproc.options import TransportOptions
-from tests.simulation.managers.kinds import LOSSY, draw_more_kinds
+from tests.simulation.managers.kinds import LOSSY, draw_limits, draw_more_kinds
 from tests.simulation.managers.node_options import options_of
 from tests.simulation.managers.proofs import Proofs, draw_proofs
 
@@ -151,6 +151,8 @@ def make_plan(seed: int) -> Plan:
     wires = Random(f"managers plan, wires {seed}")
     various = wires.random() < 0.5
     natures = {kind: _nature(wires) if various else {} for kind in KINDS} | more.natures
+    limits, tiny = draw_limits(seed, KINDS, proved=proofs.verified)
+    natures = {kind: nature | limits.get(kind, {}) for kind, nature in natures.items()}
     natures["rtc"]["urgent"] = Random(f"managers plan, strands {seed}").random() < 0.8
     if wires.random() < 0.25:
         table = {PayloadType.STREAM_RELIABLE: (kinds[-1], "*"), PayloadType.RPC_SIGNAL: ("*", kinds[-1])}
@@ -168,7 +170,8 @@ def make_plan(seed: int) -> Plan:
         directory=directory,
         deaf=extra.random() < 0.25,
         frames={kind: rng.choice(((4_096,), (4_096, 9_000, 65_536), (65_536,), (1 << 20,))) for kind in KINDS}
-        | more.frames,
+        | more.frames
+        | tiny,
         natures=natures,
         settles=various and wires.random() < 0.7,
         link=Link(

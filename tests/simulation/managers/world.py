@@ -16,7 +16,7 @@ from tests.simulation.managers.choosing import Choosing
 from tests.simulation.managers.directory import DirectoryFaults
 from tests.simulation.managers.faults import Faults
 from tests.simulation.managers.healing import Healing, acting
-from tests.simulation.managers.kinds import LOSSY
+from tests.simulation.managers.kinds import LOSSY, TINY
 from tests.simulation.managers.life import Life
 from tests.simulation.managers.mover import Mover
 from tests.simulation.managers.plan import make_plan
@@ -162,6 +162,7 @@ class World:
         for name in self.plan.names:
             await self.start(name, name, 0.0)
         watch = self.later(self._watch())
+        self.hits["tiny frames"] += TINY in self.plan.frames.values()
         if self.spoiler.active:
             self.later(self.spoiler.run())
         self.later(self.sleeps.run())

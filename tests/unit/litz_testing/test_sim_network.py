@@ -192,6 +192,25 @@ def test_bandwidth_takes_its_time() -> None:
     simulate(scenario, bandwidth=100_000)
 
 
+def test_a_kind_may_have_less_room_in_the_network_and_spikes() -> None:
+    async def scenario(world: World) -> None:
+        spec = WireSpec(kind="other", buffer=1_000, spikes=0.5)
+        other = world.network.connect(world.a, world.b, spec)
+        sink = RecordingSink()
+        other.acceptor.start(sink)
+        for wire in (other.dialler, world.connection.dialler):
+            wire.write([bytes(900)])
+            wire.write([bytes(900)])
+        assert (other.dialler.buffered_bytes, world.connection.dialler.buffered_bytes) == (900, 0)
+        for _ in range(20):
+            other.dialler.write([b"x"])
+        await asyncio.sleep(10)
+        assert sink.frames[2:] == [b"x"] * 20
+        assert 0 < world.network.hits["latency spike"] < 22
+
+    simulate(scenario)
+
+
 def test_a_changed_buffer_shows() -> None:
     async def scenario(world: World) -> None:
         buffer = bytearray(b"before")
