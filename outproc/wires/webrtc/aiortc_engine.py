@@ -30,6 +30,7 @@ from outproc.wires.webrtc.engine import DRAIN_AT, LABELS, LOCAL_MAX_MESSAGE, URG
 from outproc.wires.webrtc.guarded_dtls import GuardedDtls
 from outproc.wires.webrtc.guarded_ice import GuardedIce
 from outproc.wires.webrtc.guarded_sctp import GuardedSctp
+from outproc.wires.webrtc.smooth_sctp import SmoothSctp
 
 CLOSE_TIMEOUT: Final = 2.0
 
@@ -39,9 +40,10 @@ MOST_OVERTAKING: Final = 64 * 1024
 NEEDED: Final = {
     RTCIceGatherer: ("gather",),
     GuardedDtls.__mro__[1]: ("_set_role", "_register_data_receiver"),
-    GuardedSctp.__mro__[1]: (
+    SmoothSctp.__mro__[1]: (
         "_handle_data", "_receive_data_chunk", "_receive_sack_chunk", "_send_sack", "_send_chunk", "_update_rto",
-        "_data_channel_receive", "_data_channel_flush", "_transmit", "stop",
+        "_data_channel_receive", "_data_channel_flush", "_transmit", "stop", "_send", "_t3_start", "_t3_restart",
+        "_t3_cancel", "_t3_expired",
     ),
     GuardedIce.__mro__[1]: (
         "get_component_candidates", "query_consent", "build_request", "data_received", "check_incoming",

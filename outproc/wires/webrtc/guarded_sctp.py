@@ -11,7 +11,6 @@ from collections.abc import Callable
 from struct import unpack_from
 from typing import Any, Final
 
-from aiortc import RTCSctpTransport
 from aiortc.rtcsctptransport import (
     SCTP_RTO_MAX,
     USERDATA_MAX_LENGTH,
@@ -25,7 +24,8 @@ from aiortc.rtcsctptransport import (
 from outproc.wires.webrtc.engine import LABELS, LOCAL_MAX_MESSAGE
 from outproc.wires.webrtc.guarded_dtls import GuardedDtls, run_now
 from outproc.wires.webrtc.sctp_check import SACK, MalformedPacketError, check_packet
-from outproc.wires.webrtc.sctp_packets import FIRST, LAST, Piece, data_packet, read_data, sack_packet
+from outproc.wires.webrtc.sctp_packets import FIRST, LAST, Piece, data_packet, read_data, read_sack, sack_packet
+from outproc.wires.webrtc.smooth_sctp import BEHIND, MASK, SmoothSctp
 
 RTO_INITIAL: Final = 0.5
 RTO_MIN: Final = 0.2
@@ -51,7 +51,7 @@ MOST_AHEAD: Final = 16_384
 MessageTaker = Callable[[int, bytes | str], None]
 
 
-class GuardedSctp(RTCSctpTransport):
+class GuardedSctp(SmoothSctp):
     """One association.
 
     on_message    called with (stream, message) for each message
@@ -68,7 +68,6 @@ class GuardedSctp(RTCSctpTransport):
         on_malformed: Callable[[str], None],
     ) -> None:
         super().__init__(transport)
-        self._send_now = transport.send_now
         self._local_partial_reliability = False
         self._rto = RTO_INITIAL
         self._on_message = on_message
@@ -86,7 +85,7 @@ class GuardedSctp(RTCSctpTransport):
         if self._spoiled:
             return
         try:
-            if self._took_next(data):
+            if self._took_next(data) or self._took_ack(data):
                 return
             check_packet(data, len(LABELS))
             self._check_numbers(data)
@@ -125,6 +124,18 @@ class GuardedSctp(RTCSctpTransport):
             self._advertised_rwnd += len(message)
             run_now(self._data_channel_receive(piece.stream_id, piece.protocol, message))
         self._note_received()
+        return True
+
+    def _took_ack(self, packet: bytes) -> bool:
+        """Take a packet that acknowledges all up to some piece, while nothing is missing. False: it is another."""
+        if not self._smooth:
+            return False
+        tsn = read_sack(packet, self._local_verification_tag)
+        if tsn is None or self._association_state != self.State.ESTABLISHED:
+            return False
+        if self._local_tsn - 1 - tsn & MASK >= BEHIND:
+            raise MalformedPacketError("a SACK of what was never sent")
+        self._acknowledged(tsn)
         return True
 
     def _check_numbers(self, data: bytes) -> None:
@@ -180,6 +191,9 @@ class GuardedSctp(RTCSctpTransport):
 
     async def _receive_sack_chunk(self, chunk: Any) -> None:
         await super()._receive_sack_chunk(chunk)
+        self._progressed()
+
+    def _progressed(self) -> None:
         self._cwnd = min(self._cwnd, self._most_in_flight)
         self._on_progress()
 

@@ -18,6 +18,7 @@ _FLAGS: Final = LAST | FIRST
 _DATA: Final = Struct("!HHLLBBHLHHL")
 _SACK: Final = Struct("!HHLLBBHLLHH")
 _CHECKSUM: Final = Struct("<L")
+_SACK_TYPE: Final = 3
 _HEADER: Final = 12
 _DATA_HEADER: Final = 16
 _PADDING: Final = (b"", b"\0", b"\0\0", b"\0\0\0")
@@ -45,7 +46,23 @@ def data_packet(ports: tuple[int, int], tag: int, piece: Piece) -> bytes:
 
 def sack_packet(ports: tuple[int, int], tag: int, tsn: int, window: int) -> bytes:
     """A packet that acknowledges everything up to `tsn`."""
-    return _with_checksum(_SACK.pack(*ports, tag, 0, 3, 0, 16, tsn, window, 0, 0))
+    return _with_checksum(_SACK.pack(*ports, tag, 0, _SACK_TYPE, 0, 16, tsn, window, 0, 0))
+
+
+def read_sack(packet: bytes, tag: int) -> int | None:
+    """What a packet acknowledges that is one SACK without gaps, is for `tag` and is whole. None: it is another packet,
+    or not so; nothing is said about it."""
+    if len(packet) != _SACK.size or packet[12] != _SACK_TYPE:
+        return None
+    _, _, for_tag, _, _, _, length, tsn, _, gaps, doubles = _SACK.unpack(packet)
+    if for_tag != tag or length != _SACK.size - _HEADER or gaps or doubles or not _is_whole(packet):
+        return None
+    return int(tsn)
+
+
+def _is_whole(packet: bytes) -> bool:
+    (checksum,) = _CHECKSUM.unpack_from(packet, 8)
+    return bool(crc32c(b"".join((packet[:8], _NO_CHECKSUM, packet[_HEADER:]))) == checksum)
 
 
 def _with_checksum(packet: bytes) -> bytes:
@@ -64,7 +81,7 @@ def read_data(packet: bytes, tag: int) -> Piece | None:
         or flags & ~_FLAGS
         or length <= _DATA_HEADER
         or _HEADER + length + -length % 4 != size
-        or crc32c(b"".join((packet[:8], _NO_CHECKSUM, packet[_HEADER:]))) != _CHECKSUM.unpack_from(packet, 8)[0]
+        or not _is_whole(packet)
     ):
         return None
     return Piece(flags, tsn, stream, sequence, protocol, packet[_HEADER + _DATA_HEADER : _HEADER + length])

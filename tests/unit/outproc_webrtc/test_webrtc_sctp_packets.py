@@ -8,7 +8,7 @@ import random
 import pytest
 from aiortc.rtcsctptransport import DataChunk, SackChunk, parse_packet, serialize_packet
 
-from outproc.wires.webrtc.sctp_packets import FIRST, LAST, Piece, data_packet, read_data, sack_packet
+from outproc.wires.webrtc.sctp_packets import FIRST, LAST, Piece, data_packet, read_data, read_sack, sack_packet
 
 PORTS = (5000, 5001)
 TAG = 0xDEADBEEF
@@ -56,3 +56,25 @@ def test_one_wrong_bit_anywhere_is_seen() -> None:
             assert read_data(bytes(bad), TAG) is None
             with pytest.raises(ValueError, match="SCTP"):
                 parse_packet(bytes(bad))
+
+
+def test_a_sack_without_gaps_is_read_in_one_step() -> None:
+    assert read_sack(sack_packet(PORTS, TAG, 0xFFFFFFFF, 1 << 20), TAG) == 0xFFFFFFFF
+    assert read_sack(sack_packet(PORTS, TAG, 0, 0), TAG) == 0
+
+
+def test_every_other_sack_is_left_to_the_general_code() -> None:
+    good = sack_packet(PORTS, TAG, 17, 1 << 20)
+    with_gap = SackChunk()
+    with_gap.cumulative_tsn, with_gap.advertised_rwnd, with_gap.gaps = 17, 1 << 20, [(2, 3)]
+    with_double = SackChunk()
+    with_double.cumulative_tsn, with_double.advertised_rwnd, with_double.duplicates = 17, 1 << 20, [16]
+    others = [serialize_packet(*PORTS, TAG, each) for each in (with_gap, with_double)]
+    piece = data_packet(PORTS, TAG, Piece(FIRST | LAST, 5, 0, 0, 53, b""))
+    for other in (*others, good[:-1], good + bytes(4), piece, b""):
+        assert read_sack(other, TAG) is None
+    assert read_sack(good, TAG + 1) is None
+    for place in range(len(good)):
+        bad = bytearray(good)
+        bad[place] ^= 1
+        assert read_sack(bytes(bad), TAG) is None
