@@ -25,7 +25,7 @@ from outproc.outbox.options import OutboxOptions
 from outproc.outbox.outbox_dest import OutboxDest
 from outproc.outbox.outgoing import Outgoing
 from outproc.outbox.sqlite_outbox import SqliteOutboxStore
-from outproc.outbox.store import ROW_COST, Group, Opened, OutboxStore, Peer, Row, Written
+from outproc.outbox.store import ROW_COST, DeadLetters, Group, Opened, OutboxStore, Peer, Row, Written
 from outproc.outbox.store_thread import StoreThread
 
 TIDY_EVERY: Final = 60.0
@@ -54,8 +54,8 @@ class Outbox:
         self._conversations: Conversations | None = None
         self._clock: Callable[[], int] = lambda: 0
         self._dests: dict[str, OutboxDest] = {}
-        self.used = 0
-        """Bytes of all rows, with what each row costs besides its payload."""
+        self._live = 0
+        self._dead = 0
         self._following: dict[str, Outgoing] = {}
         """Of the group that is being committed: to whom its rows go on without being read."""
         self._told_failure = False
@@ -73,7 +73,7 @@ class Outbox:
         self._thread = StoreThread("litz outbox", asyncio.get_running_loop())
         opened = await self._thread.run(partial(self._store.open, os.urandom(16), self._now()))
         self._opened = opened
-        self.used = opened.used
+        self._live = opened.used
         last = opened.runs[-1].first - 1
         for dest in dict.fromkeys([*opened.backlog, *opened.peers]):
             peer = opened.peers.get(dest, Peer())
@@ -126,6 +126,11 @@ class Outbox:
         """Messages of each dest that are not confirmed, dead letters not counted. Only dests that have any."""
         return {name: dest.backlog for name, dest in self._dests.items() if dest.backlog}
 
+    @property
+    def used(self) -> int:
+        """Bytes of all messages and dead letters, with what each costs besides its payload."""
+        return self._live + self._dead
+
     def _now(self) -> float:
         return self._clock() / 1e9
 
@@ -145,7 +150,7 @@ class Outbox:
                 "its dead letters, or allow it more"
             )
         state = self._dests.get(dest) or self._new_dest(dest)
-        self.used += cost
+        self._live += cost
         sequence, committed = self._commits.add(dest, key or "", data)
         done: asyncio.Future[None] | None = None
         if confirm is not None:
@@ -199,7 +204,9 @@ class Outbox:
     def committed(self, group: Group, written: Written) -> None:
         """Rows go on to those whose inbox has accepted us; others are dialled."""
         self._told_failure = False
-        self.used -= written.freed
+        self._live -= written.freed
+        if group.dead or group.expire or written.retried:
+            self._look()
         fresh: dict[str, list[Row]] = {}
         for row in group.rows:
             fresh.setdefault(row.dest, []).append(Row(row.sequence, row.key, row.data, 0, again=False))
@@ -228,7 +235,7 @@ class Outbox:
 
     def not_committed(self, group: Group, error: LitzError) -> None:
         """Who waited has been told; the rest is told to those who follow the events."""
-        self.used -= sum(len(row.data) + ROW_COST for row in group.rows)
+        self._live -= sum(len(row.data) + ROW_COST for row in group.rows)
         for row in group.rows:
             self._dests[row.dest].handed = 0
         if group.deleted or group.dead or group.attempts:
@@ -251,9 +258,8 @@ class Outbox:
     def _visit(self) -> None:
         """Dests that have messages and no session are dialled; dead letters that somebody wants are sent again; what is
         too old dies."""
-        port, thread, commits = self._port, self._thread, self._commits
+        port, commits = self._port, self._commits
         assert port is not None
-        assert thread is not None
         assert commits is not None
         assert self._conversations is not None
         if commits.failed is not None:
@@ -270,9 +276,16 @@ class Outbox:
             # Only of dests without a session: of the others nobody knows what the peer has just now.
             commits.group.expire = (self._now() - self._options.max_age, tuple(state.name for state in waiting))
             commits.arm(late=True)
-        thread.call(self._store.wants_retry, self._retry)
+        self._look()
         self._tick = port.loop.call_later(self._options.revisit, self._visit)
 
-    def _retry(self, wanted: bool | None, error: BaseException | None) -> None:
-        if wanted and not self._closed and self._commits is not None:
+    def _look(self) -> None:
+        assert self._thread is not None
+        self._thread.call(self._store.look, self._looked)
+
+    def _looked(self, found: DeadLetters | None, error: BaseException | None) -> None:
+        if found is None or self._closed or self._commits is None:
+            return  # a file that cannot be read is told by what is read of it for a reason
+        self._dead = found.used
+        if found.wanted:
             self._commits.retry()

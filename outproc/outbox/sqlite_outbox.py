@@ -10,7 +10,7 @@ from typing import Final
 from outproc.outbox.errors import StoreFencedError
 from outproc.outbox.options import OutboxOptions
 from outproc.outbox.sqlite_file import SqliteFile
-from outproc.outbox.store import RETRIES, ROW_COST, Group, NewRow, Opened, Peer, Row, Run, Written
+from outproc.outbox.store import RETRIES, ROW_COST, DeadLetters, Group, NewRow, Opened, Peer, Row, Run, Written
 
 APPLICATION: Final = 0x6C74_6F62
 """SQLite's application id of an outbox: "ltob"."""
@@ -63,7 +63,7 @@ class SqliteOutboxStore:
             runs = [Run(*row) for row in db.execute("SELECT epoch, token, first FROM run ORDER BY epoch")]
             peers = {dest: Peer(*rest) for dest, *rest in db.execute("SELECT * FROM peer ORDER BY dest")}
             backlog = dict(db.execute("SELECT dest, count(*) FROM message GROUP BY dest ORDER BY min(sequence)"))
-            used = sum(db.execute(f"SELECT {_COST} FROM {table}").fetchone()[0] for table in ("message", "dead"))
+            used = db.execute(f"SELECT {_COST} FROM message").fetchone()[0]
         return Opened(producer, runs, peers, backlog, used, last_run)
 
     def write(self, group: Group, now: float) -> Written:
@@ -108,11 +108,13 @@ class SqliteOutboxStore:
             db.execute("INSERT INTO message VALUES (?, ?, ?, ?, 0, 1, ?)", (first + position, dest, key, now, data))
             db.execute("DELETE FROM dead WHERE sequence = ?", (sequence,))
             written.retried[dest] = written.retried.get(dest, 0) + 1
+            written.freed -= len(data) + ROW_COST
 
-    def wants_retry(self) -> bool:
+    def look(self) -> DeadLetters:
         file = self._opened()
         with file.errors():
-            return file.db.execute("SELECT 1 FROM dead WHERE retry LIMIT 1").fetchone() is not None
+            used, wanted = file.db.execute(f"SELECT {_COST}, coalesce(max(retry), 0) FROM dead").fetchone()
+        return DeadLetters(used, bool(wanted))
 
     def read(self, dest: str, after: int, messages: int, size: int) -> tuple[list[Row], bool]:
         file = self._opened()
@@ -181,7 +183,8 @@ def _fields(row: NewRow) -> tuple[int, str, str, float, bytes]:
 def _bury(
     db: sqlite3.Connection, which: str, values: tuple[object, ...], died: tuple[float, str], written: Written
 ) -> list[tuple[str, int]]:
-    """Make dead letters of messages; `died`: when and why. Returns dests and sequences. Their bytes count as before."""
+    """Make dead letters of messages; `died`: when and why. Returns dests and sequences."""
+    written.freed += db.execute(f"SELECT {_COST} FROM message WHERE {which}", values).fetchone()[0]
     gone: list[tuple[str, int]] = db.execute(
         f"SELECT dest, sequence FROM message WHERE {which} ORDER BY sequence", values
     ).fetchall()

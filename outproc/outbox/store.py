@@ -75,7 +75,7 @@ class Opened:
     backlog: dict[str, int]
     """Messages of each dest."""
     used: int
-    """Bytes of all rows, dead ones included, with `ROW_COST` for each."""
+    """Bytes of all messages, with `ROW_COST` for each; dead letters are told by `look`."""
     last_run: float
     """Wall-clock time at which it was last written to by an earlier run; 0: never."""
 
@@ -102,6 +102,14 @@ class Group:
         )
 
 
+class DeadLetters(NamedTuple):
+    """How many bytes they have, with `ROW_COST` for each, and whether somebody has asked that some be sent again: see
+    `Group.retry_from`."""
+
+    used: int
+    wanted: bool
+
+
 RETRIES = 1_024
 """Dead letters that one commit makes messages again."""
 
@@ -113,7 +121,7 @@ class Written:
     removed: dict[str, int] = field(default_factory=dict)
     """Messages that are not there any more, of each dest: deleted, or dead."""
     freed: int = 0
-    """Bytes, with `ROW_COST` for each row. Dead letters still count."""
+    """Bytes of messages that are gone, with `ROW_COST` for each, less those of dead letters that live again."""
     expired: dict[str, list[int]] = field(default_factory=dict)
     retried: dict[str, int] = field(default_factory=dict)
     """Messages that were dead letters, of each dest."""
@@ -134,8 +142,8 @@ class OutboxStore(Protocol):
         there is one; and whether these are all. Notes before it returns that they may have been transmitted
         (`Peer.tried`)."""
 
-    def wants_retry(self) -> bool:
-        """Whether somebody has asked that dead letters be sent again: see `Group.retry_from`."""
+    def look(self) -> DeadLetters:
+        """What there is of dead letters now: others may change them at any time (`litz outbox`)."""
 
     def renew(self, token: bytes) -> tuple[bytes, Run]:
         """Take a new producer id and begin a run with `token`: the sequences of the old one were used by others. All

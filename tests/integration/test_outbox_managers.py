@@ -15,6 +15,7 @@ import pytest
 from litz.errors import ConnectError, MessageDroppedError, NotARequestError
 from litz.message import Message
 from outproc.outbox import DeadLettered, DurableUnsupported, Inbox, OutboxFullError
+from outproc.outbox.sqlite_upkeep import OutboxUpkeep
 from tests.integration.outbox_nodes import (
     DURABLE,
     SOON,
@@ -223,6 +224,23 @@ async def test_a_message_that_the_peer_cannot_take_becomes_a_dead_letter_and_is_
         await alice.send("bob", b"fits", payload_type=DURABLE)
         assert bodies(await take(bob, 1)) == [b"fits"]
         await alice.drain(timeout=SOON)
+
+
+async def test_a_dead_letter_is_sent_again_when_somebody_wants_it(tmp_path: Path) -> None:
+    async with alice_of(tmp_path, address(tmp_path)) as alice:
+        events = alice.events()
+        small = {"max_message": 1000}
+        async with node("bob", listen=address(tmp_path), inbox=inbox(tmp_path), options=small):
+            await alice.send("bob", bytes(2000), payload_type=DURABLE)
+            (dead,) = (await next_of(events, DeadLettered)).sequences
+            await until(lambda: not backlog(alice), "it is written down")
+        with OutboxUpkeep(tmp_path / "outbox") as upkeep:
+            assert [letter.sequence for letter in upkeep.dead("bob")] == [dead]
+            assert upkeep.retry([dead]) == 1
+        async with bob_of(tmp_path, address(tmp_path)) as bob:
+            (message,) = await take(bob, 1)
+            assert (message.data, message.redelivered) == (bytes(2000), True)
+            await alice.drain(timeout=SOON)
 
 
 async def test_a_full_outbox_refuses_and_takes_more_when_there_is_room(tmp_path: Path) -> None:

@@ -101,13 +101,14 @@ def test_a_deletion_takes_all_below_of_that_dest_only_and_tells_what_it_freed(st
 def test_dead_letters_leave_the_messages_and_come_back_when_asked_for(store: SqliteOutboxStore) -> None:
     store.write(new(1, 2, 3), 6.0)
     written = store.write(Group(dead=[(2, "attempts")]), 7.0)
-    assert (written.removed, written.freed) == ({"bob": 1}, 0)
+    assert (written.removed, written.freed) == ({"bob": 1}, 4 + ROW_COST)
     assert sequences(store) == [1, 3]
-    assert not store.wants_retry()
+    assert store.look() == (4 + ROW_COST, False)
     connection(store).execute("UPDATE dead SET retry = 1")
-    assert store.wants_retry()
+    assert store.look() == (4 + ROW_COST, True)
     written = store.write(Group(retry_from=50), 8.0)
-    assert written.retried == {"bob": 1}
+    assert (written.retried, written.freed) == ({"bob": 1}, -4 - ROW_COST)
+    assert store.look() == (0, False)
     assert store.read("bob", 3, 9, 99)[0] == [Row(50, "k2", b"data", 0, True)]
 
 
