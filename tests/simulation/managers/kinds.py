@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
 
+from litz.payload import PayloadType
+from outproc.options import TransportOptions
+
 LOSSY: Final = "udp"
 """A kind that loses frames, or doubles them, or delivers them in another order."""
 LOSSY_SEEDS: Final = 0.3
@@ -33,6 +36,14 @@ class MoreKinds:
     natures: dict[str, dict[str, Any]] = field(default_factory=dict)
     frames: dict[str, tuple[int, ...]] = field(default_factory=dict)
     link: dict[str, Any] = field(default_factory=dict)
+
+    def options(self, usual: TransportOptions) -> TransportOptions:
+        """Those of a node whose options were `usual`."""
+        update: dict[str, Any] = {} if self.max_wires is None else {"max_wires": self.max_wires}
+        if self.preferred:
+            preferred = {PayloadType.STREAM_LATENCY_FIRST: (LOSSY, "*")}
+            update["wire_preference"] = {**usual.wire_preference, **preferred}
+        return usual.model_copy(update=update)
 
 
 def draw_limits(seed: int, kinds: tuple[str, ...], *, proved: bool) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -157,10 +157,7 @@ def make_plan(seed: int) -> Plan:
     if wires.random() < 0.25:
         table = {PayloadType.STREAM_RELIABLE: (kinds[-1], "*"), PayloadType.RPC_SIGNAL: ("*", kinds[-1])}
         options = {name: each.model_copy(update={"wire_preference": table}) for name, each in options.items()}
-    if more.max_wires is not None:
-        options = {name: each.model_copy(update={"max_wires": more.max_wires}) for name, each in options.items()}
-    if more.preferred:
-        options = {name: _prefer(each, PayloadType.STREAM_LATENCY_FIRST, LOSSY) for name, each in options.items()}
+    options = {name: more.options(each) for name, each in options.items()}
     return Plan(
         names=names,
         kinds=kinds,
@@ -189,10 +186,6 @@ def make_plan(seed: int) -> Plan:
         calls=rng.randint(8, 16),
         deaf_lossy=more.deaf,
     )
-
-
-def _prefer(options: TransportOptions, payload_type: PayloadType, kind: str) -> TransportOptions:
-    return options.model_copy(update={"wire_preference": {**options.wire_preference, payload_type: (kind, "*")}})
 
 
 def _nature(rng: Random) -> dict[str, Any]:
