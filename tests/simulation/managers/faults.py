@@ -11,7 +11,6 @@ from outproc.session.session import FIXED_LANES
 from tests.simulation.managers.plan import WORLD_FAULTS
 
 if TYPE_CHECKING:
-    from outproc.link import Link
     from tests.simulation.managers.life import Life
     from tests.simulation.managers.world import World
 
@@ -86,18 +85,11 @@ class Faults:
 
         async def flap() -> None:
             end = self.world.loop.time() + self.rng.random() * 1.5
-            counted: dict[Link, None] = {}
             while self.world.loop.time() < end and not self.world.healed:
-                links = [link for life in self._alive() for each in life.transports() for link in each.links]
                 for connection in list(self.world.network.connections):
                     if connection.alive:
                         connection.reset(within=0.005)
                 await asyncio.sleep(0.01 + 2 * self.world.plan.link.latency)
-                # What had answered may be redialled at once.
-                answered = (link for link in links if link.dialled and link.meter.round_trip is not None)
-                fresh = [link for link in answered if link not in counted]
-                counted |= dict.fromkeys(fresh)
-                self.world.faults += len(fresh)
 
         self.world.later(flap())
         return True

@@ -10,7 +10,7 @@ from typing import Final
 LAST_KILLERS: Final[dict[str, int]] = {
     "sick-wire-kept": 122,
     "lossy-behind-a-consumer-piles-up": 23,
-    "backoff-reset-before-the-wire-proved": 906,
+    "backoff-reset-before-the-wire-proved": 704,
     "dismissed-for-a-wire-that-never-came": 1173,
     "stale-event-kills-the-fresh-wire": 292,
     "last-ack-lost-with-its-wire": 182,
