@@ -13,26 +13,31 @@ from aiortc import RTCDtlsTransport
 from aiortc.rtcdtlstransport import State
 from OpenSSL import SSL
 
+from outproc.wires.webrtc.dtls_records import Records
 from outproc.wires.webrtc.guarded_ice import GuardedIce
 
 _APPLICATION_DATA: Final = 23
 """The type of a DTLS 1.2 record that carries data (RFC 6347)."""
 
-_LARGEST_RECORD: Final = 2048
-
 
 class GuardedDtls(RTCDtlsTransport):
     """DTLS over `GuardedIce`, which is to call `take` with each datagram that is DTLS."""
+
+    _records: Records | None = None
+
+    def _begin(self) -> Records:
+        """Connected: from now on records go the short way."""
+        ssl: Any = self._ssl
+        self._records = Records(ssl)
+        return self._records
 
     def take(self, data: bytes) -> bool:
         """Handle one datagram now; False: it must go the long way (a handshake, an alert, not connected yet)."""
         receiver = self._data_receiver
         if data[0] != _APPLICATION_DATA or receiver is None or self._state is not State.CONNECTED:
             return False
-        ssl: Any = self._ssl
-        ssl.bio_write(data)
         with contextlib.suppress(SSL.Error):  # a replay, or not of our peer: dropped
-            plain = ssl.recv(_LARGEST_RECORD)
+            plain = (self._records or self._begin()).open(data)
             run_now(receiver._handle_data(plain))
         return True
 
@@ -43,10 +48,8 @@ class GuardedDtls(RTCDtlsTransport):
         pair = ice._nominated.get(1)
         if pair is None or self._state is not State.CONNECTED:
             return
-        ssl: Any = self._ssl
         try:
-            ssl.send(data)
-            record = ssl.bio_read(_LARGEST_RECORD)
+            record = (self._records or self._begin()).seal(data)
         except SSL.Error:
             return  # the end of the connection is told in another way
         pair.protocol.transport.sendto(record, pair.remote_addr)

@@ -37,8 +37,8 @@ ACK_DELAY: Final = 0.02
 MOST_IN_FLIGHT: Final = 1 << 20
 """Bytes that are on their way unacknowledged at most. aiortc has no limit of its own and ignores that of the peer."""
 
-LEAST_IN_FLIGHT: Final = 128 * 1024
-FASTEST: Final = 64 << 20
+LEAST_IN_FLIGHT: Final = 192 * 1024
+FASTEST: Final = 128 << 20
 """Bytes a second that no path of this library is faster than. What is in flight beyond the shortest round trip at this
 rate, and `LEAST_IN_FLIGHT`, only fills queues: on loopback it overflows the peer's socket."""
 
