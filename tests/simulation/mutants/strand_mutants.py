@@ -16,7 +16,7 @@ STRAND_MUTANTS = (
             Edit(
                 SESSION,
                 "if lane.wire is wire and lane.has_unsent else 0",
-                "if lane.wire in (wire, joined.of, joined.strand) and lane.has_unsent else 0",
+                "if lane.wire and lane.wire in (wire, joined.of, joined.strand) and lane.has_unsent else 0",
             ),
         ),
         ("lane-moves-forward", "honest-peers-never-fault", "impossible-state"),
