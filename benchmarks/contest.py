@@ -44,10 +44,14 @@ def compare(
     *,
     at_least: float | None = None,
     against: str = "websockets",
+    by_round: bool = False,
 ) -> Outcome:
-    """Medians, and the ratio of `litz` to the contestant `against`; with `at_least` the verdict on it."""
+    """Medians, and the ratio of `litz` to the contestant `against`; with `at_least` the verdict on it. `by_round`: the
+    ratio is the median of those of each round, whose runs are neighbours in time; else that of the medians."""
     values = {contestant: median(found) for contestant, found in rounds.items()}
     ratio = values["litz"] / values[against]
+    if by_round:
+        ratio = median([ours / theirs for ours, theirs in zip(rounds["litz"], rounds[against], strict=True)])
     limit = f"at least {at_least:g} times" if at_least is not None else ""
     ok = ratio >= at_least if at_least is not None else None
     return Outcome(name, unit, values, rounds, ratio, limit, ok)

@@ -16,6 +16,7 @@ FAR_CPU, NEAR_CPU = 0, 1
 SMALL = 64
 BULK = 1 << 20
 SECONDS_PER_ROUND = 1.5
+WEBRTC_ROUNDS = 5
 IDLE_DESTS = 10_000
 IDLE_CROWD = 500
 IDLE_LIMIT = 20_000
@@ -101,10 +102,10 @@ async def _webrtc(
                 _scaled, bare, each, count, each / size
             )
         runs["litz"] = partial(_rate, litz, size, await _count_for(litz, size, first))
-        rounds = await interleaved(runs)
+        rounds = await interleaved(runs, WEBRTC_ROUNDS)
     scaled = {contestant: [value * scale for value in values] for contestant, values in rounds.items()}
     best = max((each for each in scaled if each != "litz"), key=lambda each: median(scaled[each]))
-    return compare(name, unit, scaled, at_least=at_least, against=best)
+    return compare(name, unit, scaled, at_least=at_least, against=best, by_round=True)
 
 
 async def _scaled(near: Worker, size: int, count: int, weight: float) -> float:

@@ -33,7 +33,13 @@ async def _described(connection: webrtc.RTCPeerConnection) -> str:
         await gathered.wait()
     description = connection.local_description
     assert description is not None
-    return description.sdp
+    return _on_loopback(description.sdp)
+
+
+def _on_loopback(sdp: str) -> str:
+    """Without the candidates of other interfaces: litz runs on 127.0.0.1 too, where the library chooses by itself."""
+    lines = sdp.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith("a=candidate:") or " 127.0.0.1 " in line)
 
 
 async def far(control: Control) -> None:
