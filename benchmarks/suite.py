@@ -17,6 +17,8 @@ SMALL = 64
 BULK = 1 << 20
 SECONDS_PER_ROUND = 1.5
 WEBRTC_ROUNDS = 5
+PACED_LIMIT = 10_000
+"""Microseconds that `send` of a durable message may take, 99 times of 100, at 1,000 messages a second."""
 IDLE_DESTS = 10_000
 IDLE_CROWD = 500
 IDLE_LIMIT = 20_000
@@ -164,6 +166,32 @@ async def latency() -> Outcome:
     return Outcome("latency", "us", {**outcome.values, **warm}, rounds, outcome.ratio)
 
 
+async def durable() -> Outcome:
+    """64-byte durable messages accepted a second, committed to disk, while another process takes and commits them;
+    against a program that inserts and commits each with aiosqlite, and sends nothing."""
+    bare_worker = Worker("benchmarks.aiosqlite_peer:near", loop="uvloop", cpu=FAR_CPU)
+    async with bare_worker as bare, pair("benchmarks.durable_peer") as (_, litz):
+        runs: dict[str, Callable[[], Awaitable[float]]] = {
+            "aiosqlite": partial(_rate, bare, SMALL, await _count_for(bare, SMALL, 200)),
+            "litz": partial(_rate, litz, SMALL, await _count_for(litz, SMALL, 20_000)),
+        }
+        rounds = await interleaved(runs)
+    return compare("durable", "messages/s", rounds, at_least=20, against="aiosqlite")
+
+
+async def durable_paced() -> Outcome:
+    """How long `send` of a durable message takes at 1,000 messages a second: the 99th percentile in microseconds."""
+    async with pair("benchmarks.durable_peer") as (_, litz):
+        tails = []
+        for number in range(4):
+            took: list[float] = await litz.control.call("paced", rate=1_000, seconds=3, size=SMALL)
+            if number:
+                tails.append((percentile(took, 50) * 1e6, percentile(took, 99) * 1e6))
+    p50, p99 = median([each for each, _ in tails]), median([each for _, each in tails])
+    limit = f"at most {PACED_LIMIT:,} us"
+    return Outcome("durable_paced", "us", {"p50": p50, "p99": p99}, limit=limit, ok=p99 <= PACED_LIMIT)
+
+
 async def idle() -> Outcome:
     """Resident memory of one dest that has a session, no wire and nothing to do, in bytes."""
     async with Worker("benchmarks.idle_peer:keeper", loop="uvloop", cpu=FAR_CPU) as keeper:
@@ -198,5 +226,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Outcome]]] = {
     "webrtc_busy": webrtc_busy,
     "wrtc_busy": wrtc_busy,
     "latency": latency,
+    "durable": durable,
+    "durable_paced": durable_paced,
     "idle": idle,
 }
