@@ -59,6 +59,13 @@ class Inbox:
         """Bytes of all batches not finished. O(1)."""
         return self._pending_bytes
 
+    def left_by(self, sender: str) -> tuple[int, int]:
+        """Of ended sessions with `sender`: how many lanes still hold messages that nobody has processed, and how many
+        bytes. Their credit is over, so it bounds them no more."""
+        owner = self._senders.get(sender)
+        left = owner.left if owner is not None else ()
+        return len(left), sum(queue.pending_bytes for queue in left)
+
     @property
     def closed(self) -> bool:
         return self._closed

@@ -193,6 +193,8 @@ class InboxQueue:
         if not self._closed:
             self._closed = True
             self.lane.sender.queues.pop(self, None)
+            if self._open:
+                self.lane.sender.left[self] = None
             self._inbox.forget_idle(self.lane.sender)
 
     # -- for the consumers -----------------------------------------------------------------------------
@@ -221,6 +223,8 @@ class InboxQueue:
             self._inbox.add_bytes(-first.size)
             if first.items or first.hidden:
                 self._last_number = first.last_number
+        if self._closed and not opened:
+            self.lane.sender.left.pop(self, None)
         self.tell()
         if self.on_drained is not None:
             self.on_drained()

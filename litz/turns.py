@@ -181,6 +181,7 @@ class Sender:
         "in_bulk",
         "in_signals",
         "lanes",
+        "left",
         "name",
         "on_work",
         "queues",
@@ -201,6 +202,7 @@ class Sender:
         self.in_bulk = False
         self.on_work: Callable[[], None] | None = None
         self.queues: dict[InboxQueue, None] = {}  # those of living sessions
+        self.left: dict[InboxQueue, None] = {}  # those of ended ones that hold messages
         self.running: dict[int, Any] = {}  # requests whose handler runs, by id
         self.cancelled: dict[int, None] = {}  # requests to skip, oldest first
 

@@ -140,6 +140,12 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
         link.write([machine.refuse("stale", reason="a newer half is known")])
         link.close()
         return
+    if action in (JoinAction.PAIR, JoinAction.RENEW_PAIR) and transport.node.overrun_by(transport.dest):
+        reason = "what was sent in earlier sessions waits to be read"
+        link.write([machine.refuse("busy", retry_after=COME_BACK, reason=reason)])
+        link.failure = BusyError(f"{transport.dest}: {reason}", retry_after=COME_BACK)
+        link.close()
+        return
     transport.gate.note(join.mine)
     never_paired = join.yours is not None and paired_with_another(session.pair, Pair(join.yours, join.mine))
     if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):

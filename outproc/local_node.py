@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from litz.event_log import EventLog
 from litz.events import Event
@@ -34,6 +34,11 @@ from outproc.wake_watch import SleepClocks
 
 if TYPE_CHECKING:
     from outproc.link import Link
+
+
+MAX_LEFT: Final = 64
+"""Lanes of ended sessions with one dest that may hold messages which nobody has processed; then it gets no further
+session."""
 
 
 @dataclass(slots=True)
@@ -121,6 +126,12 @@ class LocalNode:
     def inbox_full(self) -> bool:
         """Whether the handler queue holds as much as this process may; then peers are granted little (P5)."""
         return self.inbox.pending_bytes >= self.options.process_window_size
+
+    def overrun_by(self, dest: str) -> bool:
+        """Whether so much of ended sessions with `dest` waits to be read that it gets no further one: each would come
+        with credit of its own, so whoever begins and ends sessions would fill any memory (P5)."""
+        lanes, size = self.inbox.left_by(dest)
+        return lanes >= MAX_LEFT or (self.inbox_full and size > self.options.max_message)
 
     def budget_of(self, lane: SendLane) -> LogBudget:
         """Where the log of `lane` counts."""
