@@ -84,7 +84,7 @@ class Link:
         """Whether the peer came by itself and has not proved its id yet."""
         self.started_at = node.now()
         self.heard_at = self.started_at
-        self.bytes_in = self.bytes_out = self.frames_in = self.frames_out = self.urgent_in = 0
+        self.bytes_in = self.bytes_out = self.frames_in = self.frames_out = self.urgent_in = self._seen_bytes = 0
         self.cause: WireLoss | None = None
         self.closed = asyncio.Event()
         self.failure: LitzError | None = None
@@ -104,7 +104,6 @@ class Link:
         """Every lane that was bound to it by the mover and has not left it since."""
         self.pinged: dict[int, asyncio.Future[float]] = {}
         """For who wants to know of one pong: by its token, set to the time at which it came."""
-        self._seen_bytes = 0
         self.handshaken = False
         """Whether the handshake deadline no longer applies."""
         need = seal_need(wire, node.authenticator, node.options.seal)
@@ -158,8 +157,7 @@ class Link:
         if not self.in_session:
             return None
         came = self.wire.received_bytes
-        if came != self._seen_bytes:
-            # A frame that is still coming is life too.
+        if came != self._seen_bytes:  # a frame that is still coming is life too; of whole ones the time is known
             self._seen_bytes = came
             self.liveness.received(now)
         match self.liveness.verdict(now, lag):
@@ -255,6 +253,7 @@ class Link:
 
     def frame_received(self, frame: bytes) -> None:
         self.heard_at = now = self.node.now()
+        self._seen_bytes = self.wire.received_bytes
         self.liveness.received(now)
         self.frames_in += 1
         self.bytes_in += len(frame)
@@ -267,6 +266,7 @@ class Link:
 
     def urgent_received(self, frame: bytes) -> None:
         self.heard_at = now = self.node.now()
+        self._seen_bytes = self.wire.received_bytes
         self.liveness.received(now)
         # Not in `frames_in`: it may come late, of a session that the wire was in before (R12).
         self.urgent_in += 1

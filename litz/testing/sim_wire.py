@@ -174,10 +174,12 @@ class SimWire(Wire):
 
     def pipe_frame(self, frame: bytes) -> None:
         if self._sink is not None:
+            self.received_bytes += len(frame)
             self._sink.frame_received(frame)
 
     def urgent_frame(self, frame: bytes) -> None:
         if self._sink is not None:
+            self.received_bytes += len(frame)
             self._sink.urgent_received(frame)
 
     def pipe_ended(self, loss: WireLoss) -> None:

@@ -137,6 +137,7 @@ class MemoryWire(Wire):
         while self._taken_over:
             frame = self._taken_over.popleft()
             self._taken_over_bytes -= len(frame)
+            self.received_bytes += len(frame)
             sink.frame_received(frame)
         if self._loss is None:
             if self._peer._outgoing:
