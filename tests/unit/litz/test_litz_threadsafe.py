@@ -52,7 +52,10 @@ async def test_errors_and_timeouts_come_to_the_caller_and_the_call_is_cancelled(
     async with pair() as (a, _):
         cancelled = asyncio.Event()
 
+        begun = asyncio.Event()
+
         async def forever() -> None:
+            begun.set()
             try:
                 await asyncio.Event().wait()
             finally:
@@ -61,8 +64,11 @@ async def test_errors_and_timeouts_come_to_the_caller_and_the_call_is_cancelled(
         async def fails() -> None:
             raise LookupError("of the loop")
 
-        with pytest.raises(TimeoutError, match="no result within"):
-            await asyncio.to_thread(a.threadsafe.call, forever, timeout=0.01)
+        patience = 0.01
+        while not begun.is_set():  # on a slow machine the call is cancelled before it has begun
+            with pytest.raises(TimeoutError, match="no result within"):
+                await asyncio.to_thread(a.threadsafe.call, forever, timeout=patience)
+            patience *= 2
         await cancelled.wait()
         with pytest.raises(LookupError, match="of the loop"):
             await asyncio.to_thread(a.threadsafe.call, fails)
