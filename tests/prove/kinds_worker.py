@@ -2,7 +2,8 @@
 
     Worker("tests.prove.kinds_worker:serve", name="a", other="b", via=["hub"], engine="aiortc", pace=0.002)
 
-Every payload type prefers another kind of wire, so that each kind carries something whenever it is up. Every message
+Every payload type prefers another kind of wire, so that each kind carries something whenever it is up. The word of an
+abort is one datagram; where a busy machine drops it, the silence of a WebRTC wire is found within 1.5 s. Every message
 ends with the time at which it was sent: all processes of one machine share that clock.
 """
 
@@ -60,7 +61,7 @@ async def serve(
         options=TransportOptions(wire_preference=PREFERENCE, wire_policy=BestWire(steady=0.3), **options),
         builders=[
             WebSocketWireBuilder(),
-            WebRtcWireBuilder(WebRtcOptions(engine=engine, upgrade_after=0.05)),
+            WebRtcWireBuilder(WebRtcOptions(engine=engine, upgrade_after=0.05, heartbeat=0.3, dead_after=1.2)),
             RelayWireBuilder(via=via),
         ],
     )
@@ -221,7 +222,7 @@ class KindsDesk(Desk):
                     break  # one lane keeps its order
                 begun = max(sent, detected)
                 extra = arrived - begun - calm[lane]
-                starved = max(_waited(each, arrived) - _waited(each, begun) for each in (waits, self._waits))
+                starved = max(waited_by(each, arrived) - waited_by(each, begun) for each in (waits, self._waits))
                 concerned.append((max(0.0, extra), max(0.0, extra - starved)))
             found.append(concerned)
         return found
@@ -243,8 +244,8 @@ class KindsDesk(Desk):
         return self._trips
 
 
-def _waited(waits: list[tuple[float, float]], at: float) -> float:
-    """How long the process had waited for a processor at that time, between two looks by the rule of three."""
+def waited_by(waits: list[tuple[float, float]], at: float) -> float:
+    """How long a process had waited for a processor at that time, between two looks by the rule of three."""
     index = bisect_left(waits, at, key=lambda look: look[0])
     if index in (0, len(waits)):
         return waits[min(index, len(waits) - 1)][1]
