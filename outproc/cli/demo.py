@@ -23,7 +23,7 @@ from outproc.cli.demo_children import DemoChild
 from outproc.cli.demo_kills import KINDS, NAMES, Kill, KillPlan, Pair
 from outproc.cli.demo_node import ARRIVE_TIMEOUT, DRAIN_TIMEOUT
 from outproc.cli.demo_table import line_of, table_of
-from outproc.cli.demo_verdict import Demands, Verdict, judge, not_shown
+from outproc.cli.demo_verdict import Demands, Verdict, judge, not_shown, too_little
 from outproc.cli.demo_wires import HUB
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, UsageError
 from outproc.cli.running import Stop, StoppedError, run
@@ -38,6 +38,8 @@ MESSAGES_A_SECOND: Final = 500
 """What must arrive at least, all nodes together, unless --min-messages says otherwise."""
 SECONDS_A_HEAL: Final = 5
 """In so many seconds one wire of each kind must heal, unless --min-heals says otherwise."""
+LATER: Final = 3.0
+"""Times --seconds that it goes on at most while too little has happened: a busy machine opens and heals wires late."""
 
 
 def add(commands: Any) -> None:
@@ -165,14 +167,19 @@ class Demo:
             self._children[name].tell("begin")
         self._began = loop.time()
         plan = KillPlan(PAIRS)
-        while (left := self._seconds - self._elapsed()) > 0:
+        while (left := self._left()) > 0:
             await asyncio.sleep(min(left, self._rng.uniform(0.7, 1.3) * KILL_EVERY))
             kill = plan.next(self._up())
-            while kill is None and self._elapsed() < self._seconds:
+            while kill is None and self._left() > 0:
                 await self._news()
                 kill = plan.next(self._up())
             if kill is not None:
                 self._execute(kill)
+
+    def _left(self) -> float:
+        """Seconds of killing."""
+        left = self._seconds - self._elapsed()
+        return left if left > 0 or not too_little(self._rows, self._demands) else left + LATER * self._seconds
 
     def _execute(self, kill: Kill) -> None:
         """One of the two aborts its wires. WebSockets are cut on the way, in the middle of frames; but when no wire is

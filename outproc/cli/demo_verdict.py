@@ -128,12 +128,20 @@ def judge(rows: Rows, problems: Sequence[str], *, seconds: float, kills: int, de
     for node, dests in rows.items():
         reasons += [f"{node} lost its session with {row['dest']}" for row in dests if row["session"] != 0]
     reasons += [f"{NAMES[kind]} wires never opened" for kind in missing if kind != MAY_BE_MISSING]
+    reasons += too_little(rows, demands)
+    return Verdict(seconds, kills, totals, missing, tuple(reasons))
+
+
+def too_little(rows: Rows, demands: Demands) -> list[str]:
+    """What has not happened yet and must."""
+    totals, missing = totals_of(rows), not_shown(rows)
+    lacking = []
     if totals.messages < demands.messages:
-        reasons.append(f"{totals.messages} messages arrived, and at least {demands.messages} had to")
+        lacking.append(f"{totals.messages} messages arrived, and at least {demands.messages} had to")
     for kind in KINDS:
         healed = totals.heals_by_kind[kind]
         if kind not in missing and healed < demands.heals:
-            reasons.append(f"{healed} heals of {NAMES[kind]} wires happened, and at least {demands.heals} had to")
+            lacking.append(f"{healed} heals of {NAMES[kind]} wires happened, and at least {demands.heals} had to")
     if demands.heals and not totals.all_down:
-        reasons.append("no pair lost all of its wires at once, and one had to")
-    return Verdict(seconds, kills, totals, missing, tuple(reasons))
+        lacking.append("no pair lost all of its wires at once, and one had to")
+    return lacking

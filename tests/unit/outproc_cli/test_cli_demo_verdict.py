@@ -9,7 +9,7 @@ from rich.console import Console
 
 from outproc.cli.demo_kills import KINDS
 from outproc.cli.demo_table import COLUMNS, line_of, table_of
-from outproc.cli.demo_verdict import Demands, judge, totals_of
+from outproc.cli.demo_verdict import Demands, judge, too_little, totals_of
 
 
 def wire(route: str, *carries: str, state: str = "spare") -> dict[str, Any]:
@@ -52,6 +52,13 @@ def test_the_verdict(changes: dict[str, Any], reason: str) -> None:
     assert len(verdict.reasons) == bool(reason)
     assert reason in str(verdict)
     assert str(verdict).startswith("OK" if verdict.good else "FAILED")
+
+
+def test_what_is_lacking_may_still_come() -> None:
+    demands = Demands(messages=100, heals=3)
+    assert too_little({"alice": [row()], "bob": []}, demands) == []
+    assert len(too_little({"alice": [row(received=99, all_down=0)], "bob": []}, demands)) == 2
+    assert too_little({"alice": [row(lost=1, session=1)], "bob": []}, demands) == [], "more time does not mend that"
 
 
 def test_webrtc_that_never_opened_is_told_and_the_rest_must_be_right() -> None:
