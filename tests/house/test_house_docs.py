@@ -90,7 +90,7 @@ def test_programs_in_documents_run(block: Block) -> None:
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=240,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -16,7 +16,7 @@ SEEDS = int(os.environ.get("LITZ_SEEDS", "3200"))
 CHUNKS = 4
 
 
-@pytest.mark.limit(max(120, SEEDS // 10))
+@pytest.mark.limit(max(600, SEEDS // 10))
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_invariant_holds_and_everything_is_hit(chunk: int) -> None:
     size = SEEDS // CHUNKS

@@ -134,7 +134,7 @@ def perform(script: Script, step: int, *, waking: bool) -> int:
     return counts[0]
 
 
-@pytest.mark.limit(120)
+@pytest.mark.limit(600)
 @pytest.mark.parametrize("waking", [False, True], ids=["asleep", "waking"])
 @pytest.mark.parametrize("script", [sends, asks, looks_after_dests])
 def test_cancel_at_every_await(script: Script, waking: bool) -> None:
@@ -198,7 +198,7 @@ async def _send_all(actor: Actor, messages: list[bytes]) -> None:
         await actor.manager.send("b", data)
 
 
-@pytest.mark.limit(120)
+@pytest.mark.limit(600)
 @pytest.mark.parametrize("waking", [False, True], ids=["asleep", "waking"])
 def test_cancelling_a_reader_at_every_await_loses_nothing(waking: bool) -> None:
     """What was in hand comes again, marked; nothing is lost, and the order stays."""
@@ -228,7 +228,7 @@ def test_cancelling_a_reader_at_every_await_loses_nothing(waking: bool) -> None:
         once(step)
 
 
-@pytest.mark.limit(120)
+@pytest.mark.limit(600)
 def test_cancelling_serve_at_any_time_loses_nothing() -> None:
     for step in range(120):
 

@@ -18,7 +18,7 @@ SEEDS = int(os.environ.get("LITZ_SEEDS", "920"))
 CHUNKS = 4
 
 
-@pytest.mark.limit(max(180, SEEDS))
+@pytest.mark.limit(max(900, SEEDS))
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_every_invariant_holds_and_everything_is_hit(chunk: int) -> None:
     size = SEEDS // CHUNKS

@@ -103,7 +103,7 @@ def play_cut(side: Side, offset: int, sizes: tuple[int, ...]) -> tuple[int, int]
     return run_simulation(main, seed=offset).value
 
 
-@pytest.mark.limit(120)
+@pytest.mark.limit(600)
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_cut_at_any_byte(side: Side) -> None:
     sizes = (0, 10, 300)
@@ -148,7 +148,7 @@ def play_trouble(seed: int, fragment: int, count: int, sizes: tuple[int, ...], c
     return run_simulation(main, seed=seed, allow_timers=True).value
 
 
-@pytest.mark.limit(max(120, SEEDS))
+@pytest.mark.limit(max(600, SEEDS))
 def test_cuts_and_stalls_again_and_again() -> None:
     """Each connection is cut or stalled somewhere, for a while; large messages go on where they were."""
     fragments = (40, 300, 5_000, 16_384)
@@ -159,7 +159,7 @@ def test_cuts_and_stalls_again_and_again() -> None:
     assert made >= 4 * SEEDS, f"only {made - SEEDS} heals in {SEEDS} seeds"
 
 
-@pytest.mark.limit(max(120, SEEDS))
+@pytest.mark.limit(max(600, SEEDS))
 def test_in_pieces_of_two_bytes() -> None:
     """Every header and every length arrives in pieces, and is cut in the middle."""
     seeds = max(1, SEEDS // 2)

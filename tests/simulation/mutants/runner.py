@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.simulation.mutants.mutant import CORE, ROOT
 
 SEEDS = 2_000
-TIMEOUT = 300.0
+TIMEOUT = 1000.0
 
 
 @dataclass(frozen=True, slots=True)

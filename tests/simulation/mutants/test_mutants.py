@@ -10,7 +10,7 @@ from tests.simulation.mutants.registry import ALL, MUTANTS
 from tests.simulation.mutants.runner import SEEDS, kill
 
 
-@pytest.mark.limit(300)
+@pytest.mark.limit(1200)
 @pytest.mark.parametrize("name", list(MUTANTS))
 def test_mutant_is_killed_by_its_invariant(name: str) -> None:
     result = kill(name)
@@ -19,7 +19,7 @@ def test_mutant_is_killed_by_its_invariant(name: str) -> None:
     )
 
 
-@pytest.mark.limit(300)
+@pytest.mark.limit(1200)
 def test_the_unpatched_control_lives() -> None:
     result = kill("control", SEEDS // 4)
     assert result.invariant is None, result.detail
