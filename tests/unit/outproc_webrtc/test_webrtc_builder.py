@@ -219,7 +219,7 @@ async def test_an_authenticator_that_fails_costs_the_message_and_not_those_behin
                 raise RuntimeError(f"{fails.pop()}: the authenticator is the user's")
             return await verify(topic, sender, data, proof)
 
-        bob.verify = verify_or_fail  # type: ignore[method-assign]
+        bob.verify = verify_or_fail  # type: ignore[method-assign]  # one that fails once
         for _ in range(2):
             bob.deliver("ann", forged(town, "ann", "bob"))
         await _settled(town)
