@@ -25,7 +25,7 @@ def in_ci() -> bool:
 
 @cache
 def _version(node: str) -> int:
-    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True, timeout=30).stdout
+    said = subprocess.run([node, "--version"], capture_output=True, text=True, check=True, timeout=240).stdout
     found = re.match(r"v(\d+)\.", said)
     return int(found[1]) if found else 0
 
@@ -34,7 +34,7 @@ def node_js() -> str:
     """The path of node.js; ends the test where there is none that is new enough."""
     node = shutil.which("node")
     if node is None and in_ci():
-        node = need("node", "chromium")
+        node = need("node", "nodejs")
     if node is None or _version(node) < OLDEST:
         not_run(f"it needs node.js {OLDEST} or newer; on Debian: apt install nodejs")
     return node

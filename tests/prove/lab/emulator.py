@@ -119,7 +119,7 @@ async def serve(control: Control, *, namespaces: list[str], addresses: list[str]
                 ("link", "set", DEVICE, "mtu", str(MTU)),
                 ("link", "set", DEVICE, "up"),
             ):
-                subprocess.run([ip, "-n", namespace, *command], check=True, timeout=10)  # noqa: ASYNC221 - not begun yet
+                subprocess.run([ip, "-n", namespace, *command], check=True, timeout=120)  # noqa: ASYNC221 - not begun yet
         control.commands["weather"] = emulator.weather
         control.commands["counts"] = emulator.counts
         control.emit("ready")
