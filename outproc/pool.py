@@ -28,7 +28,7 @@ LONG: Final = 4
 AT_ONCE: Final = 8
 """How often in a row an endpoint is dialled at once because its wire, which was well, broke."""
 
-AT_ONCE_AGAIN: Final = 1.0
+AT_ONCE_AGAIN: Final = 0.5
 """Seconds after which it may once more; so a wire that answers and breaks, again and again, is no storm of dials."""
 
 

@@ -133,10 +133,10 @@ export class Peer {
     slot.state = stopped ? "stopped" : "cooling";
     let delay = error.retryAfter ?? (["unauthenticated", "incompatible"].includes(error.code) ? SLOW : 0);
     if (well) {
-      // At once, but for one that breaks again and again although it answers: eight times, then once a second.
+      // At once, but for one that breaks again and again although it answers: eight times, then twice a second.
       slot.attempt = 0;
-      slot.spent = Math.max(slot.spent ?? 0, now) + 1;
-      delay = Math.max(delay, slot.spent - now - 8);
+      slot.spent = Math.max(slot.spent ?? 0, now) + 0.5;
+      delay = Math.max(delay, slot.spent - now - 4);
     } else {
       // A path that is not there is not there for long: a data channel is tried again more rarely.
       const rarely = slot.kind === "webrtc" ? 20 : 1;
