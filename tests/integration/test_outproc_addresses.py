@@ -87,8 +87,10 @@ async def test_a_first_endpoint_that_answers_nothing_costs_only_the_stagger() ->
     """N13: the second endpoint is tried while the first still hangs."""
     async with node("b", listen=LOOPBACK) as b, proxy_to(b) as hole:
         hole.stalling = True
-        async with node("a", knows={"b": [url_of(hole), *b.endpoints]}, options={"stagger": 0.05}) as a:
-            await a.send("b", b"", confirm="received", timeout=4)  # the first hangs for 10 s
+        patient = {"stagger": 0.05, "dial_timeout": 600.0}
+        builders = [WebSocketWireBuilder(open_timeout=600.0)]
+        async with node("a", knows={"b": [url_of(hole), *b.endpoints]}, options=patient, builders=builders) as a:
+            await a.send("b", b"", confirm="received", timeout=120)  # the first hangs for much longer
             assert dials(a, "b") == [1, 1]
 
 

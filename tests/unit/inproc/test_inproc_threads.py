@@ -89,9 +89,14 @@ async def test_backpressure_confirmations_and_requests_cross_over() -> None:
                 assert await a.request("b", thing) is thing
                 with pytest.raises(RemoteError, match="KeyError"):
                     await a.request("b", "raise")
-                with pytest.raises(TimeoutError):
-                    await a.request("b", "hang", timeout=0.05)
-                await in_thread(cancelled)
+                for timeout in (0.05, 1.0, 20.0):
+                    with pytest.raises(TimeoutError):
+                        await a.request("b", "hang", timeout=timeout)
+                    # By now its handler has begun, or never will, because the other thread was late.
+                    assert await a.request("b", thing) is thing
+                    if cancelled.is_set():
+                        break
+                assert cancelled.is_set()
                 for number in range(20):
                     await a.send("b", number, confirm="received")
             finally:
