@@ -352,6 +352,8 @@ class InprocTransportManager(LocalTransportManager):
 def _lane(transport: InprocTransport, payload_type: PayloadType) -> OutLane:
     lane = transport.out.get(payload_type)
     if lane is None:
+        if payload_type == PayloadType.RPC_DURABLE:
+            raise ValueError("RPC_DURABLE outlives a process, and a hub does not; send RPC_RELIABLE here")
         raise ValueError(f"{payload_type!r} cannot be sent")
     return lane
 

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, Protocol
 
-from litz.errors import LitzError
-from outproc.outbox.errors import StoreFencedError
+from litz.errors import LitzError, ManagerStateError
+from outproc.outbox.errors import StoreError, StoreFencedError
 from outproc.outbox.store import RETRIES, Group, NewRow, OutboxStore, Written
 from outproc.outbox.store_thread import StoreThread
 
@@ -178,6 +178,8 @@ def tell(waiters: list[asyncio.Future[None]], error: LitzError) -> None:
     """Each gets an error of its own: one that is raised by many tasks collects the traces of all."""
     for waiter in waiters:
         if not waiter.done():
-            own = type(error)(*error.args)
+            own = (
+                type(error)(*error.args) if isinstance(error, StoreError | ManagerStateError) else LitzError(str(error))
+            )
             own.__cause__ = error
             waiter.set_exception(own)

@@ -18,10 +18,11 @@ from typing import Any, Final
 from litz.errors import LitzError, ManagerStateError
 from litz.message import Detail, Message
 from outproc.durable_port import DurablePort
+from outproc.outbox.errors import StoreError
 from outproc.outbox.events import StoreFailed
-from outproc.outbox.incoming import Incoming, Taken
+from outproc.outbox.incoming import Taken
 from outproc.outbox.options import InboxOptions
-from outproc.outbox.producer import Producer
+from outproc.outbox.producer import Producer, Producers
 from outproc.outbox.records import (
     FEATURE,
     TO_INBOX,
@@ -38,7 +39,7 @@ from outproc.outbox.records import (
     encode_refuse,
 )
 from outproc.outbox.sqlite_inbox import SqliteInboxStore
-from outproc.outbox.store import InboxGroup, InboxStore, Key, Position, Work
+from outproc.outbox.store import InboxGroup, InboxStore, Work
 from outproc.outbox.store_thread import StoreThread
 
 COMMIT_DELAY: Final = 0.005
@@ -72,13 +73,15 @@ class Inbox:
         self._boot = os.urandom(16)
         self._thread: StoreThread | None = None
         self._port: DurablePort | None = None
-        self._positions: dict[Key, tuple[Position, tuple[int, ...]]] = {}
-        """Of producers that were not heard since the start."""
-        self._producers: dict[Key, Producer] = {}
+        self._producers = Producers(self._options, {})
         self._current: dict[str, Producer] = {}
         """Of each sender the one that was accepted in its session."""
         self._dirty: dict[Producer, None] = {}
         self._works: list[tuple[Work, Producer, asyncio.Future[bool]]] = []
+        self._singly = 0
+        """So many of the works that come next go alone: one of them broke a whole group."""
+        self._unsaid: dict[str, bytes] = {}
+        """Answers to OPEN that found no room. Acks wait behind them."""
         self._armed: asyncio.Handle | None = None
         self._armed_late = False
         self._writing = False
@@ -95,7 +98,7 @@ class Inbox:
             raise ManagerStateError("an Inbox belongs to one manager; make a new one for the same path")
         self._thread = StoreThread("litz inbox", asyncio.get_running_loop())
         found = await self._thread.run(self._store.open)
-        self._positions = {key: (position, tuple(applied)) for key, (position, applied) in found.items()}
+        self._producers = Producers(self._options, found)
 
     def attach(self, port: DurablePort) -> None:
         """See `DurableInbox`."""
@@ -116,7 +119,7 @@ class Inbox:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         self._closed = True
-        for producer in self._producers.values():
+        for producer in self._producers:
             self._dirty[producer] = None
         self._commit()
         if self._writing:
@@ -138,8 +141,9 @@ class Inbox:
 
         Returns True after the commit; False if the effect was committed before (the message came again). What `work`
         raises is raised here, and it left nothing. It must neither begin nor end a transaction, and must not block: it
-        is in the way of all others. Cancelled, it may be committed all the same. Any number of handlers may call this
-        at once. Raises ValueError for a message that is not a durable one of this inbox, and `StoreError`.
+        is in the way of all others. While the disk fails this waits, and `work` is run again: the event `StoreFailed`
+        tells. Cancelled, it may be committed all the same. Any number of handlers may call this at once; handlers that
+        run side by side share commits. Raises ValueError for a message that is not a durable one of this inbox.
         """
         source = message.source
         if not isinstance(source, Producer) or self._producers.get(source.key) is not source:
@@ -184,7 +188,9 @@ class Inbox:
             self._armed = None
         if self._writing:
             return
-        works, self._works = self._works, []
+        most = 1 if self._singly else len(self._works)
+        works, self._works = self._works[:most], self._works[most:]
+        self._singly = max(0, self._singly - 1)
         dirty, self._dirty = self._dirty, {}
         group = InboxGroup([work for work, _, _ in works])
         for producer in dirty:
@@ -214,14 +220,16 @@ class Inbox:
         if error is None:
             self._told_failure = False
             for key, position in group.positions.items():
-                self._committed(self._producers[key], position.committed)
+                producer = self._producers.get(key)
+                if producer is not None:
+                    self._committed(producer, position.committed)
             for work, producer, outcome in works:
                 self._worked(work, producer, outcome)
             for producer in dirty:
                 self._watch(producer)
         else:
             self._not_written(works, dirty, error)
-        if self._works or (self._dirty and error is None):
+        if error is None and (self._works or self._dirty):
             self._commit()
         if not self._writing:
             self._idle.set()
@@ -244,11 +252,21 @@ class Inbox:
         error: BaseException,
     ) -> None:
         told = error if isinstance(error, LitzError) else LitzError(f"the inbox failed: {error!r}")
-        for _, _, outcome in works:
-            if not outcome.done():
-                outcome.set_exception(told)
         self._dirty = dict.fromkeys([*dirty, *self._dirty])
+        if not isinstance(error, StoreError) and len(works) == 1:
+            # No fault of the disk: it is this work that the store cannot bear.
+            _, _, outcome = works[0]
+            if not outcome.done():
+                outcome.set_exception(error)
+            works = []
+        elif not isinstance(error, StoreError):
+            self._singly = len(works)
+        # A handler that got the error of a disk would be done with its message, and the effect would be missing.
+        self._works[:0] = works
         if self._port is None or self._closed:
+            return
+        if not isinstance(error, StoreError):
+            self._arm()
             return
         if not self._told_failure:
             self._told_failure = True
@@ -280,6 +298,9 @@ class Inbox:
         port = self._port
         if port is None or self._closed or self._current.get(producer.sender) is not producer:
             return
+        if producer.sender in self._unsaid:
+            producer.owes_ack = True
+            return
         messages, size = self._options.window_messages, self._options.window_bytes
         if port.inbox_full:
             messages = size = 1  # one message may always go
@@ -288,41 +309,25 @@ class Inbox:
 
     def _open(self, sender: str, said: Open) -> None:
         assert self._port is not None
-        key = (sender, said.producer)
-        producer = self._producers.get(key)
+        self._leave(sender)
+        producer = self._producers.find((sender, said.producer), self._port.max_message)
         if producer is None:
-            if key not in self._positions and self._known >= self._options.max_producers:
-                self._port.post(sender, TO_OUTBOX, encode_refuse(Refuse(RefuseCode.NO_ROOM, 0, bytes(16))))
-                return
-            producer = Producer(key, self._new_incoming(key))
+            self._answer(sender, encode_refuse(Refuse(RefuseCode.NO_ROOM, 0, bytes(16))))
+            return
         answer = producer.incoming.open(said, self._boot)
         if isinstance(answer, Refuse):
-            self._port.post(sender, TO_OUTBOX, encode_refuse(answer))
+            self._answer(sender, encode_refuse(answer))
             return
-        self._producers[key] = producer
-        self._positions.pop(key, None)
-        self._leave(sender)
         self._current[sender] = producer
         producer.verified = self._port.verified(sender)
         producer.progress()
         producer.queues.append(self._port.queue(sender))
-        self._port.post(sender, TO_OUTBOX, encode_accept(self._with_window(answer)))
+        self._answer(sender, encode_accept(self._with_window(answer)))
 
-    @property
-    def _known(self) -> int:
-        return len(self._positions) + len(self._producers)
-
-    def _new_incoming(self, key: Key) -> Incoming:
+    def _answer(self, sender: str, answer: bytes) -> None:
         assert self._port is not None
-        position, applied = self._positions.get(key, (None, ()))
-        options = self._options
-        return Incoming(
-            position,
-            applied,
-            messages=options.window_messages,
-            size=options.window_bytes,
-            max_message=self._port.max_message,
-        )
+        if not self._port.post(sender, TO_OUTBOX, answer):
+            self._unsaid[sender] = answer
 
     def _with_window(self, answer: Accept) -> Accept:
         assert self._port is not None
@@ -330,11 +335,13 @@ class Inbox:
 
     def _leave(self, sender: str) -> None:
         """What the current producer of `sender` sent stays; nothing is put behind it in the same queue."""
+        self._unsaid.pop(sender, None)
         producer = self._current.pop(sender, None)
-        if producer is not None:
-            producer.incoming.closed()
-            if producer.queues:
-                producer.queues[-1].close()
+        if producer is None:
+            return
+        producer.incoming.closed()
+        producer.queues[-1].close()
+        self._producers.silent(producer)
 
     def _take(self, producer: Producer, rows: list[Taken]) -> None:
         if rows:
@@ -379,6 +386,9 @@ class Inbox:
 
     def writable(self, dest: str) -> None:
         """An ack that found no room may go now."""
+        answer = self._unsaid.pop(dest, None)
+        if answer is not None:
+            self._answer(dest, answer)
         producer = self._current.get(dest)
         if producer is not None and producer.owes_ack:
             self._ack(producer)

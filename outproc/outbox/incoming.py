@@ -76,56 +76,59 @@ class Incoming:
     # -- taking ---------------------------------------------------------------------------------------
 
     def take(self, said: Data) -> list[Taken]:
-        """What is new of it, for the handler queue. Raises ProtocolError."""
-        self._check(said.sequences[-1])
+        """What is new of it, for the handler queue. Raises ProtocolError; then nothing was taken, and nothing is before
+        the next OPEN."""
+        self._check()
         if self._part is not None:
-            raise ProtocolError("a message began inside another one")
+            raise self._broken("a message began inside another one")
         rows = zip(said.sequences, said.keys or repeat(""), map(bool, said.marks), said.bodies, strict=False)
-        return [row for row in map(Taken._make, rows) if self._is_new(row)]
+        return self._take(list(map(Taken._make, rows)))
 
     def take_part(self, said: Part) -> Taken | None:
-        """The message that became whole and is new. Raises ProtocolError."""
-        self._check(said.sequence)
+        """The message that became whole and is new. Raises ProtocolError as `take` does."""
+        self._check()
         if said.offset == 0 and self._part is None:
             if said.size > self._max_message:
-                raise ProtocolError(f"a durable message of {said.size} bytes is over the limit")
+                raise self._broken(f"a durable message of {said.size} bytes is over the limit")
             self._part = (said, [], 0)
         if self._part is None:
-            raise ProtocolError("a piece of a message without its beginning")
+            raise self._broken("a piece of a message without its beginning")
         first, pieces, got = self._part
         if said.offset != got or (first.sequence, first.size) != (said.sequence, said.size):
-            raise ProtocolError("pieces of a message that do not fit")
+            raise self._broken("pieces of a message that do not fit")
         pieces.append(said.body)
         got += len(said.body)
         if got < said.size:
             self._part = (first, pieces, got)
             return None
         self._part = None
-        row = Taken(first.sequence, first.key, bool(first.mark), b"".join(pieces))
-        return row if self._is_new(row) else None
+        taken = self._take([Taken(first.sequence, first.key, bool(first.mark), b"".join(pieces))])
+        return taken[0] if taken else None
 
-    def _check(self, sequence: int) -> None:
+    def _check(self) -> None:
         if self._now is None:
             raise ProtocolError("durable messages before OPEN was accepted")
         self._last = self._now
 
-    def _is_new(self, row: Taken) -> bool:
-        if row.sequence <= self.received:
-            self.duplicates += 1
-            return False
-        size = len(row.body)
-        if size > self._max_message:
-            raise ProtocolError(f"a durable message of {size} bytes is over the limit")
-        full = len(self._waiting) >= self._messages or self._waiting_size + size > self._size
-        if self._waiting and full:
-            raise ProtocolError("more durable messages than the window takes")
-        self.received = row.sequence
-        if row.sequence in self.applied:
-            self.duplicates += 1
-            return False
-        self._waiting.append((row.sequence, size))
-        self._waiting_size += size
-        return True
+    def _broken(self, why: str) -> ProtocolError:
+        """What follows in this conversation would leave a hole."""
+        self.closed()
+        return ProtocolError(why)
+
+    def _take(self, rows: list[Taken]) -> list[Taken]:
+        new = [row for row in rows if row.sequence > self.received and row.sequence not in self.applied]
+        sizes = [len(row.body) for row in new]
+        if sizes and max(sizes) > self._max_message:
+            raise self._broken(f"a durable message of {max(sizes)} bytes is over the limit")
+        messages, size = len(self._waiting) + len(new), self._waiting_size + sum(sizes)
+        # Twice the window: of what was taken in an earlier session its outbox may know nothing any more.
+        if messages > 1 and (messages > 2 * self._messages or size > 2 * self._size + self._max_message):
+            raise self._broken("more durable messages than the window takes")
+        self.duplicates += len(rows) - len(new)
+        self.received = max(self.received, rows[-1].sequence)
+        self._waiting.extend((row.sequence, len(row.body)) for row in new)
+        self._waiting_size = size
+        return new
 
     # -- done -----------------------------------------------------------------------------------------
 
@@ -163,6 +166,11 @@ class Incoming:
         if self.applied:
             self.applied = {applied for applied in self.applied if applied > sequence}
         return True
+
+    @property
+    def unheard(self) -> bool:
+        """Whether nothing ever came of this producer: there is nothing to remember."""
+        return self._last is None
 
     @property
     def waiting(self) -> int:

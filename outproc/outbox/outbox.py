@@ -30,6 +30,8 @@ from outproc.outbox.store_thread import StoreThread
 
 TIDY_EVERY: Final = 60.0
 """Seconds between two looks for what is too old, and before the first."""
+LONGEST_GRACE: Final = 3600.0
+"""Seconds before the first one after a rest: as long as the rest, but no longer than this."""
 VISITED_AT_ONCE: Final = 64
 """Dests without a session that are dialled, or looked through for what is too old, in one visit."""
 MAX_DESTS: Final = 65_536
@@ -97,7 +99,9 @@ class Outbox:
             max_attempts=self._options.max_attempts,
             report=self._report,
         )
-        self._tidy_at = loop.time() + TIDY_EVERY
+        # Dials begin fresh with each run. After a rest all that waits has its chance before it is found too old.
+        rest = self._now() - opened.last_run if opened.last_run else 0.0
+        self._tidy_at = loop.time() + max(TIDY_EVERY, min(rest, LONGEST_GRACE))
         self._conversations.begin()
         self._tick = loop.call_soon(self._visit)
 

@@ -58,6 +58,10 @@ class StoreThread:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await self._ended.wait()
+        if not self._ended.is_set():
+            self._loop.call_exception_handler(
+                {"message": f"{self._thread.name}: the disk did not answer in time; its thread ends when it does"}
+            )
         return self._ended.is_set()
 
     def _run(self) -> None:

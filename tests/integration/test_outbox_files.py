@@ -9,12 +9,14 @@ import asyncio
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from litz.errors import ManagerStateError
+from litz.message import Message
 from outproc.outbox import (
     Inbox,
     InboxWentBack,
@@ -39,6 +41,7 @@ from tests.integration.outbox_nodes import (
     backlog,
     bob_of,
     bodies,
+    effects,
     inbox,
     outbox,
     send_all,
@@ -198,3 +201,54 @@ async def test_sends_under_way_when_the_manager_closes_are_committed_or_told(tmp
     await found.open(lambda: 0)
     assert found.backlog()["bob"] >= 51 - len(told)
     await found.aclose(SOON)
+
+
+async def test_an_effect_waits_for_a_disk_that_fails_and_happens_once(tmp_path: Path) -> None:
+    taken = Inbox(tmp_path / "inbox", HURRIED, prepare=lambda db: db.execute("CREATE TABLE effect (what BLOB)"))
+    outcomes: list[bool] = []
+
+    async def handler(message: Message) -> None:
+        outcomes.append(
+            await taken.apply(message, lambda db: db.execute("INSERT INTO effect VALUES (?)", (message.data,)))
+        )
+
+    async with node("bob", listen=LOOPBACK, inbox=taken) as bob, alice_of(tmp_path, bob.endpoints[0]) as alice:
+        events = bob.events()
+        served = asyncio.create_task(bob.serve(handler))
+        with closing(sqlite3.connect(tmp_path / "inbox", isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            await alice.send("bob", b"one", payload_type=DURABLE)
+            assert isinstance((await next_of(events, StoreFailed)).error, StoreLockedError)
+            assert outcomes == []
+            holder.execute("ROLLBACK")
+        await alice.drain(timeout=SOON)
+        served.cancel()
+        await asyncio.gather(served, return_exceptions=True)
+    assert outcomes == [True]
+    assert effects(tmp_path) == [b"one"]
+
+
+async def test_a_work_that_ends_the_transaction_harms_no_other(tmp_path: Path) -> None:
+    taken = inbox(tmp_path)
+    bad: list[BaseException] = []
+
+    def work(body: bytes, db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO effect VALUES (?)", (body,))
+        if body == (5).to_bytes(4, "big"):
+            db.execute("COMMIT")
+
+    async def handler(message: Message) -> None:
+        try:
+            await taken.apply(message, partial(work, message.data))
+        except RuntimeError as error:
+            bad.append(error)
+
+    async with node("bob", listen=LOOPBACK, inbox=taken) as bob, alice_of(tmp_path, bob.endpoints[0]) as alice:
+        served = asyncio.create_task(bob.serve(handler, concurrency=20))
+        await send_all(alice, 0, 20)
+        await alice.drain(timeout=SOON)
+        served.cancel()
+        await asyncio.gather(served, return_exceptions=True)
+    assert len(bad) == 1
+    found = [int.from_bytes(what, "big") for what in effects(tmp_path)]
+    assert sorted(each for each in found if each != 5) == [each for each in range(20) if each != 5]

@@ -253,3 +253,25 @@ async def test_a_full_outbox_refuses_and_takes_more_when_there_is_room(tmp_path:
             await alice.drain(timeout=SOON)
             await until(lambda: not backlog(alice), "the deletion is committed")
             await alice.send("bob", bytes(1000), payload_type=DURABLE)
+
+
+async def test_answers_that_find_no_room_are_said_later(tmp_path: Path) -> None:
+    async with bob_of(tmp_path, address(tmp_path)) as bob:
+        port = bob._durable._port
+        assert port is not None
+        refused: list[bytes] = []
+
+        def full(dest: str, topic: str, data: bytes, *, bulk: bool = False) -> bool:
+            refused.append(data)
+            return False
+
+        port.post = full  # type: ignore[method-assign, assignment]  # a lane that is full: it takes 1,024 to fill it
+        async with alice_of(tmp_path, address(tmp_path)) as alice:
+            await alice.send("bob", b"one", payload_type=DURABLE)
+            await until(lambda: refused, "the answer found no room")
+            del port.post
+            taken = bob._durable._inbox
+            assert isinstance(taken, Inbox)
+            taken.writable("alice")
+            assert bodies(await take(bob, 1)) == [b"one"]
+            await alice.drain(timeout=SOON)

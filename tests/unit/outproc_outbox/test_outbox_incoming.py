@@ -94,10 +94,16 @@ def test_more_than_the_window_costs_the_peer_its_wire() -> None:
     made = incoming(messages=2)
     made.take(data(1, 2))
     with pytest.raises(ProtocolError, match="window"):
-        made.take(data(3))
+        made.take(data(3, 4, 5))
+    assert (made.received, made.waiting) == (2, 2), "nothing of it was taken"
+    with pytest.raises(ProtocolError, match="before OPEN"):
+        made.take(data(6))
+    made.open(OPEN, BOOT)
+    made.take(data(3, 4))
     made = incoming()
     with pytest.raises(ProtocolError, match="over the limit"):
         made.take(data(1, size=101))
+    made.open(OPEN, BOOT)
     made.take(data(*range(1, 8), size=100))
     made.committed_to(7)
     assert made.waiting == 0
@@ -113,11 +119,14 @@ def test_pieces_make_one_message_and_what_does_not_fit_is_refused() -> None:
     with pytest.raises(ProtocolError, match="inside another"):
         made.take(data(9))
     for bad in (Part(8, 0, "", 6, 4, b"ef"), Part(9, 0, "", 6, 3, b"def"), Part(8, 0, "", 7, 3, b"def")):
+        made.open(OPEN, BOOT)
+        made.take_part(Part(8, 0, "", 6, 0, b"abc"))
         with pytest.raises(ProtocolError, match="do not fit"):
             made.take_part(bad)
-    assert made.take_part(Part(8, 0, "", 6, 3, b"def")) is not None
+    made.open(OPEN, BOOT)
     with pytest.raises(ProtocolError, match="beginning"):
         made.take_part(Part(10, 0, "", 6, 3, b"def"))
+    made.open(OPEN, BOOT)
     with pytest.raises(ProtocolError, match="over the limit"):
         made.take_part(Part(10, 0, "", 101, 0, b"def"))
 

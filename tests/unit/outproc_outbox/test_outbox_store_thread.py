@@ -51,7 +51,10 @@ async def test_a_disk_that_does_not_answer_is_not_waited_for() -> None:
     answer = threading.Event()
     waiting = asyncio.ensure_future(thread.run(answer.wait))
     await asyncio.sleep(0)
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
     assert not await thread.stop(lambda: None, 0.01)
+    assert told == ["test store: the disk did not answer in time; its thread ends when it does"]
     answer.set()
     assert await waiting
     assert await thread.stop(lambda: None, 60)
