@@ -156,7 +156,8 @@ class TransportManager(ABC):
         """Send `data` to `dest`.
 
         Returns when the message is *accepted into the log* of its lane: from then on it reaches the peer's
-        handler queue exactly once and in order (P1), or you are told that it did not (P2). With
+        handler queue exactly once and in order (P1), or you are told that it did not (P2). `RPC_DURABLE` is
+        accepted when it is committed to the outbox. With
         `confirm` it returns when that level of acknowledgement has come.
 
         Order: calls of one task to one dest and payload type are delivered in call order. Concurrent calls

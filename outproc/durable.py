@@ -22,6 +22,9 @@ class Durable:
     """Opens, attaches and closes both, and hands over what is to be sent."""
 
     def __init__(self, outbox: DurableOutbox | None, inbox: DurableInbox | None) -> None:
+        for name, part in (("outbox", outbox), ("inbox", inbox)):
+            if part is not None and not hasattr(part, "attach"):
+                raise TypeError(f"{name}= takes {name.capitalize()}(path) of outproc.outbox, not {type(part).__name__}")
         self._outbox = outbox
         self._inbox = inbox
         self._port: DurablePort | None = None

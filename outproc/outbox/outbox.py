@@ -127,8 +127,9 @@ class Outbox:
             dest.confirmations.fail_all(ended)
 
     def backlog(self) -> dict[str, int]:
-        """Messages of each dest that are not confirmed, dead letters not counted. Only dests that have any."""
-        return {name: dest.backlog for name, dest in self._dests.items() if dest.backlog}
+        """Messages in the file for each dest with any that is not confirmed, dead letters not counted. Confirmed ones
+        leave the file with the next commit."""
+        return {name: dest.backlog for name, dest in self._dests.items() if dest.backlog and not dest.is_confirmed}
 
     @property
     def used(self) -> int:

@@ -51,6 +51,11 @@ class OutboxDest:
         self.refused = False
         self.visited = 0.0
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether all that is committed is confirmed; it may still be in the file."""
+        return self.peer.acked >= self.last and not self.handed
+
     def removed(self, count: int) -> None:
         """So many messages are gone from the file."""
         self.backlog -= count

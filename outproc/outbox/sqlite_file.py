@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -53,6 +54,7 @@ class SqliteFile:
         self, path: str | Path, application: int | None, script: str, *, synchronous: Synchronous, lock_timeout: float
     ) -> None:
         self.path = str(path)
+        self._make_private()
         with self.errors():
             # Transactions are begun and ended by hand, so that a group is one whatever it holds.
             self.db = sqlite3.connect(self.path, timeout=lock_timeout, isolation_level=None)
@@ -62,6 +64,11 @@ class SqliteFile:
         except BaseException:
             self.close()
             raise
+
+    def _make_private(self) -> None:
+        """A new file is for its owner's eyes only; SQLite gives its log the same mode."""
+        with suppress(OSError):  # it is there, or cannot be made, which SQLite will tell
+            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
     def _prepare(self, application: int | None, script: str, synchronous: Synchronous) -> None:
         db = self.db

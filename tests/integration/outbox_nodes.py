@@ -11,7 +11,7 @@ from pathlib import Path
 from litz.message import Message
 from litz.payload import PayloadType
 from outproc.outbox import Inbox, InboxOptions, Outbox, OutboxOptions
-from tests.integration.outproc_nodes import LOOPBACK, Manager, node
+from tests.integration.outproc_nodes import LOOPBACK, Manager, node, until
 
 DURABLE = PayloadType.RPC_DURABLE
 QUICK = OutboxOptions(synchronous="off", revisit=0.05)
@@ -64,7 +64,18 @@ async def send_all(alice: Manager, first: int, last: int, *, size: int = 4) -> N
     await asyncio.gather(*sends)
 
 
-def backlog(manager: Manager) -> int:
+def outbox_of(manager: Manager) -> Outbox:
     found = manager._durable._outbox
     assert isinstance(found, Outbox)
-    return found.backlog().get("bob", 0)
+    return found
+
+
+def backlog(manager: Manager) -> int:
+    return outbox_of(manager).backlog().get("bob", 0)
+
+
+async def until_session_over(manager: Manager) -> None:
+    """Until `manager` has heard that bob is gone."""
+    port = manager._durable._port
+    assert port is not None
+    await until(lambda: not port.has_session("bob"), "the session is over")

@@ -31,6 +31,13 @@ OUTPUTS = {
         "pong at west got 3",
         "ping at east got 4",
     ],
+    "durable": [
+        "alice: accepted for bob, who is down: 3",
+        "bob: shipped order 1",
+        "bob: shipped order 2",
+        "bob: shipped order 3",
+        "alice: left in the outbox: 0",
+    ],
     "identity": ["alice, verified True: it is really me", "mallory: UnauthenticatedError"],
     "several_wires": [
         "ws wire: dialled 2 times",

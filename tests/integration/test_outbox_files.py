@@ -199,7 +199,7 @@ async def test_sends_under_way_when_the_manager_closes_are_committed_or_told(tmp
     assert all(isinstance(each, ManagerStateError) for each in told)
     found = outbox(tmp_path)
     await found.open(lambda: 0)
-    assert found.backlog()["bob"] >= 51 - len(told)
+    assert found.backlog().get("bob", 0) >= 51 - len(told)
     await found.aclose(SOON)
 
 

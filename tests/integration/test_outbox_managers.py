@@ -14,6 +14,7 @@ import pytest
 
 from litz.errors import ConnectError, MessageDroppedError, NotARequestError
 from litz.message import Message
+from outproc import OutprocTransportManager
 from outproc.outbox import DeadLettered, DurableUnsupported, Inbox, OutboxFullError
 from outproc.outbox.sqlite_upkeep import OutboxUpkeep
 from tests.integration.outbox_nodes import (
@@ -26,7 +27,9 @@ from tests.integration.outbox_nodes import (
     bodies,
     effects,
     inbox,
+    outbox_of,
     send_all,
+    until_session_over,
 )
 from tests.integration.outproc_nodes import LOOPBACK, next_of, node, take, until
 
@@ -48,6 +51,8 @@ async def test_a_message_is_committed_delivered_and_confirmed(tmp_path: Path) ->
 
 
 async def test_without_an_outbox_or_in_the_wrong_way_it_is_refused_with_the_cure(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"outbox= takes Outbox\(path\)"):
+        OutprocTransportManager("bob", outbox="bob.outbox")  # type: ignore[arg-type]  # a misunderstanding
     async with node("bob") as bob:
         with pytest.raises(ValueError, match="outbox=Outbox"):
             await bob.send("alice", b"", payload_type=DURABLE)
@@ -98,6 +103,7 @@ async def test_what_was_delivered_and_not_processed_comes_again_and_is_marked(tm
             got = await take(bob, 3)
             await until(lambda: backlog(alice) == 3, "three are processed and confirmed")
         assert [int.from_bytes(body, "big") for body in bodies(got)] == [0, 1, 2]
+        await until_session_over(alice)
         async with bob_of(tmp_path, address(tmp_path)) as bob:
             await send_all(alice, 6, 8)
             got = await take(bob, 5)
@@ -251,7 +257,7 @@ async def test_a_full_outbox_refuses_and_takes_more_when_there_is_room(tmp_path:
         async with bob_of(tmp_path, address(tmp_path)) as bob:
             await take(bob, 1)
             await alice.drain(timeout=SOON)
-            await until(lambda: not backlog(alice), "the deletion is committed")
+            await until(lambda: not outbox_of(alice).used, "the deletion is committed")
             await alice.send("bob", bytes(1000), payload_type=DURABLE)
 
 

@@ -7,6 +7,7 @@ Covers `outproc.outbox.sqlite_file`, `outproc.outbox.sqlite_outbox`, `outproc.ou
 from __future__ import annotations
 
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -181,6 +182,12 @@ def test_a_read_only_file_is_named(store: SqliteOutboxStore) -> None:
     connection(store).execute("PRAGMA query_only=1")
     with pytest.raises(StoreReadOnlyError, match="cannot be written"):
         store.write(new(1), 6.0)
+
+
+def test_a_new_file_is_for_its_owner_only(store: SqliteOutboxStore, path: Path) -> None:
+    store.write(new(1), 6.0)
+    modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
+    assert modes == {"box": 0o600, "box-wal": 0o600, "box-shm": 0o600}
 
 
 def test_a_missing_directory_is_named(tmp_path: Path) -> None:
