@@ -18,6 +18,7 @@ import pytest
 from litz.errors import ManagerStateError
 from litz.message import Message
 from outproc.outbox import (
+    DeadLettered,
     Inbox,
     InboxWentBack,
     Outbox,
@@ -30,6 +31,7 @@ from outproc.outbox import (
     StoreReadOnlyError,
 )
 from outproc.outbox.sqlite_outbox import SqliteOutboxStore
+from outproc.outbox.sqlite_upkeep import OutboxUpkeep
 from outproc.outbox.store import Group, Written
 from tests.integration.outbox_nodes import (
     DURABLE,
@@ -44,9 +46,11 @@ from tests.integration.outbox_nodes import (
     effects,
     inbox,
     outbox,
+    outbox_of,
     send_all,
+    until_session_over,
 )
-from tests.integration.outproc_nodes import LOOPBACK, next_of, node, take
+from tests.integration.outproc_nodes import LOOPBACK, next_of, node, take, until
 
 # -- files ------------------------------------------------------------------------------------------------
 
@@ -252,3 +256,39 @@ async def test_a_work_that_ends_the_transaction_harms_no_other(tmp_path: Path) -
     assert len(bad) == 1
     found = [int.from_bytes(what, "big") for what in effects(tmp_path)]
     assert sorted(each for each in found if each != 5) == [each for each in range(20) if each != 5]
+
+
+async def test_what_is_too_old_becomes_a_dead_letter_where_nobody_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with alice_of(tmp_path, address(tmp_path)) as alice:
+        await send_all(alice, 0, 3)
+    monkeypatch.setattr("outproc.outbox.outbox.TIDY_EVERY", 0.0)
+    monkeypatch.setattr("outproc.outbox.outbox.LONGEST_GRACE", 0.0)
+    async with alice_of(tmp_path, address(tmp_path), max_age=1e-6) as alice:
+        told = await next_of(alice.events(), DeadLettered)
+        assert (told.dest, told.sequences, told.reason) == ("bob", (1, 2, 3), "expired")
+        await alice.drain(timeout=SOON)
+        await until(lambda: outbox_of(alice).used, "dead letters count in max_bytes")
+        assert backlog(alice) == 0
+    with OutboxUpkeep(tmp_path / "outbox") as upkeep:
+        assert [letter.reason for letter in upkeep.dead()] == ["expired"] * 3
+
+
+async def test_a_message_at_which_receivers_die_becomes_a_dead_letter_and_the_next_one_goes(tmp_path: Path) -> None:
+    async with alice_of(tmp_path, address(tmp_path), max_attempts=2) as alice:
+        events = alice.events()
+        await send_all(alice, 0, 2)
+        poisoned = 0
+        while poisoned < 2:
+            async with bob_of(tmp_path, address(tmp_path)) as bob:
+                with pytest.raises(ZeroDivisionError):
+                    async with bob.messages() as stream:
+                        assert (await anext(stream)).number == 1
+                        poisoned += 1
+                        raise ZeroDivisionError  # and the process is gone
+            await until_session_over(alice)
+        async with bob_of(tmp_path, address(tmp_path)) as bob:
+            assert [message.number for message in await take(bob, 1)] == [2]
+            assert (await next_of(events, DeadLettered)).sequences == (1,)
+            await alice.drain(timeout=SOON)
