@@ -40,7 +40,7 @@ it too: 64 KiB, where it does not say (RFC 8841)."""
 SMALL_FRAME: Final = 65 * 1024
 """Bytes of a frame of much data, however slow the path is. The largest latency-first message fits."""
 
-FRAME_FOR: Final = 0.004
+FRAME_FOR: Final = 0.0025
 """Seconds that a larger one takes to send, at the rate of now: what is urgent waits for the one that was begun. Each
 frame costs both ends the same, whatever its size."""
 
