@@ -96,9 +96,14 @@ async def test_what_was_accepted_is_sent_by_the_next_run_by_itself(tmp_path: Pat
     assert not any(message.redelivered for message in got)
 
 
-async def test_what_was_delivered_and_not_processed_comes_again_and_is_marked(tmp_path: Path) -> None:
+@pytest.mark.parametrize("talking", [False, True])
+async def test_what_was_delivered_and_not_processed_comes_again_and_is_marked(tmp_path: Path, talking: bool) -> None:
     async with alice_of(tmp_path, address(tmp_path)) as alice:
         async with bob_of(tmp_path, address(tmp_path)) as bob:
+            if talking:
+                # They are posted as soon as they are committed; otherwise they are read when bob has accepted.
+                await alice.send("bob", b"first", payload_type=DURABLE)
+                await take(bob, 1)
             await send_all(alice, 0, 6)
             got = await take(bob, 3)
             await until(lambda: backlog(alice) == 3, "three are processed and confirmed")
