@@ -33,6 +33,8 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "no-move-to-a-quicker-wire": 30,
     "nonce-used-again": 203,
     "superseded-judged-by-the-cursor": 531,
-    "lower-half-accepted-while-unpaired": 763,
-    "goodbye-keeps-to-itself-that-it-names-not-all": 651,
+    "lower-half-accepted-while-unpaired": 148,
+    "ack-without-deadline": 680,
+    "lower-incarnation-taken-at-once": 188,
+    "goodbye-keeps-to-itself-that-it-names-not-all": 625,
 }
