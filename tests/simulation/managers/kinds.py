@@ -14,6 +14,11 @@ LOSSY: Final = "udp"
 """A kind that loses frames, or doubles them, or delivers them in another order."""
 LOSSY_SEEDS: Final = 0.3
 
+HUB: Final = "hub"
+"""The node that relays."""
+RELAYED_FROM: Final = 500_000
+"""The first of the seeds that have a hub, unless they have a lossy kind, a directory or proofs."""
+
 LIMITED_SEEDS: Final = 0.35
 """The part in which kinds differ in more than their route, latency and bandwidth."""
 TINY: Final = (2_048,)
@@ -44,6 +49,11 @@ class MoreKinds:
             preferred = {PayloadType.STREAM_LATENCY_FIRST: (LOSSY, "*")}
             update["wire_preference"] = {**usual.wire_preference, **preferred}
         return usual.model_copy(update=update)
+
+
+def draw_relayed(seed: int, *, possible: bool) -> tuple[bool, bool]:
+    """Whether there is a hub, and whether there is no other way."""
+    return possible and seed >= RELAYED_FROM, Random(f"managers plan, hub {seed}").random() < 0.6
 
 
 def draw_limits(seed: int, kinds: tuple[str, ...], *, proved: bool) -> tuple[dict[str, Any], dict[str, Any]]:

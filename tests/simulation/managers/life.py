@@ -19,6 +19,7 @@ from outproc.session.session import Session
 from tests.simulation.managers.builders import DeafBuilder, WatchedBuilder
 from tests.simulation.managers.directory import SimDirectory
 from tests.simulation.managers.handlers import Handlers
+from tests.simulation.managers.kinds import HUB
 from tests.simulation.managers.record import InvariantError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class Life:
         plan, host = self.world.plan, self.host
         entropy = Random(f"entropy {self.world.seed} {self.number}")
         deaf = plan.deaf and self.rng.random() < 0.7
-        builders = [(DeafBuilder if deaf else WatchedBuilder)(self, host, kind) for kind in plan.kinds]
+        watched = [(DeafBuilder if deaf else WatchedBuilder)(self, host, kind) for kind in plan.kinds]
         started = host.wall_time()
         environment = Environment(
             lambda: int(started * NANOSECONDS),
@@ -109,7 +110,7 @@ class Life:
             self.name,
             directory=SimDirectory(self) if plan.directory else self._mapping(),
             authenticator=plan.proofs.authenticator(self.name),
-            builders=builders,
+            builders=[*watched, *self.world.relaying.builders(host)],
             options=self.options,
             environment=environment,
         )
@@ -120,7 +121,7 @@ class Life:
             other: [f"{kind}://{network_name}:1" for kind in plan.kinds for network_name in self.world.hosts_of(other)]
             for other in plan.names
             if (self.name, other) in plan.dials
-        }
+        } | self.world.relaying.directory
 
     @property
     def node(self) -> LocalNode:
@@ -133,8 +134,9 @@ class Life:
         return str(self.node.incarnation)
 
     def transports(self) -> list[DestTransport]:
+        """Those of its users; the hub is the nodes' own business."""
         entered = self.manager._entered
-        return entered.dests.transports() if entered is not None else []
+        return [each for each in entered.dests.transports() if each.dest != HUB] if entered is not None else []
 
     def sessions(self) -> list[tuple[str, Session]]:
         return [(transport.dest, transport.session) for transport in self.transports()]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from litz.payload import PayloadType
 from litz.testing import Link
 from outproc.options import TransportOptions
-from tests.simulation.managers.kinds import LOSSY, draw_limits, draw_more_kinds
+from tests.simulation.managers.kinds import LOSSY, draw_limits, draw_more_kinds, draw_relayed
 from tests.simulation.managers.node_options import options_of
 from tests.simulation.managers.proofs import Proofs, draw_proofs
 
@@ -112,6 +112,8 @@ class Plan:
     """Seconds between two faults, on average."""
     calls: int
     """How many things the user of each node does."""
+    relayed: bool
+    """Whether there is a hub."""
     deaf_lossy: bool
     """Whether, once all has healed, the lossy kind of wire loses all that goes one way."""
 
@@ -148,6 +150,10 @@ def make_plan(seed: int) -> Plan:
         kinds = (*KINDS[: max(more.least, len(kinds))], LOSSY)
         proofs = replace(proofs, secure_kinds=proofs.secure_kinds | {LOSSY})
         faults["lossy link"] = 2.0
+    relayed, only = draw_relayed(seed, possible=not (more.lossy or directory or proofs.verified))
+    if relayed:
+        faults["hub restart"] = 9.0
+        dials = frozenset() if only else dials
     wires = Random(f"managers plan, wires {seed}")
     various = wires.random() < 0.5
     natures = {kind: _nature(wires) if various else {} for kind in KINDS} | more.natures
@@ -184,6 +190,7 @@ def make_plan(seed: int) -> Plan:
         seconds=rng.choice((2.0, 3.0, 4.0)),
         every=rng.choice((0.12, 0.2, 0.3)),
         calls=rng.randint(8, 16),
+        relayed=relayed,
         deaf_lossy=more.deaf,
     )
 

@@ -142,7 +142,7 @@ class Settling:
         routes = [ROUTES.index(each.wire.path.route) for each in (other, wire)]
         if routes[0] != routes[1]:
             return "more direct" if routes[0] < routes[1] else ""
-        latencies = [self.world.plan.natures[each.wire.kind].get("latency", 0.0) for each in (other, wire)]
+        latencies = [self.world.plan.natures.get(each.wire.kind, {}).get("latency", 0.0) for each in (other, wire)]
         trips = [each.meter.round_trip or 0.0 for each in (other, wire)]
         # A fault may have spoiled a measure, which gets better slowly.
         quicker = latencies[0] + GAP < latencies[1] and 2 * trips[0] < trips[1]

@@ -39,7 +39,7 @@ class Sleeps:
     def __init__(self, world: World) -> None:
         self.world = world
         self.rng = Random(f"sleeps {world.seed}")
-        self.active = self.rng.random() < SEEDS
+        self.active = self.rng.random() < SEEDS and not world.plan.relayed  # the way by a hub is too long for its times
         self._slept: dict[str, float] = {}
         self._stop_while_reading: dict[str, float] = {}
         self._sleeps: dict[Life, int] = {}

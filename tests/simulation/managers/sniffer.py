@@ -114,6 +114,7 @@ class Sniffer:
                     wires, broke = self._wires.get((life, event.dest), (0, False))
                     self.heals += broke
                     self._wires[life, event.dest] = (wires + 1, False)
+                    self.hits["relayed"] += event.kind == "relay"
             self._counted[life] = len(events)
 
     def _count_session(self, session: Session) -> None:

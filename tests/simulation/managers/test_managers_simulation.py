@@ -8,6 +8,8 @@ from collections import Counter
 import pytest
 
 from tests.simulation.managers.hits import RARE, RARE_SEEDS, REQUIRED
+from tests.simulation.managers.kinds import RELAYED_FROM
+from tests.simulation.managers.plan import make_plan
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.run import PACKAGE, run_seed
 from tests.simulation.managers.users import User
@@ -30,6 +32,15 @@ def test_what_is_rare_is_hit_too() -> None:
     for seed in RARE_SEEDS:
         hits.update(run_seed(seed).hits)
     assert all(hits[name] for name in RARE), f"find other RARE_SEEDS: {dict(hits)}"
+
+
+@pytest.mark.limit(max(180, SEEDS))
+def test_through_a_hub_that_restarts() -> None:
+    hits: Counter[str] = Counter()
+    relayed = [seed for seed in range(RELAYED_FROM, RELAYED_FROM + 100) if make_plan(seed).relayed]
+    for seed in relayed[:16]:
+        hits.update(run_seed(seed).hits)
+    assert min(hits["hub restart"], hits["relayed"]) >= 16
 
 
 @pytest.mark.soak

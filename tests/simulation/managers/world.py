@@ -21,6 +21,7 @@ from tests.simulation.managers.life import Life
 from tests.simulation.managers.mover import Mover
 from tests.simulation.managers.plan import make_plan
 from tests.simulation.managers.record import InvariantError, Sent
+from tests.simulation.managers.relaying import Relaying
 from tests.simulation.managers.settling import Settling, SickWatch
 from tests.simulation.managers.sleeps import Sleeps
 from tests.simulation.managers.sniffer import Sniffer
@@ -52,6 +53,7 @@ class World:
         self.directory_faults = DirectoryFaults(self)
         self.spoiler = Spoiler(self)
         self.sleeps = Sleeps(self)
+        self.relaying = Relaying(self)
         self.checker = Checker(self)
         self.sick_watch = SickWatch(self)
         self.lives: list[Life] = []
@@ -153,12 +155,15 @@ class World:
         finally:
             self._failure.cancel()
             for life in self.lives:
+                self.relaying.forget()
                 life.manager._home.open = False  # a run that failed must not also warn of unclosed managers
             if not story.done():
                 story.cancel()
                 await asyncio.wait([story])
 
     async def _story(self) -> None:
+        if self.plan.relayed:
+            await self.relaying.start()
         for name in self.plan.names:
             await self.start(name, name, 0.0)
         watch = self.later(self._watch())
@@ -173,6 +178,7 @@ class World:
         self.healed = True
         self.nemesis.heal_all()
         self.directory_faults.heal()
+        await self.relaying.heal()
         self.spoiler.stop()
         began = self.loop.time()
         await Healing(self).run()
@@ -189,6 +195,7 @@ class World:
         self.rng.shuffle(alive)
         for life in alive:
             await life.close()
+        await self.relaying.aclose()
         while self._tasks:
             await asyncio.wait(list(self._tasks), timeout=60.0)
         await self._users_end()

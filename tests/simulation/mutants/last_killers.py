@@ -26,7 +26,6 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "request-dropped-by-a-policy-waits-for-ever": 1552,
     "half-the-peer-took-is-given-up": 150,
     "moves-again-at-once": 103,
-    "acks-on-a-wire-that-loses-them": 63,
     "full-of-lossy-wires": 86,
     "last-dependable-wire-makes-room": 44,
     "doubled-handshake-blamed-on-the-peer": 23,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.simulation.mutants.mutant import Edit, Mutant
 
 MANAGERS = "tests.simulation.managers.run:run_seed"
+ACKS = "tests.simulation.managers.lossy_acks:run_seed"
 ONE_PLACE = "tests.simulation.managers.one_place:run_seed"
 
 SESSION = "outproc.session.session"
@@ -21,7 +22,7 @@ LOSSY_MUTANTS = (
             Edit(SESSION, "self._heard = wire if joined.dependable else self._heard", "self._heard = wire"),
         ),
         STUCK,
-        MANAGERS,
+        ACKS,
     ),
     Mutant(
         "reliable-lane-on-a-wire-that-loses-frames",
