@@ -126,16 +126,8 @@ def make_plan(seed: int) -> Plan:
     both = rng.random() < 0.55
     pairs = [(one, other) for one in names for other in names if one != other]
     dials = frozenset(pair for pair in pairs if both or pair[0] < pair[1] or rng.random() < 0.2)
-    faults = {**NETWORK_FAULTS, **WORLD_FAULTS}
+    faults = _faults(rng)
     extra = Random(f"managers plan, more {seed}")
-    for name in rng.sample(sorted(faults), rng.randint(0, 12)):
-        if name not in ("reset all", "rebind"):
-            del faults[name]
-    takeovers = rng.random() < 0.25
-    for name in ("takeover", "takeover lower"):
-        faults.pop(name, None)
-        if takeovers:
-            faults[name] = 2.0
     options = options_of(rng, extra, names, max_message)
     proofs = draw_proofs(extra, names, kinds, seed)
     options = {name: each.model_copy(update={"seal": proofs.seal[name]}) for name, each in options.items()}
@@ -193,6 +185,20 @@ def make_plan(seed: int) -> Plan:
         relayed=relayed,
         deaf_lossy=more.deaf,
     )
+
+
+def _faults(rng: Random) -> dict[str, float]:
+    """Those of the network and the world, without some, and with takeovers or none."""
+    faults = {**NETWORK_FAULTS, **WORLD_FAULTS}
+    for name in rng.sample(sorted(faults), rng.randint(0, 12)):
+        if name not in ("reset all", "rebind"):
+            del faults[name]
+    takeovers = rng.random() < 0.25
+    for name in ("takeover", "takeover lower"):
+        faults.pop(name, None)
+        if takeovers:
+            faults[name] = 2.0
+    return faults
 
 
 def _nature(rng: Random) -> dict[str, Any]:
