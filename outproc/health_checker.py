@@ -77,6 +77,8 @@ class HealthChecker(HealthCheckHandle):
                 except TimeoutError:
                     pass
                 else:
+                    # Woken before: this timer is not late, however long the next is in coming.
+                    self._meter.fired(self._loop.time())
                     continue
             else:
                 # Whatever is due again and again, others run in between.

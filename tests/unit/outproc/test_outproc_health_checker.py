@@ -52,6 +52,23 @@ def test_it_looks_when_due_and_again_when_told() -> None:
     run(scenario)
 
 
+def test_what_was_called_off_long_ago_makes_nobody_late() -> None:
+    """Manager seed 1000036: a wire that was silent after a sleep was excused by a lag that there never was."""
+
+    async def scenario(loop: SimLoop, health: HealthChecker) -> None:
+        gone, there = Patient(loop), Patient(loop)
+        health.schedule(gone, loop.time() + 50)
+        await asyncio.sleep(40)
+        health.schedule(gone, loop.time() + 1)
+        health.schedule(gone, None)
+        await asyncio.sleep(60)
+        health.schedule(there, loop.time())
+        await asyncio.sleep(1)
+        assert (gone.looks, there.looks) == ([], [(100.0, 0.0)])
+
+    run(scenario)
+
+
 def test_what_is_due_again_and_again_stops_nobody_else() -> None:
     """Manager seed 4382: a dialler that was always due froze the loop for ever."""
 
