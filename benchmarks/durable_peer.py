@@ -14,7 +14,7 @@ from outproc.outbox import Inbox, Outbox
 from tests.prove.control import Control
 
 _DURABLE = PayloadType.RPC_DURABLE
-SENDERS = 1_000
+SENDERS = 4_000
 """Tasks that send at the same time."""
 
 

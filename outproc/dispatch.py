@@ -76,7 +76,7 @@ class Dispatch:
         """`TransportManager.send` without its fast path and its timeout."""
         if payload_type == PayloadType.RPC_DURABLE:
             key = checked_key(key) if key is not None else None
-            return await self._durable.send(validate_dest(dest), data, confirm=confirm, key=key, when_down=when_down)
+            return await self._durable.send(dest, data, confirm=confirm, key=key, when_down=when_down)
         lane = _lane_of(payload_type, confirm)
         body = body_of(data, self.node.options.max_message)
         detail = EntryDetail(key=checked_key(key)) if key is not None else None

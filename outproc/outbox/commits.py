@@ -16,8 +16,8 @@ from outproc.outbox.errors import StoreError, StoreFencedError
 from outproc.outbox.store import RETRIES, Group, NewRow, OutboxStore, Written
 from outproc.outbox.store_thread import StoreThread
 
-GROUP_MESSAGES: Final = 4_096
-"""Messages of one commit."""
+GROUP_MESSAGES: Final = 1_024
+"""Messages of one commit. Those who wait for it go on while the next one is written."""
 LATE: Final = 0.05
 """Seconds that changes for which nobody waits wait for a commit that is made anyway."""
 RETRY_DELAY: Final = 1.0
@@ -61,6 +61,8 @@ class Commits:
         self.next = first
         """The next sequence."""
         self.group = Group()
+        self._created = 0.0
+        """When the first row of the group was added, which is near enough for all of them."""
         self.failed: StoreFencedError | None = None
         self._waiters: list[asyncio.Future[None]] = []
         self._armed: asyncio.Handle | None = None
@@ -75,7 +77,10 @@ class Commits:
         sequence = self.next
         self.next += 1
         waiter: asyncio.Future[None] = self._loop.create_future()
-        self.group.rows.append(NewRow(sequence, dest, key, self._now(), data))
+        rows = self.group.rows
+        if not rows:
+            self._created = self._now()
+        rows.append(NewRow(sequence, dest, key, self._created, data))
         self._waiters.append(waiter)
         self.arm()
         return sequence, waiter

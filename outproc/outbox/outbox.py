@@ -154,7 +154,9 @@ class Outbox:
                 f"the outbox holds {self.used} of {self._options.max_bytes} bytes (max_bytes); try again later, purge "
                 "its dead letters, or allow it more"
             )
-        state = self._dests.get(dest) or self._new_dest(dest)
+        state = self._dests.get(dest) if type(dest) is str else None
+        if state is None:
+            state = self._new_dest(dest)
         self._live += cost
         sequence, committed = self._commits.add(dest, key or "", data)
         done: asyncio.Future[None] | None = None

@@ -104,7 +104,7 @@ class Outgoing:
         """These were just committed, after everything that the store has told."""
         if not self.complete:
             return  # they are read when their turn comes
-        size = sum(row.size for row in rows)
+        size = sum([len(row.data) for row in rows])
         if self._cached_bytes + size > CACHE_BYTES or len(self._cache) + len(rows) > CACHE_MESSAGES:
             self.complete = False
             return
@@ -117,7 +117,7 @@ class Outgoing:
             raise RuntimeError(f"row {rows[0].sequence} comes after {self.read_after}")
         self.read_after = rows[-1].sequence
         self._cache.extend(rows)
-        self._cached_bytes += sum(row.size for row in rows)
+        self._cached_bytes += sum([len(row.data) for row in rows])
         if self._counts:
             self._counts = False
             self._count_attempt()
@@ -177,11 +177,12 @@ class Outgoing:
         size = keys = 0
         for row in self._cache:
             key = len(row.key.encode()) if row.key else 0
-            over = size + keys + row.size + key > MAX_PAYLOAD or len(rows) == MAX_COUNT
-            if over or row.size > self._max_message or not self._fits(len(rows), size, row.size):
+            length = len(row.data)
+            over = size + keys + length + key > MAX_PAYLOAD or len(rows) == MAX_COUNT
+            if over or length > self._max_message or not self._fits(len(rows), size, length):
                 break
             rows.append(row)
-            size += row.size
+            size += length
             keys += key
         if not rows:
             return None
@@ -216,9 +217,10 @@ class Outgoing:
     def _fly(self, count: int) -> None:
         for _ in range(count):
             row = self._cache.popleft()
-            self._cached_bytes -= row.size
-            self._flight.append((row.sequence, row.size))
-            self._flight_bytes += row.size
+            size = len(row.data)
+            self._cached_bytes -= size
+            self._flight.append((row.sequence, size))
+            self._flight_bytes += size
 
     # -- what the inbox says --------------------------------------------------------------------------
 

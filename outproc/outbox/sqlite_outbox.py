@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +31,10 @@ CREATE TABLE dead (sequence INTEGER PRIMARY KEY, dest TEXT NOT NULL, key TEXT NO
     died REAL NOT NULL, reason TEXT NOT NULL, retry INTEGER NOT NULL, data BLOB NOT NULL)
 """
 
-_INSERT = "INSERT INTO message VALUES (?, ?, ?, ?, 0, 0, ?)"
+_CHUNKS = (128, 16, 1)
+"""Rows of one statement. Each statement costs this thread the interpreter lock, which it gets back when the loop's
+thread lets go of it: beside a busy loop that takes longer than all the rest."""
+_INSERT = {size: "INSERT INTO message VALUES " + ", ".join(["(?, ?, ?, ?, 0, 0, ?)"] * size) for size in _CHUNKS}
 _COST = f"coalesce(sum(length(data) + {ROW_COST}), 0)"
 _PEER = """INSERT INTO peer VALUES (?, ?, ?, ?, ?) ON CONFLICT (dest) DO UPDATE SET
     acked = excluded.acked, tried = max(tried, excluded.tried), suspect = excluded.suspect, boot = excluded.boot"""
@@ -70,8 +75,7 @@ class SqliteOutboxStore:
         written = Written()
         with self._opened().transaction() as db:
             self._check_epoch(db)
-            if group.rows:
-                db.executemany(_INSERT, map(_fields, group.rows))
+            _insert(db, group.rows)
             self._remove(db, group, written, now)
             if group.attempts:
                 # Of a row that is dead or deleted by now nothing is found, which is right.
@@ -176,8 +180,13 @@ def _begin_run(db: sqlite3.Connection, token: bytes) -> int:
     return epoch
 
 
-def _fields(row: NewRow) -> tuple[int, str, str, float, bytes]:
-    return row.sequence, row.dest, row.key, row.created, row.data
+def _insert(db: sqlite3.Connection, rows: Sequence[NewRow]) -> None:
+    """`NewRow` has its fields in the order of the table."""
+    at = 0
+    for size in _CHUNKS:
+        while len(rows) - at >= size:
+            db.execute(_INSERT[size], tuple(chain.from_iterable(rows[at : at + size])))
+            at += size
 
 
 def _bury(
