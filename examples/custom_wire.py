@@ -70,6 +70,8 @@ class Printer:
     def frame_received(self, frame: bytes) -> None:
         print(f"{self.name} got {frame!r}")
 
+    def urgent_received(self, frame: bytes) -> None: ...  # only of a wire with an urgent channel
+
     def wire_writable(self) -> None: ...
 
     def wire_closed(self, loss: WireLoss) -> None:
