@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.simulation.managers.world import World
 
 HEALED_WITHIN = 10 * BACKOFF_CAP
+NARROW = 10_000
+"""Bytes that the network holds of a wire, below which the wire is slow."""
 FIGHT = 2.5
 """Seconds in which two processes of one id, and nobody's fault, find out which of them goes."""
 FAILED = {
@@ -56,11 +58,10 @@ class Healing:
             visits.cancel()
 
     def _carrying(self) -> float:
-        """Seconds that the wires need for what is logged, where the network holds so little that it matters: of wires
-        with 0.1 s of round trip, each full of data once in that time."""
+        """Seconds more where the network holds so little of a wire that what is logged, and what waits to be, takes
+        long to carry: 3,000 bytes in 0.1 s are less than what a burst has."""
         held = [nature["buffer"] for nature in self.world.plan.natures.values() if nature.get("buffer")]
-        logged = max((life.manager.snapshot().logged_bytes for life in self.alive), default=0)
-        return 0.1 * logged / min(held) if held else 0.0
+        return 2 * HEALED_WITHIN if min(held, default=NARROW) < NARROW else 0.0
 
     async def _do(self, what: str) -> None:
         world = self.world
