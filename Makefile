@@ -7,8 +7,9 @@ MAKEFLAGS += --no-print-directory
 
 # `make test PYTHON=/path/to/python3.12` chooses the interpreter; it matters only while .venv is made.
 PYTHON ?=
-# How many pytest processes `make test` uses. WORKERS=0 runs all in one, which is nicer for a debugger.
-WORKERS ?= auto
+# How many pytest processes `make test` uses: more than two cores are worth, because many tests wait for a deadline.
+# WORKERS=0 runs all in one, which is nicer for a debugger.
+WORKERS ?= 4
 # Extra arguments for pytest, for example ARGS='-k heals -x'.
 ARGS ?=
 # Names of benchmarks and options for `make bench`, for example BENCH='one_way --json'.
@@ -30,7 +31,7 @@ demo: $(STAMP) ## three nodes, three kinds of wire killed one by one, nothing lo
 
 .PHONY: test
 test: lint ## what a contributor runs: lint, types, house rules, tests (at most 10 minutes)
-	@$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 -m "not prove and not soak" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not prove and not soak" $(ARGS)
 
 .PHONY: prove
 prove: $(STAMP) ## real processes and servers, a million messages, latency bounds (at most 35 minutes)
