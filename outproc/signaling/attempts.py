@@ -27,8 +27,9 @@ CLOCKS_DIFFER: Final = 300.0
 """Seconds by which the clocks of two nodes may differ. A replay is refused by its attempt, which is remembered for as
 long as its offer could be taken; `expires` only bounds that memory."""
 
-MAX_REMEMBERED: Final = 256
-"""Offers of one peer that are remembered; one that makes more while they last has to wait."""
+MAX_REMEMBERED: Final = 1024
+"""Offers of one peer that are remembered; one that makes more while they last has to wait. They last six minutes, in
+which an honest peer whose connection breaks again and again makes two a second."""
 
 MAX_PEERS: Final = 4_096
 """Peers whose offers are remembered; the one longest without an offer goes first."""
