@@ -12,6 +12,7 @@ from typing import Any
 
 from litz.errors import BusyError
 from litz.testing.recording import RecordingSink
+from outproc.signaling.attempts import MAX_REMEMBERED
 from outproc.signaling.messages import Offer, body_of, seal_envelope
 from outproc.wires.webrtc.description import Candidate, Description
 from outproc.wires.webrtc.engines import EngineName
@@ -101,7 +102,7 @@ async def spoiled(count: int, engine: EngineName) -> None:
                 await asyncio.sleep(0)
                 worst = max(worst, time.process_time() - began)
                 assert len(desk.attempts) <= LIMIT
-                assert desk.attempts.remembered <= 256 * (len(names) + 1)
+                assert desk.attempts.remembered <= MAX_REMEMBERED * (len(names) + 1)
             if number % (count // 50) == 0:
                 live.write([b"%d" % number])
         await theirs.until(lambda: len(theirs.frames) == 50, "what ann sends meanwhile")
