@@ -100,8 +100,64 @@ class DestSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboxDestSnapshot:
+    """One dest for which durable messages wait.
+
+    waiting       messages in the outbox that its inbox has not confirmed
+    state         "no session": dialled now and then; "asking": its inbox was asked and has not answered; "sending"; or
+                  "refused", for the reason in `last_error`
+    next_attempt  seconds until it is dialled again because of them; None: it has a session, or nothing is sent any more
+    last_error    why its inbox takes none; "": nothing is known against it. Failed dials are told by `SlotSnapshot`
+    """
+
+    dest: str
+    waiting: int
+    state: str
+    next_attempt: float | None
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSnapshot:
+    """Durable messages that this manager sends.
+
+    waiting     messages that are committed and not confirmed; `waiting_bytes`: with what a row costs, and with those
+                that are confirmed and leave the file with the next commit
+    oldest_age  seconds since the oldest of them was accepted; None: none was there at the last look, which is taken
+                every `revisit` seconds
+    dead        dead letters at the last look; `dead_bytes`: with what a row costs
+    last_error  of the file; "": the last commit succeeded
+    """
+
+    waiting: int
+    waiting_bytes: int
+    oldest_age: float | None
+    dead: int
+    dead_bytes: int
+    last_error: str
+    dests: tuple[OutboxDestSnapshot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InboxSnapshot:
+    """Durable messages that this manager takes.
+
+    waiting     messages that were taken and whose position is not committed
+    duplicates  messages that came again and were dropped, in this run
+    producers   outboxes that were heard in this run
+    last_error  of the file; "": the last commit succeeded
+    """
+
+    waiting: int
+    duplicates: int
+    producers: int
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
 class ManagerSnapshot:
-    """One manager. `logged_bytes` and `inbox_bytes` are what its process-wide limits apply to."""
+    """One manager. `logged_bytes` and `inbox_bytes` are what its process-wide limits apply to. `outbox` and `inbox` are
+    of durable messages; None: it was given none."""
 
     local_id: str
     running: bool
@@ -109,3 +165,5 @@ class ManagerSnapshot:
     logged_bytes: int
     inbox_bytes: int
     dests: tuple[DestSnapshot, ...]
+    outbox: OutboxSnapshot | None = None
+    inbox: InboxSnapshot | None = None

@@ -25,8 +25,8 @@ class Durable:
         for name, part in (("outbox", outbox), ("inbox", inbox)):
             if part is not None and not hasattr(part, "attach"):
                 raise TypeError(f"{name}= takes {name.capitalize()}(path) of outproc.outbox, not {type(part).__name__}")
-        self._outbox = outbox
-        self._inbox = inbox
+        self.outbox = outbox
+        self.inbox = inbox
         self._port: DurablePort | None = None
         self._opened = False
 
@@ -36,10 +36,10 @@ class Durable:
             return  # entered a second time, which the manager refuses
         self._opened = True
         try:
-            if self._outbox is not None:
-                await self._outbox.open(clock)
-            if self._inbox is not None:
-                await self._inbox.open()
+            if self.outbox is not None:
+                await self.outbox.open(clock)
+            if self.inbox is not None:
+                await self.inbox.open()
         except BaseException:
             await self.aclose(OPEN_GRACE)
             raise
@@ -47,7 +47,7 @@ class Durable:
     def attach(self, port: DurablePort) -> None:
         """Begin, with the manager that is running now."""
         self._port = port
-        for part in (self._inbox, self._outbox):
+        for part in (self.inbox, self.outbox):
             if part is not None:
                 part.attach(port)
 
@@ -61,7 +61,7 @@ class Durable:
         when_down: WhenDown | None,
     ) -> Receipt:
         """`TransportManager.send` of a durable message."""
-        if self._outbox is None or self._port is None:
+        if self.outbox is None or self._port is None:
             raise ValueError("RPC_DURABLE needs an outbox: give the manager outbox=Outbox(path)")
         if confirm not in CONFIRM:
             raise ValueError(f"confirm is 'received', 'processed' or 'durable', not {confirm!r}")
@@ -69,18 +69,18 @@ class Durable:
         if when_down == "fail" and not self._port.kinds(dest):
             raise ConnectError(f"no wire to {dest} is up; connect first, or let the outbox keep it", dest=dest)
         whole = b"".join(body.buffers) if isinstance(body, Parts) else bytes(body)
-        return await self._outbox.send(dest, whole, key, confirm)
+        return await self.outbox.send(dest, whole, key, confirm)
 
     def unconfirmed(self, dest: str | None) -> list[asyncio.Future[None]]:
         """What `drain` waits for besides the lanes."""
-        return self._outbox.unconfirmed(dest) if self._outbox is not None else []
+        return self.outbox.unconfirmed(dest) if self.outbox is not None else []
 
     def stop_taking(self) -> None:
         """The manager closes."""
-        if self._inbox is not None:
-            self._inbox.stop_taking()
+        if self.inbox is not None:
+            self.inbox.stop_taking()
 
     async def aclose(self, timeout: float) -> None:
         """After everything else of the manager. Takes at most about `timeout` seconds."""
-        closing = [part.aclose(timeout) for part in (self._outbox, self._inbox) if part is not None]
+        closing = [part.aclose(timeout) for part in (self.outbox, self.inbox) if part is not None]
         await asyncio.gather(*closing)

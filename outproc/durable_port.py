@@ -11,6 +11,7 @@ from litz.inbox import InboxQueue
 from litz.manager import Confirm
 from litz.message import Receipt
 from litz.payload import PayloadType
+from litz.snapshot import InboxSnapshot, OutboxSnapshot
 from outproc.manager_port import ManagerPort
 
 
@@ -65,6 +66,9 @@ class DurableOutbox(Protocol):
     def unconfirmed(self, dest: str | None) -> list[asyncio.Future[None]]:
         """Futures of the last message of `dest`, or of each dest, to be confirmed."""
 
+    def snapshot(self) -> OutboxSnapshot:
+        """What waits. Costs what there is to tell."""
+
     async def aclose(self, timeout: float) -> None:
         """Stop, and free everything within `timeout` seconds. Idempotent; also after `open` failed."""
 
@@ -80,6 +84,9 @@ class DurableInbox(Protocol):
 
     def stop_taking(self) -> None:
         """The manager closes: what comes from now on is not taken."""
+
+    def snapshot(self) -> InboxSnapshot:
+        """What was taken. Costs what there is to tell."""
 
     async def aclose(self, timeout: float) -> None:
         """Commit what was processed, and free everything within `timeout` seconds. Idempotent; also after `open`

@@ -341,7 +341,7 @@ class OutprocTransportManager(TransportManager):
         running = self._entered
         if running is None:
             return ManagerSnapshot(self._local_id, False, (), 0, 0, ())
-        return snapshot_of(running.node, running.dests, tuple(self.endpoints), running=self._home.open)
+        return snapshot_of(running.node, running.dests, tuple(self.endpoints), self._durable, running=self._home.open)
 
     def events(self, *, limit: int = 1024) -> EventStream:
         self._running()

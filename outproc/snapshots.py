@@ -8,6 +8,7 @@ from litz.payload import PayloadType
 from litz.snapshot import DestSnapshot, LaneSnapshot, ManagerSnapshot, SlotSnapshot, WireSnapshot
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
+from outproc.durable import Durable
 from outproc.link import Link
 from outproc.local_node import LocalNode
 from outproc.pool import Cooling, Slot
@@ -17,7 +18,9 @@ from outproc.urgent_strand import UrgentStrand
 from outproc.wire_set import link_of
 
 
-def snapshot_of(node: LocalNode, dests: DestTable, endpoints: tuple[str, ...], *, running: bool) -> ManagerSnapshot:
+def snapshot_of(
+    node: LocalNode, dests: DestTable, endpoints: tuple[str, ...], durable: Durable, *, running: bool
+) -> ManagerSnapshot:
     """Everything at this moment. Costs what there is to tell; nothing is counted for it in between."""
     for transport in dests.transports():
         transport.outbound.take_stock()
@@ -28,6 +31,8 @@ def snapshot_of(node: LocalNode, dests: DestTable, endpoints: tuple[str, ...], *
         logged_bytes=node.log_budget.used,
         inbox_bytes=node.inbox.pending_bytes,
         dests=tuple(_dest(node, transport) for transport in dests.transports()),
+        outbox=durable.outbox.snapshot() if durable.outbox is not None else None,
+        inbox=durable.inbox.snapshot() if durable.inbox is not None else None,
     )
 
 

@@ -101,7 +101,7 @@ class Conversations:
         state.opening = self._port.post(state.name, TO_INBOX, said, bulk=True)
 
     def _refused(self, state: OutboxDest, reason: str) -> None:
-        state.refused = True
+        state.refused = reason
         self._port.emit(DurableUnsupported(state.name, reason))
 
     def _accepted(self, state: OutboxDest, accept: Accept) -> None:

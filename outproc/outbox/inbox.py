@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from litz.errors import LitzError, ManagerStateError
 from litz.message import Detail, Message
+from litz.snapshot import InboxSnapshot
 from outproc.durable_port import DurablePort
 from outproc.outbox.errors import StoreError
 from outproc.outbox.events import StoreFailed
@@ -38,6 +39,7 @@ from outproc.outbox.records import (
     encode_ack,
     encode_refuse,
 )
+from outproc.outbox.sight import inbox_snapshot
 from outproc.outbox.sqlite_inbox import SqliteInboxStore
 from outproc.outbox.store import InboxGroup, InboxStore, Work
 from outproc.outbox.store_thread import StoreThread
@@ -86,7 +88,7 @@ class Inbox:
         self._armed_late = False
         self._writing = False
         self._idle = asyncio.Event()
-        self._told_failure = False
+        self._failure = ""
         self._taking = True
         self._closed = False
 
@@ -109,6 +111,10 @@ class Inbox:
     def stop_taking(self) -> None:
         """See `DurableInbox`."""
         self._taking = False
+
+    def snapshot(self) -> InboxSnapshot:
+        """See `DurableInbox`."""
+        return inbox_snapshot(self._producers, self._failure)
 
     async def aclose(self, timeout: float) -> None:
         """See `DurableInbox`."""
@@ -218,7 +224,7 @@ class Inbox:
     ) -> None:
         self._writing = False
         if error is None:
-            self._told_failure = False
+            self._failure = ""
             for key, position in group.positions.items():
                 producer = self._producers.get(key)
                 if producer is not None:
@@ -268,8 +274,8 @@ class Inbox:
         if not isinstance(error, StoreError):
             self._arm()
             return
-        if not self._told_failure:
-            self._told_failure = True
+        told_before, self._failure = self._failure, str(told)
+        if not told_before:
             self._port.emit(StoreFailed(self._port.local_id, told))
         if self._armed is None:
             self._armed_late = True

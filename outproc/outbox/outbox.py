@@ -16,6 +16,7 @@ from litz.dest import validate_dest
 from litz.errors import LitzError, ManagerStateError
 from litz.manager import Confirm
 from litz.message import Receipt
+from litz.snapshot import OutboxSnapshot
 from outproc.durable_port import DurablePort
 from outproc.outbox.commits import Commits
 from outproc.outbox.conversations import Conversations
@@ -24,8 +25,9 @@ from outproc.outbox.events import StoreFailed
 from outproc.outbox.options import OutboxOptions
 from outproc.outbox.outbox_dest import OutboxDest
 from outproc.outbox.outgoing import Outgoing
+from outproc.outbox.sight import outbox_snapshot
 from outproc.outbox.sqlite_outbox import SqliteOutboxStore
-from outproc.outbox.store import ROW_COST, DeadLetters, Group, Opened, OutboxStore, Peer, Row, Written
+from outproc.outbox.store import ROW_COST, Group, Look, Opened, OutboxStore, Peer, Row, Written
 from outproc.outbox.store_thread import StoreThread
 
 TIDY_EVERY: Final = 60.0
@@ -57,11 +59,12 @@ class Outbox:
         self._clock: Callable[[], int] = lambda: 0
         self._dests: dict[str, OutboxDest] = {}
         self._live = 0
-        self._dead = 0
+        self._seen = Look(0, 0, wanted=False, oldest=0.0)
         self._following: dict[str, Outgoing] = {}
         """Of the group that is being committed: to whom its rows go on without being read."""
         self._told_failure = False
-        self._tick: asyncio.Handle | None = None
+        self._failure = ""
+        self._tick: asyncio.TimerHandle | None = None
         self._tidy_at = 0.0
         self._closed = False
 
@@ -103,7 +106,7 @@ class Outbox:
         rest = self._now() - opened.last_run if opened.last_run else 0.0
         self._tidy_at = loop.time() + max(TIDY_EVERY, min(rest, LONGEST_GRACE))
         self._conversations.begin()
-        self._tick = loop.call_soon(self._visit)
+        self._tick = loop.call_later(0.0, self._visit)
 
     async def aclose(self, timeout: float) -> None:
         """See `DurableOutbox`. What was handed over is committed before."""
@@ -129,12 +132,27 @@ class Outbox:
     def backlog(self) -> dict[str, int]:
         """Messages in the file for each dest with any that is not confirmed, dead letters not counted. Confirmed ones
         leave the file with the next commit."""
-        return {name: dest.backlog for name, dest in self._dests.items() if dest.backlog and not dest.is_confirmed}
+        return {name: dest.backlog for name, dest in self._dests.items() if dest.waits}
+
+    def snapshot(self) -> OutboxSnapshot:
+        """See `DurableOutbox`."""
+        port = self._port
+        assert port is not None
+        due = self._tick.when() - port.loop.time() if self._tick is not None else 0.0
+        return outbox_snapshot(
+            self._dests.values(),
+            port.has_session,
+            live=self._live,
+            look=self._seen,
+            now=self._now(),
+            visit_in=max(0.0, due) if self._commits is not None and self._commits.failed is None else None,
+            failure=self._failure,
+        )
 
     @property
     def used(self) -> int:
         """Bytes of all messages and dead letters, with what each costs besides its payload."""
-        return self._live + self._dead
+        return self._live + self._seen.dead_used
 
     def _now(self) -> float:
         return self._clock() / 1e9
@@ -210,7 +228,7 @@ class Outbox:
 
     def committed(self, group: Group, written: Written) -> None:
         """Rows go on to those whose inbox has accepted us; others are dialled."""
-        self._told_failure = False
+        self._told_failure, self._failure = False, ""
         self._live -= written.freed
         if group.dead or group.expire or written.retried:
             self._look()
@@ -242,6 +260,7 @@ class Outbox:
 
     def not_committed(self, group: Group, error: LitzError) -> None:
         """Who waited has been told; the rest is told to those who follow the events."""
+        self._failure = str(error)
         self._live -= sum(len(row.data) + ROW_COST for row in group.rows)
         for row in group.rows:
             self._dests[row.dest].handed = 0
@@ -256,6 +275,7 @@ class Outbox:
         self._report(error)
 
     def _report(self, error: Exception) -> None:
+        self._failure = str(error)
         if not self._told_failure and self._port is not None and not self._closed:
             self._told_failure = True
             self._port.emit(StoreFailed(self._port.local_id, error))
@@ -290,9 +310,9 @@ class Outbox:
         assert self._thread is not None
         self._thread.call(self._store.look, self._looked)
 
-    def _looked(self, found: DeadLetters | None, error: BaseException | None) -> None:
+    def _looked(self, found: Look | None, error: BaseException | None) -> None:
         if found is None or self._closed or self._commits is None:
             return  # a file that cannot be read is told by what is read of it for a reason
-        self._dead = found.used
+        self._seen = found
         if found.wanted:
             self._commits.retry()

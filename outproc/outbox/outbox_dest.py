@@ -18,7 +18,7 @@ class OutboxDest:
     outgoing  while its inbox has accepted us
     opening   OPEN was said and is not answered
     reading   for whom the store is being read
-    refused   it takes none in this session, and that was told
+    refused   why it takes none in this session, which was told; "": it has not refused
     visited   when it was last dialled because it had messages (the loop's time)
     """
 
@@ -48,13 +48,18 @@ class OutboxDest:
         self.outgoing: Outgoing | None = None
         self.opening = False
         self.reading: Outgoing | None = None
-        self.refused = False
+        self.refused = ""
         self.visited = 0.0
 
     @property
     def is_confirmed(self) -> bool:
         """Whether all that is committed is confirmed; it may still be in the file."""
         return self.peer.acked >= self.last and not self.handed
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is something in the file that is not confirmed."""
+        return self.backlog > 0 and not self.is_confirmed
 
     def removed(self, count: int) -> None:
         """So many messages are gone from the file."""
@@ -67,4 +72,4 @@ class OutboxDest:
         self.outgoing = None
         self.reading = None
         self.opening = False
-        self.refused = False
+        self.refused = ""

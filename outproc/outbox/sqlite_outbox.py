@@ -12,7 +12,7 @@ from typing import Final
 from outproc.outbox.errors import StoreFencedError
 from outproc.outbox.options import OutboxOptions
 from outproc.outbox.sqlite_file import SqliteFile
-from outproc.outbox.store import RETRIES, ROW_COST, DeadLetters, Group, NewRow, Opened, Peer, Row, Run, Written
+from outproc.outbox.store import RETRIES, ROW_COST, Group, Look, NewRow, Opened, Peer, Row, Run, Written
 
 APPLICATION: Final = 0x6C74_6F62
 """SQLite's application id of an outbox: "ltob"."""
@@ -114,11 +114,13 @@ class SqliteOutboxStore:
             written.retried[dest] = written.retried.get(dest, 0) + 1
             written.freed -= len(data) + ROW_COST
 
-    def look(self) -> DeadLetters:
+    def look(self) -> Look:
         file = self._opened()
         with file.errors():
-            used, wanted = file.db.execute(f"SELECT {_COST}, coalesce(max(retry), 0) FROM dead").fetchone()
-        return DeadLetters(used, bool(wanted))
+            dead = file.db.execute(f"SELECT count(*), {_COST}, coalesce(max(retry), 0) FROM dead").fetchone()
+            # The lowest sequence is the oldest: what is sent again gets a new one, and a new time.
+            first = file.db.execute("SELECT created FROM message ORDER BY sequence LIMIT 1").fetchone()
+        return Look(dead[0], dead[1], bool(dead[2]), first[0] if first else 0.0)
 
     def read(self, dest: str, after: int, messages: int, size: int) -> tuple[list[Row], bool]:
         file = self._opened()

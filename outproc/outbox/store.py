@@ -102,12 +102,18 @@ class Group:
         )
 
 
-class DeadLetters(NamedTuple):
-    """How many bytes they have, with `ROW_COST` for each, and whether somebody has asked that some be sent again: see
-    `Group.retry_from`."""
+class Look(NamedTuple):
+    """What a look at the file tells.
 
-    used: int
+    dead, dead_used  dead letters, and how many bytes they have, with `ROW_COST` for each
+    wanted           whether somebody has asked that some of them be sent again: see `Group.retry_from`
+    oldest           when the first message that is there was created, in seconds since the Unix epoch; 0: none is there
+    """
+
+    dead: int
+    dead_used: int
     wanted: bool
+    oldest: float
 
 
 RETRIES = 1_024
@@ -142,8 +148,9 @@ class OutboxStore(Protocol):
         there is one; and whether these are all. Notes before it returns that they may have been transmitted
         (`Peer.tried`)."""
 
-    def look(self) -> DeadLetters:
-        """What there is of dead letters now: others may change them at any time (`litz outbox`)."""
+    def look(self) -> Look:
+        """What there is of dead letters now: others may change them at any time (`litz outbox`). Quick, however many
+        messages there are."""
 
     def renew(self, token: bytes) -> tuple[bytes, Run]:
         """Take a new producer id and begin a run with `token`: the sequences of the old one were used by others. All

@@ -65,7 +65,7 @@ async def send_all(alice: Manager, first: int, last: int, *, size: int = 4) -> N
 
 
 def outbox_of(manager: Manager) -> Outbox:
-    found = manager._durable._outbox
+    found = manager._durable.outbox
     assert isinstance(found, Outbox)
     return found
 

@@ -281,7 +281,7 @@ async def test_answers_that_find_no_room_are_said_later(tmp_path: Path) -> None:
             await alice.send("bob", b"one", payload_type=DURABLE)
             await until(lambda: refused, "the answer found no room")
             del port.post
-            taken = bob._durable._inbox
+            taken = bob._durable.inbox
             assert isinstance(taken, Inbox)
             taken.writable("alice")
             assert bodies(await take(bob, 1)) == [b"one"]
