@@ -6,12 +6,14 @@ from collections.abc import Hashable
 
 from litz.errors import MessageTooLargeError, ProtocolError
 from outproc.frames.encode import encode_lossy
+from outproc.frames.layout import FRAME_HEADER_SIZE
 from outproc.frames.records import Lossy
 from outproc.session.limits import SessionLimits
 from outproc.session.log import Body, Parts
 from outproc.session.receive_lane import Delivery
 
 LOSSY_OVERHEAD = 64
+"""Bytes kept free for what stands around a message in its frame, after the frame's header."""
 
 
 class LossySendLane:
@@ -31,7 +33,7 @@ class LossySendLane:
 
         Raises MessageTooLargeError for what could never be one frame.
         """
-        limit = min(self.limits.batch_size - LOSSY_OVERHEAD, self.limits.lossy_size)
+        limit = min(self.limits.batch_size - FRAME_HEADER_SIZE - LOSSY_OVERHEAD, self.limits.lossy_size)
         if len(body) > limit:
             raise MessageTooLargeError(
                 f"a latency-first message has at most {limit} bytes, this one has {len(body)}; "

@@ -9,6 +9,7 @@ import pytest
 from litz.errors import MessageTooLargeError, ProtocolError
 from outproc.frames.decode import decode_frame
 from outproc.frames.encode import frame_header
+from outproc.frames.layout import FRAME_HEADER_SIZE
 from outproc.frames.records import Lossy
 from outproc.session.log import Parts
 from outproc.session.lossy_lane import LOSSY_OVERHEAD, LossyReceiveLane, LossySendLane
@@ -51,6 +52,17 @@ def test_what_never_fits_into_one_frame_is_refused_and_what_does_not_fit_this_wi
     lane.append(b"y" * 10)
     assert sent(lane, LOSSY_OVERHEAD + 20, LOSSY_OVERHEAD + 20) == [(1, [b"y" * 10])]
     assert lane.dropped == 1
+
+
+def test_the_largest_that_is_taken_fits_into_a_frame_of_a_batch() -> None:
+    lane = LossySendLane(3, replace(SMALL, batch_size=1_000, lossy_messages=3, lossy_size=10_000))
+    most = 1_000 - FRAME_HEADER_SIZE - LOSSY_OVERHEAD
+    with pytest.raises(MessageTooLargeError, match=f"at most {most} bytes"):
+        lane.append(b"x" * (most + 1))
+    lane.append(b"x" * most)
+    room = 1_000 - FRAME_HEADER_SIZE
+    assert sent(lane, room, room) == [(0, [b"x" * most])]
+    assert lane.dropped == 0
 
 
 def test_what_does_not_fit_after_others_waits() -> None:
