@@ -339,6 +339,7 @@ class InprocTransportManager(LocalTransportManager):
             logged_bytes=sum(lane.logged_bytes for dest in dests for lane in dest.lanes),
             inbox_bytes=node.inbox.pending_bytes if node is not None else 0,
             dests=dests,
+            history=node.events.history.others(node.transports) if node is not None else (),
         )
 
     def events(self, *, limit: int = 1024) -> EventStream:

@@ -201,6 +201,7 @@ class InprocTransport(Transport):
             wires=(wire,) if connected else (),
             slots=(),
             lanes=lanes,
+            history=self.node.events.history.of(self._dest),
         )
 
     def _lane_snapshot(self, lane: OutLane) -> LaneSnapshot:

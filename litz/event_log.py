@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from litz.errors import ManagerStateError
 from litz.events import Event, EventGap
+from litz.history import History
 from litz.manager import EventStream
 
 
@@ -16,21 +17,21 @@ class EventLog:
     """Hands events to readers.
 
     `state()` gives the events that state what is now (`Connecting`, `SessionStarted`, `WireUp`, ...); a new
-    reader gets them first. All methods belong to the manager's loop.
+    reader gets them first. `history` keeps the latest of them in words. All methods belong to the manager's loop.
     """
 
-    __slots__ = ("_closed", "_readers", "_state")
+    __slots__ = ("_closed", "_readers", "_state", "history")
 
-    def __init__(self, state: Callable[[], Iterable[Event]]) -> None:
+    def __init__(self, state: Callable[[], Iterable[Event]], history: History | None = None) -> None:
         self._state = state
+        self.history = History() if history is None else history
         # Weak: a reader that is dropped without `close` must not collect events for ever.
         self._readers: list[weakref.ref[EventReader]] = []
         self._closed = False
 
     def emit(self, event: Event) -> None:
-        """Hand `event` to every reader. Without readers this costs one comparison."""
-        if not self._readers:
-            return
+        """Take `event` down in the history, and hand it to every reader."""
+        self.history.note(event)
         for reference in tuple(self._readers):
             reader = reference()
             if reader is not None:

@@ -311,6 +311,7 @@ class RoutingTransportManager(TransportManager):
             logged_bytes=local.logged_bytes + distant.logged_bytes,
             inbox_bytes=local.inbox_bytes + distant.inbox_bytes,
             dests=local.dests + distant.dests,
+            history=tuple(sorted(local.history + distant.history, key=lambda entry: entry.until)),
         )
 
     def events(self, *, limit: int = 1024) -> EventStream:

@@ -84,8 +84,28 @@ class SlotSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """Something that happened, and how often in a row.
+
+    at     when it happened first, in seconds since the Unix epoch, by the wall clock
+    what   in a few fixed words: "wire down"
+    cause  in words; "": there is none
+    until  when it happened last
+    times  how often it happened between the two
+    dest   whom it concerns; "": the whole node
+    """
+
+    at: float
+    what: str
+    cause: str
+    until: float
+    times: int = 1
+    dest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DestSnapshot:
-    """One dest."""
+    """One dest. `history`: its last transitions and failures, oldest first, in bounded number."""
 
     dest: str
     state: DestState
@@ -97,6 +117,11 @@ class DestSnapshot:
     wires: tuple[WireSnapshot, ...]
     slots: tuple[SlotSnapshot, ...]
     lanes: tuple[LaneSnapshot, ...]
+    cause: str = ""
+    retry_in: float | None = None
+    cold: bool = False
+    given_up: bool = False
+    history: tuple[HistoryEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +182,8 @@ class InboxSnapshot:
 @dataclass(frozen=True, slots=True)
 class ManagerSnapshot:
     """One manager. `logged_bytes` and `inbox_bytes` are what its process-wide limits apply to. `outbox` and `inbox` are
-    of durable messages; None: it was given none."""
+    of durable messages; None: it was given none. `history` tells what concerned no dest, or one that is not in `dests`
+    any more."""
 
     local_id: str
     running: bool
@@ -167,3 +193,6 @@ class ManagerSnapshot:
     dests: tuple[DestSnapshot, ...]
     outbox: OutboxSnapshot | None = None
     inbox: InboxSnapshot | None = None
+    history: tuple[HistoryEntry, ...] = ()
+    departed: tuple[DepartureSnapshot, ...] = ()
+    draining: bool = False

@@ -17,6 +17,7 @@ from litz.dest_watch import DestWatch
 from litz.errors import ConnectError, InsecureListenError, ManagerStateError
 from litz.event_log import EventLog
 from litz.events import Event, LostReceipt, SessionStarted, WireUnusable, WireUp
+from litz.history import History
 from litz.inbox import Inbox
 from litz.manager import (
     Confirm,
@@ -105,7 +106,7 @@ class OutprocTransportManager(TransportManager):
         self._home = HomeLoop(f"OutprocTransportManager({local_id!r})")
         self._inbox = Inbox()
         self._durable = Durable(outbox, inbox)
-        self._events = EventLog(self._current_events)
+        self._events = EventLog(self._current_events, History(self._environment.wall_clock))
         self._fast: dict[str, FastPath] = {}
         self._listeners: list[WireListener] = []
         self._watch = DestWatch()

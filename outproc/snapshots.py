@@ -33,6 +33,7 @@ def snapshot_of(
         dests=tuple(_dest(node, transport) for transport in dests.transports()),
         outbox=durable.outbox.snapshot() if durable.outbox is not None else None,
         inbox=durable.inbox.snapshot() if durable.inbox is not None else None,
+        history=node.events.history.others(frozenset(dests.names())),
     )
 
 
@@ -51,6 +52,7 @@ def _dest(node: LocalNode, transport: DestTransport) -> DestSnapshot:
         wires=tuple(_wire(transport, link, now) for link in transport.links),
         slots=tuple(_slot(slot, now) for slot in transport.dialler.pool.slots),
         lanes=tuple(_lanes(transport)),
+        history=node.events.history.of(transport.dest),
     )
 
 

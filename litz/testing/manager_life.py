@@ -184,6 +184,21 @@ async def a_snapshot_tells_what_is(case: Case) -> None:
     assert there.inbox_bytes >= 5, f"5 bytes wait, but inbox_bytes is {there.inbox_bytes}"
 
 
+async def history_outlives_what_it_tells_of(case: Case) -> None:
+    """A snapshot tells what happened to a dest, and goes on telling it when the dest is not there any more."""
+    await case.meet()
+    (dest,) = case.a.snapshot().dests
+    told = [each.what for each in dest.history]
+    assert "session started" in told, f"the history tells {told}"
+    assert "wire up" in told, f"the history tells {told}"
+    assert all(0 < each.at <= each.until and each.times >= 1 and each.dest == case.to_b for each in dest.history)
+    await case.a.close_transport(case.to_b, reason="enough")
+    left = case.a.snapshot()
+    assert not left.dests, repr(left)
+    others = [(each.dest, each.what) for each in left.history]
+    assert (case.to_b, "session ended") in others, f"of what is gone the history tells {others}"
+
+
 async def a_peer_handle_is_the_same_verbs(case: Case) -> None:
     bob = case.a.peer(case.to_b)
     assert bob.dest == case.to_b, "a handle of another dest"
@@ -256,6 +271,7 @@ LIFE_CHECKS: Final[tuple[Check, ...]] = (
     dests_are_counted_and_told_apart,
     events_are_numbered_and_state_comes_first,
     a_snapshot_tells_what_is,
+    history_outlives_what_it_tells_of,
     a_peer_handle_is_the_same_verbs,
     health_checkers_stop,
     other_threads_send_request_and_call,
