@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from litz.errors import BackpressureError, ConnectError, NotARequestError
 from litz.events import LostReceipt, Outcome
 from litz.inbox_queue import InboxQueue
-from litz.message import Channel, Detail, Message, Receipt
+from litz.message import Channel, Detail, Message, Origin, Receipt
 from litz.payload import PayloadType
 from litz.turns import payload_size
 
@@ -38,6 +38,10 @@ class LaneSource:
         self.sender = transport.node.local_id
         self.payload_type = payload_type
         self.verified = True  # the hub lets nobody use the id of another
+
+    def origin(self, number: int) -> Origin:
+        transport = self._transport
+        return Origin(str(transport.node.incarnation), transport.session, int(self.payload_type), number)
 
     async def reply(self, message: Message, data: Any) -> None:
         self._transport.answer(_request_id(message), data, None)

@@ -36,9 +36,9 @@ from litz.errors import (
     UnknownDestError,
     WireClosedError,
 )
-from litz.events import Event, LostReceipt, Outcome
+from litz.events import Event, LaneReceived, LostReceipt, Outcome, ResentReceipt
 from litz.manager import Peer, TransportManager
-from litz.message import Buffer, Message, Receipt
+from litz.message import Buffer, Message, Origin, Receipt
 from litz.payload import PayloadType
 from litz.snapshot import DestState
 from litz.wire import Endpoint, UrgentChannel, Wire, WireBuilder, WireListener, WireLoss, WirePath, WireSink
@@ -63,6 +63,7 @@ __all__ = [
     "LitzError",
     "LostReceipt",
     "ManagerStateError",
+    "LaneReceived",
     "Message",
     "MessageDroppedError",
     "MessageTooLargeError",
@@ -70,6 +71,7 @@ __all__ = [
     "Outcome",
     "OutcomeUnknownError",
     "PayloadError",
+    "Origin",
     "PayloadType",
     "Peer",
     "PeerClosedError",
@@ -83,6 +85,7 @@ __all__ = [
     "SessionEndedError",
     "SessionExpiredError",
     "SessionFaultError",
+    "ResentReceipt",
     "TransportManager",
     "UnauthenticatedError",
     "UnknownDestError",

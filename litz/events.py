@@ -37,6 +37,26 @@ class LostReceipt:
         return self.receipt[1]
 
 
+@dataclass(frozen=True, slots=True)
+class ResentReceipt:
+    """One message that was not confirmed when its session ended, and that the next session sends (`on_restart`)."""
+
+    receipt: Receipt
+    """As it was accepted."""
+    outcome: Outcome
+    """Of the session that ended. NEVER_ACCEPTED: it arrives as any other. UNKNOWN: marked, `message.redelivered`."""
+    again: Receipt
+    """Its place in the next session: under this it is confirmed, or named again if it is lost or dropped there."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneReceived:
+    """How far a lane from the peer had come: every number below `received` was delivered to this side's queue."""
+
+    lane: int
+    received: int
+
+
 class EndReason(Enum):
     """Why a session ended."""
 
@@ -91,7 +111,8 @@ class LookUpFailed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionStarted(Event):
-    """A new session with the peer began; its lanes count from 0. `session` numbers it."""
+    """A new session with the peer began; its lanes count from 0. `session` numbers it. `incarnation` names the life of
+    the peer: another one than before means that it is another process."""
 
     session: int
     verified: bool
@@ -122,6 +143,7 @@ class LaneMoved(Event):
 
     lane: int
     wire: str
+    incarnation: str = ""
     before: str = ""
     reason: str = ""
 
@@ -148,7 +170,12 @@ class MessagesSkipped(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionEnded(Event):
-    """The session ended. `lost` is the exact list of receipts not confirmed (P2)."""
+    """The session ended. `lost` is the exact list of receipts not confirmed, but for those that the next session sends
+    again: `resent`. Each of both says what is known of it (P2).
+
+    `received`: what came from the peer in it, lane by lane. `incarnation`: the life of the peer that it was with, "" if
+    it never came up.
+    """
 
     session: int
     reason: EndReason
@@ -181,6 +208,18 @@ class Woke(Event):
 
     slept: float
 
+    resent: tuple[ResentReceipt, ...] = ()
+    received: tuple[LaneReceived, ...] = ()
+    incarnation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDraining(Event):
+    """The peer has announced that it leaves, for `reason`: what it had been sent still flows, and new sends to it raise
+    `PeerDrainingError`. `returning_in`: seconds after which it means to be back, None: it did not say so."""
+
+    reason: str
+    returning_in: float | None
 
 @dataclass(frozen=True, slots=True)
 class EventGap(Event):

@@ -33,6 +33,24 @@ all checks of `send`. Cheap to keep, to compare and to hash; named again when so
 """
 
 
+class Origin(NamedTuple):
+    """Which message it is, for who wants to see that it came before: with the sender's id it names one message of one
+    process, whenever and wherever it arrives. Plain values, to be stored and compared; `str` of it is short.
+
+    incarnation  the life of the sender (of a durable message: its outbox file)
+    session      the sender's session in which it was first transmitted; not the number that events count
+    lane, number its place in it
+    """
+
+    incarnation: str
+    session: int
+    lane: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.incarnation}/{self.session}/{self.lane}/{self.number}"
+
+
 class Source(Protocol):
     """What all messages of one batch share: where they came from, and how to answer them."""
 
@@ -44,6 +62,9 @@ class Source(Protocol):
 
     @property
     def verified(self) -> bool: ...
+
+    def origin(self, number: int) -> Origin:
+        """The origin of message `number` if it was first transmitted here and now."""
 
     def reply(self, message: Message, data: Any) -> Awaitable[None]: ...
 
@@ -57,6 +78,8 @@ class Detail(NamedTuple):
     key: str | None = None
     redelivered: bool = False
     request_id: int | None = None
+    origin: Origin | None = None
+    """Where it was first transmitted, if not where it came now."""
 
 
 class _Fields(NamedTuple):
@@ -111,8 +134,17 @@ class Message(tuple[Any, int, Source, "Detail | None"]):
 
     @property
     def redelivered(self) -> bool:
-        """True when an earlier delivery of this message may have been processed."""
+        """True when an earlier delivery of this message may have been processed: by an earlier consumer of this
+        process, or, where the sender resends what a restart left open (`on_restart`), by an earlier process or session.
+        """
         return self.detail is not None and self.detail.redelivered
+
+    @property
+    def origin(self) -> Origin:
+        """Which message it is, the same however often it is delivered. Keep those of what you have done, with
+        `sender`, to do nothing twice when `redelivered` ones come."""
+        origin = self.detail.origin if self.detail is not None else None
+        return origin if origin is not None else self.source.origin(self.number)
 
     @property
     def is_request(self) -> bool:

@@ -22,7 +22,7 @@ from litz.manager import (
     TransportManager,
     WhenDown,
 )
-from litz.message import Buffer, Message, Receipt, Source
+from litz.message import Buffer, Message, Origin, Receipt, Source
 from litz.payload import PayloadType
 from litz.routed_streams import Feed, RoutedEvents, RoutedStream
 from litz.snapshot import DestState, ManagerSnapshot
@@ -343,6 +343,9 @@ class _EncodingSource:
         self.sender = source.sender
         self.payload_type = source.payload_type
         self.verified = source.verified
+
+    def origin(self, number: int) -> Origin:
+        return self._source.origin(number)
 
     def reply(self, message: Message, data: Any) -> Awaitable[None]:
         return self._source.reply(message, self._codec.encode(data))

@@ -9,7 +9,7 @@ from typing import Any
 
 from litz.errors import NotARequestError, ProtocolError
 from litz.inbox import InboxQueue
-from litz.message import Detail, Message
+from litz.message import Detail, Message, Origin
 from litz.payload import REPLY_LANE, PayloadType
 from litz.requests import Correlation
 from outproc.local_node import LocalNode
@@ -38,6 +38,13 @@ class SessionSource:
         self.session = session
         self.verified = verified
         self._reply = reply
+
+    def origin(self, number: int) -> Origin:
+        """Of a message that was first transmitted in this session."""
+        pair = self.session.pair
+        assert pair is not None
+        theirs = pair.yours
+        return Origin(str(theirs.incarnation), theirs.counter, int(self.payload_type), number)
 
     async def reply(self, message: Message, data: Any) -> None:
         """Answer a request; None is the empty reply. A reply to a peer whose session is over has nowhere to go and

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from litz.errors import NotARequestError
 from litz.inbox import InboxQueue
-from litz.message import Message
+from litz.message import Message, Origin
 from litz.payload import PayloadType
 from outproc.outbox.incoming import Incoming
 from outproc.outbox.options import InboxOptions
@@ -30,6 +30,10 @@ class Producer:
         """Of each session one, oldest first; the last one is still put into while its session stands."""
         self.watched = False
         self.owes_ack = False
+
+    def origin(self, number: int) -> Origin:
+        """The outbox file and the message's sequence: the same over restarts of the sender."""
+        return Origin(self.key[1].hex(), 0, int(PayloadType.RPC_DURABLE), number)
 
     async def reply(self, message: Message, data: Any) -> None:
         """Nobody waits for an answer to a durable message."""

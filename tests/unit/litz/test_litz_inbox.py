@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from litz import ConsumerConflictError, ManagerStateError, Message, PayloadType
 from litz.inbox import Inbox, InboxQueue
+from litz.message import Origin
 from litz.message_stream import InboxStream
 from litz.turns import Batch
 
@@ -28,6 +29,9 @@ class FakeSource:
     def __init__(self, sender: str, payload_type: PayloadType) -> None:
         self.sender = sender
         self.payload_type = payload_type
+
+    def origin(self, number: int) -> Origin:
+        return Origin("a life", 1, int(self.payload_type), number)
 
     def reply(self, message: Message, data: Any) -> Awaitable[None]:
         raise AssertionError("nobody asked")

@@ -9,7 +9,7 @@ import pytest
 
 from litz.inbox import Inbox
 from litz.inbox_queue import InboxQueue
-from litz.message import Message
+from litz.message import Message, Origin
 from litz.payload import PayloadType
 
 
@@ -19,6 +19,9 @@ class Source:
     sender = "a"
     payload_type = PayloadType.STREAM_LATENCY_FIRST
     verified = False
+
+    def origin(self, number: int) -> Origin:
+        raise AssertionError("nobody asked")
 
     async def reply(self, message: Message, data: Any) -> None:
         raise AssertionError("nobody asked")

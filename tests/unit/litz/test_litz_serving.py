@@ -11,7 +11,7 @@ import pytest
 
 from litz import ConsumerConflictError, Message, PayloadError, PayloadType
 from litz.inbox import Inbox
-from litz.message import Detail
+from litz.message import Detail, Origin
 
 BULK = PayloadType.RPC_RELIABLE
 SIGNAL = PayloadType.RPC_SIGNAL
@@ -35,6 +35,9 @@ class Caller:
             messages.append(Message((item, self.next, self, Detail(request_id=self.next) if request else None)))
             self.next += 1
         self.queue.put(messages, size)
+
+    def origin(self, number: int) -> Origin:
+        raise AssertionError("nobody asked")
 
     async def reply(self, message: Message, data: Any) -> None:
         if data == "unsendable":
