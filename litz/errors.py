@@ -73,6 +73,19 @@ class UnknownDestError(ConnectError):
     """Nobody knows an endpoint of this destination. Give hints, or add it to the directory."""
 
 
+class GaveUpError(ConnectError):
+    """The dest is not dialled any more: its budget of redials is used up. Ask for it again when it is back:
+    `reconnect`, or any send to it, begins anew."""
+
+
+class PeerDrainingError(ConnectError):
+    """The peer has announced that it leaves: nothing was accepted. Send to another dest, or again once it is back."""
+
+
+class DrainingError(LitzError):
+    """This node leaves (`drain(final=True)`) and takes no new work: nothing was accepted. Send from another node."""
+
+
 class HandshakeError(LitzError, ConnectionError):
     """The peer and this node could not agree to talk over one wire."""
 
@@ -83,6 +96,11 @@ class IncompatibleError(HandshakeError):
 
 class UnauthenticatedError(HandshakeError):
     """The peer did not prove its id, or we did not prove ours. Check keys and trust."""
+
+
+class UntrustedPeerError(UnauthenticatedError):
+    """The peer showed a certificate or a key that is not to be trusted for its id: the endpoint leads elsewhere, or its
+    key has changed. It is not dialled again by itself: correct the endpoint or the trust, then `reconnect`."""
 
 
 class BusyError(HandshakeError):
@@ -131,7 +149,8 @@ class SessionExpiredError(SessionEndedError):
 
 
 class PeerClosedError(SessionEndedError):
-    """The peer said goodbye, or this side closed the transport."""
+    """The peer said goodbye, or this side closed the transport. After a goodbye of the peer `send` raises this until it
+    comes back by itself, or until it is told `reopen=True`."""
 
 
 class SessionFaultError(SessionEndedError):

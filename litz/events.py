@@ -102,6 +102,33 @@ class ConnectFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class DestCold(Event):
+    """Every dial failed for `seconds`, `failures` times because of `cause`: from now on the dest is only probed, now
+    and then, first in about `retry_in` seconds. Told once; `DestWarm` tells that it is over."""
+
+    cause: str
+    failures: int
+    seconds: float
+    retry_in: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DestWarm(Event):
+    """A dest that was cold, or was given up, is dialled as usual again, because of `reason`."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class DestGivenUp(Event):
+    """Nothing is dialled by itself any more, because of `cause`: the budget of this dest is used up, or every endpoint
+    leads to what will not do. Until somebody here asks for it again, an endpoint is added, or the peer comes."""
+
+    cause: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
 class LookUpFailed(Event):
     """A part of where the dest is could not be found out, or was no endpoint; the rest is dialled. Told once, until
     something else fails. `endpoint` of each attempt is who was asked: "directory", "websocket builder"."""
@@ -116,6 +143,7 @@ class SessionStarted(Event):
 
     session: int
     verified: bool
+    incarnation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +171,6 @@ class LaneMoved(Event):
 
     lane: int
     wire: str
-    incarnation: str = ""
     before: str = ""
     reason: str = ""
 
@@ -181,6 +208,18 @@ class SessionEnded(Event):
     reason: EndReason
     detail: str
     lost: tuple[LostReceipt, ...]
+    resent: tuple[ResentReceipt, ...] = ()
+    received: tuple[LaneReceived, ...] = ()
+    incarnation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDraining(Event):
+    """The peer has announced that it leaves, for `reason`: what it had been sent still flows, and new sends to it raise
+    `PeerDrainingError`. `returning_in`: seconds after which it means to be back, None: it did not say so."""
+
+    reason: str
+    returning_in: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,18 +247,6 @@ class Woke(Event):
 
     slept: float
 
-    resent: tuple[ResentReceipt, ...] = ()
-    received: tuple[LaneReceived, ...] = ()
-    incarnation: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class PeerDraining(Event):
-    """The peer has announced that it leaves, for `reason`: what it had been sent still flows, and new sends to it raise
-    `PeerDrainingError`. `returning_in`: seconds after which it means to be back, None: it did not say so."""
-
-    reason: str
-    returning_in: float | None
 
 @dataclass(frozen=True, slots=True)
 class EventGap(Event):

@@ -180,8 +180,21 @@ class InboxSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class DepartureSnapshot:
+    """A dest that said goodbye `age` seconds ago, for `reason`, and did not come back yet. `returning_in`: seconds until
+    it means to be back, and 0 once that is over; None: it did not say so, and is not dialled."""
+
+    dest: str
+    reason: str
+    age: float
+    returning_in: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ManagerSnapshot:
-    """One manager. `logged_bytes` and `inbox_bytes` are what its process-wide limits apply to. `outbox` and `inbox` are
+    """One manager. `departed`: who said goodbye and is not back; `draining`: it leaves, and takes no new work.
+
+     `logged_bytes` and `inbox_bytes` are what its process-wide limits apply to. `outbox` and `inbox` are
     of durable messages; None: it was given none. `history` tells what concerned no dest, or one that is not in `dests`
     any more."""
 
@@ -192,7 +205,7 @@ class ManagerSnapshot:
     inbox_bytes: int
     dests: tuple[DestSnapshot, ...]
     outbox: OutboxSnapshot | None = None
-    inbox: InboxSnapshot | None = None
-    history: tuple[HistoryEntry, ...] = ()
     departed: tuple[DepartureSnapshot, ...] = ()
     draining: bool = False
+    inbox: InboxSnapshot | None = None
+    history: tuple[HistoryEntry, ...] = ()
