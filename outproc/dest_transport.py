@@ -21,6 +21,7 @@ from outproc.frames.records import Closed, Goodbye, LeaveReason
 from outproc.handshake import PeerInfo
 from outproc.inbound import Inbound
 from outproc.joining import decide
+from outproc.keeping import Keeping
 from outproc.link import Link, Step
 from outproc.local_node import LocalNode
 from outproc.once import Once
@@ -72,7 +73,7 @@ class DestTransport(Transport):
         self.faulted_until = float("-inf")
         """Until then nothing joins: the peer broke the rules of the last session again and again."""
         self._ack_timer = node.timers.timer(self._ack_due)
-        self._expiry = node.timers.timer(self._expired)
+        self.keeping = Keeping(node.timers.timer(self._expired), node.options.session_kept)
         self.gone_for_good = Once()
         self.lost: tuple[LostReceipt, ...] = ()
         """What was not confirmed in the end: the same list for all who close it at once."""
@@ -118,7 +119,7 @@ class DestTransport(Transport):
         link.in_session = True
         link.settled()
         self.links.append(link)
-        self._expiry.at(None)
+        self.keeping.stop()
         self.node.emit(WireUp(self._dest, link.wire.kind, repr(link.wire), link.dialled))
         if self._state is DestState.DETACHED:
             self.counters.heals += 1
@@ -142,6 +143,7 @@ class DestTransport(Transport):
             return
         link.in_session = False
         self.links.remove(link)
+        self.keeping.heard(link.heard_at)
         dismissed = f"dismissed as {link.dismissed.name.lower()}" if link.dismissed is not None else ""
         cause = str(link.failure or dismissed or link.cause or "left the session")
         self.node.emit(WireDown(self._dest, link.wire.kind, repr(link.wire), cause, len(self.links)))
@@ -294,7 +296,7 @@ class DestTransport(Transport):
 
     def await_wires(self) -> None:
         """There is no wire: what is here is kept for a while only."""
-        self._expiry.at(self.node.now() + self.node.options.session_kept)
+        self.keeping.begin(self.node.now())
 
     def _overflowed(self, detail: str) -> SessionEndedError:
         return self.end_session(EndReason.OVERFLOW, detail, None)
@@ -317,7 +319,7 @@ class DestTransport(Transport):
             self.inbound.close()
             self.inbound = None
         self._ack_timer.at(None)
-        self._expiry.at(None)
+        self.keeping.stop()
         if was_paired:
             self.node.internal.session_ended(self)
         if was_paired or lost:

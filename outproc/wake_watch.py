@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from litz.events import Woke
-from outproc.retry.wake import WakeDetector
+from outproc.retry.wake import THRESHOLD, WakeDetector
 
 if TYPE_CHECKING:
     from outproc.dest_transport import DestTransport
@@ -21,23 +22,55 @@ EVERY: Final = 1.0
 """The most seconds between two looks."""
 
 
+ADJUSTED: Final = 10.0
+"""Seconds by which a wall clock is set forward without anybody taking that for a sleep."""
+
+
 @dataclass(frozen=True, slots=True)
 class SleepClocks:
-    """Two clocks, in seconds, that only a sleep of the machine drives apart: `standing` stands, `going` goes on."""
+    """Two clocks, in seconds, that a sleep of the machine drives apart: `standing` stands, `going` goes on.
+
+    threshold  seconds of difference below which nothing is reported
+    exact      whether nothing else drives them apart. A wall clock is also set; then it is only a suspicion: wires are
+               probed and backoffs end, but no session is ended for it
+    """
 
     standing: Callable[[], float]
     going: Callable[[], float]
+    threshold: float = THRESHOLD
+    exact: bool = True
 
 
-def system_clocks() -> SleepClocks | None:
-    """Those of this system; None where it has no such pair, and a sleep is noticed by unanswered pings only."""
+def system_clocks() -> SleepClocks:
+    """Those of this system: a pair made for it on Linux, macOS and Windows, and the wall clock elsewhere."""
     going: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
     if going is not None:
         return SleepClocks(time.monotonic, partial(time.clock_gettime, going))
     standing: int | None = getattr(time, "CLOCK_UPTIME_RAW", None)  # macOS, where the other goes on
     if standing is not None:
         return SleepClocks(partial(time.clock_gettime, standing), partial(time.clock_gettime, time.CLOCK_MONOTONIC_RAW))
-    return None
+    unbiased = unbiased_time(getattr(ctypes, "WinDLL", None))
+    if unbiased is not None:
+        return SleepClocks(unbiased, time.monotonic)
+    return SleepClocks(time.monotonic, time.time, threshold=ADJUSTED, exact=False)
+
+
+def unbiased_time(load: Callable[[str], Any] | None) -> Callable[[], float] | None:
+    """The clock of Windows that stands while the machine sleeps, in seconds (QueryUnbiasedInterruptTime, which counts
+    100 ns); `time.monotonic` goes on there. `load` is `ctypes.WinDLL`; None where there is no such clock."""
+    if load is None:
+        return None
+    try:
+        query = load("kernel32").QueryUnbiasedInterruptTime
+    except (OSError, AttributeError):
+        return None
+
+    def read() -> float:
+        ticks = ctypes.c_ulonglong()
+        query(ctypes.byref(ticks))
+        return ticks.value / 1e7
+
+    return read
 
 
 class WakeWatch:
@@ -52,7 +85,7 @@ class WakeWatch:
         self.ping_after = ping_after
         self._clocks = clocks
         self._woke = woke
-        self._detector = WakeDetector()
+        self._detector = WakeDetector(clocks.threshold)
         self._next = float("-inf")
 
     def look(self, now: float) -> float:
@@ -68,12 +101,15 @@ class WakeWatch:
 
 
 def rouse(node: LocalNode, transports: Iterable[DestTransport], slept: float) -> None:
-    """The machine slept so many seconds: tell it, doubt every wire, and dial at once what is not up. No storm comes of
-    it: `stagger` and `max_dials` hold for these dials as for all."""
+    """The machine slept so many seconds: tell it, doubt every wire, count that time as kept, and dial at once what is
+    not up. No storm comes of it: `stagger` and `max_dials` hold for these dials as for all."""
     node.emit(Woke("", slept))
-    now = node.now()
+    now, clocks = node.now(), node.environment.clocks
     for transport in transports:
         for link in transport.links:
+            transport.keeping.heard(link.heard_at)
             link.liveness.woke(node.options.wake_timeout)
             node.health.schedule(link, now)
+        if clocks is not None and clocks.exact:
+            transport.keeping.woke(slept, now)
         transport.dialler.woke()

@@ -1,9 +1,10 @@
 """Noticing that the machine slept.
 
-After a sleep every connection may be dead and every backoff is out of date. Wall clocks cannot tell a sleep
-from an adjustment, so they are not asked: during a sleep the boot-time clock goes on and the monotonic one
-stands (Linux: clock_gettime(2), CLOCK_BOOTTIME). A process that only stood still (SIGSTOP, a busy loop) has not
-slept: both clocks went on, its connections were kept alive by the kernel, and its timers come due at once.
+After a sleep every connection may be dead and every backoff is out of date. During a sleep the boot-time clock goes
+on and the monotonic one stands (Linux: clock_gettime(2), CLOCK_BOOTTIME). A process that only stood still (SIGSTOP, a
+busy loop) has not slept: both clocks went on, its connections were kept alive by the kernel, and its timers come due
+at once. A wall clock cannot tell a sleep from an adjustment. Where there is nothing better it takes the place of the
+boot-time clock, with a threshold above what clocks are set by; slewing, and being set back, never count.
 """
 
 from __future__ import annotations
@@ -23,9 +24,11 @@ class WakeDetector:
     The caller interrupts every backoff (`Pool.interrupt`) and probes every wire (`Liveness.probe`) after a sleep.
     """
 
-    __slots__ = ("_missing",)
+    __slots__ = ("_missing", "_threshold")
 
-    def __init__(self) -> None:
+    def __init__(self, threshold: float = THRESHOLD) -> None:
+        """`threshold`: seconds that must be missing between two looks."""
+        self._threshold = threshold
         self._missing: float | None = None  # how far the clock that goes on was ahead of the one that stands
 
     def observe(self, before: float, boottime: float, after: float) -> float:
@@ -42,4 +45,4 @@ class WakeDetector:
         missing = boottime - after
         known, self._missing = self._missing, missing
         slept = missing - known if known is not None else 0.0
-        return slept if slept >= THRESHOLD else 0.0
+        return slept if slept >= self._threshold else 0.0

@@ -37,6 +37,10 @@ class EventTap:
         self._last: Event | None = None
         self._last_at = 0.0
 
+    @property
+    def history(self) -> Any:
+        return self._log.history
+
     def emit(self, event: Event) -> None:
         self._log.emit(event)
         life = self._life

@@ -158,7 +158,7 @@ DRIVER_MUTANTS = (
         (
             Edit(
                 TRANSPORT,
-                "        self._expiry.at(self.node.now() + self.node.options.session_kept)\n",
+                "        self.keeping.begin(self.node.now())\n",
                 "        pass\n",
             ),
         ),

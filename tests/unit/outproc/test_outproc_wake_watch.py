@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
+import time
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -10,7 +13,7 @@ import pytest
 from litz.events import WireDown, Woke
 from litz.manager import EventStream
 from litz.testing import SimLoop
-from outproc.wake_watch import SleepClocks, WakeWatch, system_clocks
+from outproc.wake_watch import SleepClocks, WakeWatch, system_clocks, unbiased_time
 from tests.unit.outproc.town import Town, event_of, turns, virtual
 
 HOUR = 3_600.0
@@ -187,7 +190,7 @@ def test_a_health_check_with_its_own_interval_looks_as_often() -> None:
 
 def test_the_clocks_of_this_system_go_alike_while_it_is_awake() -> None:
     clocks = system_clocks()
-    assert clocks is not None, "Linux and macOS have them"
+    assert clocks.exact, "Linux, macOS and Windows have them"
 
     def ahead() -> tuple[float, float]:
         """At least and at most: between two looks the machine may do something else."""
@@ -201,3 +204,65 @@ def test_the_clocks_of_this_system_go_alike_while_it_is_awake() -> None:
     later_least, later_most = ahead()
     assert later_least <= most + 0.01
     assert later_most >= least - 0.01
+
+
+def test_windows_has_a_clock_that_stands_while_it_sleeps() -> None:
+    class Kernel:
+        @staticmethod
+        def QueryUnbiasedInterruptTime(ticks: object) -> int:  # noqa: N802 - its name there
+            ctypes.cast(ticks, ctypes.POINTER(ctypes.c_ulonglong))[0] = 123 * 10_000_000 + 5_000_000  # type: ignore[arg-type]  # a pointer, as C takes it
+            return 1
+
+    class Old:
+        pass
+
+    read = unbiased_time(lambda name: Kernel() if name == "kernel32" else None)
+    assert read is not None
+    assert read() == 123.5
+    assert unbiased_time(None) is None
+    assert unbiased_time(lambda name: Old()) is None
+
+
+def test_elsewhere_the_wall_clock_is_asked_which_takes_no_adjustment_for_a_sleep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    monkeypatch.delattr(time, "CLOCK_UPTIME_RAW", raising=False)
+    monkeypatch.setattr(ctypes, "WinDLL", None, raising=False)
+    clocks = system_clocks()
+    assert not clocks.exact
+    assert clocks.going() == pytest.approx(time.time(), abs=60)
+    told: list[float] = []
+    wall = [0.0]
+    watch = WakeWatch(SleepClocks(lambda: 0.0, lambda: wall[0], clocks.threshold, exact=False), 5.0, told.append)
+    for second, ahead in enumerate((0.0, 9.0, 9.5, 4.0, -3_600.0)):  # set forward, slewed, set back
+        wall[0] = ahead
+        watch.look(second * 1.0)
+    assert told == []
+    wall[0] += 20.0
+    watch.look(10.0)
+    assert told == [20.0]
+
+
+def test_a_clock_that_was_only_set_ends_no_session() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob") as bob, town.manager("alice", sleeps=True) as alice:
+            assert alice._entered is not None
+            node = alice._entered.node
+            assert node.environment.clocks is not None
+            node.environment.clocks = replace(node.environment.clocks, exact=False)
+            await bob.listen("memory:bob")
+            await alice.send("bob", b"x", confirm="received")
+            events = alice.events()
+            town.builders["alice"].errors = {"memory:bob": OSError("not now")}
+            town.builders["alice"].cut()
+            await asyncio.sleep(1.0)
+            the_loop().suspend(HOUR)
+            await woke_within(events, 2.0)
+            await asyncio.sleep(60.0)
+            town.builders["alice"].errors = {}
+            await alice.send("bob", b"y", confirm="received")
+            assert [dest.session for dest in alice.snapshot().dests] == [0]
+
+    virtual(scenario)
