@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 from litz.errors import ConnectError
@@ -11,6 +10,7 @@ from litz.manager import Confirm, WhenDown
 from litz.message import Receipt
 from outproc.body import body_of
 from outproc.durable_port import DurableInbox, DurableOutbox, DurablePort
+from outproc.local_node import Environment
 from outproc.session.log import Parts
 
 OPEN_GRACE = 1.0
@@ -30,16 +30,16 @@ class Durable:
         self._port: DurablePort | None = None
         self._opened = False
 
-    async def open(self, clock: Callable[[], int]) -> None:
+    async def open(self, environment: Environment) -> None:
         """Open the stores, once. Raises what they raise; then nothing is left open."""
         if self._opened:
             return  # entered a second time, which the manager refuses
         self._opened = True
         try:
             if self.outbox is not None:
-                await self.outbox.open(clock)
+                await self.outbox.open(environment)
             if self.inbox is not None:
-                await self.inbox.open()
+                await self.inbox.open(environment)
         except BaseException:
             await self.aclose(OPEN_GRACE)
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Protocol
 
 from litz.events import Event
@@ -12,6 +11,7 @@ from litz.manager import Confirm
 from litz.message import Receipt
 from litz.payload import PayloadType
 from litz.snapshot import InboxSnapshot, OutboxSnapshot
+from outproc.local_node import Environment
 from outproc.manager_port import ManagerPort
 
 
@@ -54,8 +54,8 @@ class DurablePort(ManagerPort):
 class DurableOutbox(Protocol):
     """What `outbox=` of a manager is: see `outproc.outbox.Outbox`."""
 
-    async def open(self, clock: Callable[[], int]) -> None:
-        """Open the store. `clock`: nanoseconds since the Unix epoch. Raises what the store raises."""
+    async def open(self, environment: Environment) -> None:
+        """Open the store. Raises what the store raises."""
 
     def attach(self, port: DurablePort) -> None:
         """Begin to send. Called once, after `open`."""
@@ -76,7 +76,7 @@ class DurableOutbox(Protocol):
 class DurableInbox(Protocol):
     """What `inbox=` of a manager is: see `outproc.outbox.Inbox`."""
 
-    async def open(self) -> None:
+    async def open(self, environment: Environment) -> None:
         """Open the store. Raises what the store raises."""
 
     def attach(self, port: DurablePort) -> None:

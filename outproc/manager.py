@@ -119,7 +119,7 @@ class OutprocTransportManager(TransportManager):
         return self._local_id
 
     async def __aenter__(self) -> Self:
-        await self._durable.open(self._environment.wall_clock)
+        await self._durable.open(self._environment)
         loop = self._home.bind()
         self._entered = Dispatch(self._make_node(loop), self, self._addressing, self._durable)
         self._entered.attach_builders({"relay": self._relay} if self._relay is not None else {})

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from litz.errors import LitzError, ManagerStateError
 from outproc.outbox.errors import StoreError, StoreFencedError
 from outproc.outbox.store import RETRIES, Group, NewRow, OutboxStore, Written
-from outproc.outbox.store_thread import StoreThread
+from outproc.outbox.store_thread import StoreRunner
 
 GROUP_MESSAGES: Final = 1_024
 """Messages of one commit. Those who wait for it go on while the next one is written."""
@@ -47,7 +47,7 @@ class Commits:
         self,
         loop: asyncio.AbstractEventLoop,
         store: OutboxStore,
-        thread: StoreThread,
+        thread: StoreRunner,
         *,
         now: Callable[[], float],
         owner: CommitOwner,

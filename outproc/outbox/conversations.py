@@ -6,13 +6,13 @@ in `outproc.outbox.outgoing`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
 from litz.errors import ConnectError, LitzError, MessageDroppedError
 from outproc.durable_port import DurablePort
+from outproc.handshake import Entropy
 from outproc.outbox.commits import Commits
 from outproc.outbox.errors import StoreFencedError
 from outproc.outbox.events import DeadLettered, DeadReason, DurableUnsupported, InboxWentBack, OutboxRestored
@@ -31,7 +31,7 @@ from outproc.outbox.records import (
     encode_open,
 )
 from outproc.outbox.store import OutboxStore, Peer, Row, Run
-from outproc.outbox.store_thread import StoreThread
+from outproc.outbox.store_thread import StoreRunner
 
 READ_MESSAGES: Final = 2_048
 READ_BYTES: Final = 1 << 20
@@ -46,12 +46,13 @@ class Conversations:
         self,
         port: DurablePort,
         store: OutboxStore,
-        thread: StoreThread,
+        thread: StoreRunner,
         commits: Commits,
         dests: dict[str, OutboxDest],
         *,
         producer: bytes,
         runs: Sequence[Run],
+        entropy: Entropy,
         max_attempts: int,
         report: Callable[[Exception], None],
     ) -> None:
@@ -62,6 +63,7 @@ class Conversations:
         self._dests = dests
         self._producer = producer
         self._runs = list(runs)
+        self._entropy = entropy
         self._max_attempts = max_attempts
         self._report = report
         self._renewing = False
@@ -199,7 +201,7 @@ class Conversations:
         self._renewing = True
         for each in self._dests.values():
             each.session_over()
-        self._thread.call(partial(self._store.renew, os.urandom(16)), partial(self._renewed, state))
+        self._thread.call(partial(self._store.renew, self._entropy(16)), partial(self._renewed, state))
 
     def _renewed(self, state: OutboxDest, got: tuple[bytes, Run] | None, error: BaseException | None) -> None:
         self._renewing = False

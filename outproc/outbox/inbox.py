@@ -7,7 +7,6 @@ committed one after the other in the store's thread, and the effects of handlers
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from litz.errors import LitzError, ManagerStateError
-from litz.message import Detail, Message
+from litz.message import Message
 from litz.snapshot import InboxSnapshot
 from outproc.durable_port import DurablePort
+from outproc.local_node import Environment
 from outproc.outbox.errors import StoreError
 from outproc.outbox.events import StoreFailed
 from outproc.outbox.incoming import Taken
@@ -42,7 +42,7 @@ from outproc.outbox.records import (
 from outproc.outbox.sight import inbox_snapshot
 from outproc.outbox.sqlite_inbox import SqliteInboxStore
 from outproc.outbox.store import InboxGroup, InboxStore, Work
-from outproc.outbox.store_thread import StoreThread
+from outproc.outbox.store_thread import RunnerType, StoreRunner, StoreThread
 
 COMMIT_DELAY: Final = 0.005
 """Seconds that progress for which nobody waits is gathered before it is committed."""
@@ -56,6 +56,7 @@ class Inbox:
     store    a path, or any `InboxStore`. The file may be your own database: two tables are added
     options  limits and times; with a store of your own, those that are the store's have no effect
     prepare  called with the `sqlite3.Connection` when the file is opened, to make tables of yours
+    runner   what the store's methods are called in, for tests
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Inbox:
         options: InboxOptions | None = None,
         *,
         prepare: Callable[[sqlite3.Connection], object] | None = None,
+        runner: RunnerType = StoreThread,
     ) -> None:
         self._options = options or InboxOptions()
         if isinstance(store, str | Path):
@@ -72,8 +74,9 @@ class Inbox:
             raise ValueError("prepare is for a path; a store of your own prepares itself")
         else:
             self._store = store
-        self._boot = os.urandom(16)
-        self._thread: StoreThread | None = None
+        self._boot = bytes(16)
+        self._runner = runner
+        self._thread: StoreRunner | None = None
         self._port: DurablePort | None = None
         self._producers = Producers(self._options, {})
         self._current: dict[str, Producer] = {}
@@ -94,11 +97,12 @@ class Inbox:
 
     # -- life -----------------------------------------------------------------------------------------
 
-    async def open(self) -> None:
+    async def open(self, environment: Environment) -> None:
         """See `DurableInbox`."""
         if self._thread is not None or self._closed:
             raise ManagerStateError("an Inbox belongs to one manager; make a new one for the same path")
-        self._thread = StoreThread("litz inbox", asyncio.get_running_loop())
+        self._boot = environment.entropy(16)
+        self._thread = self._runner("litz inbox", asyncio.get_running_loop())
         found = await self._thread.run(self._store.open)
         self._producers = Producers(self._options, found)
 
@@ -351,13 +355,7 @@ class Inbox:
 
     def _take(self, producer: Producer, rows: list[Taken]) -> None:
         if rows:
-            messages = [
-                Message((row.body, row.sequence, producer, Detail(row.key or None, row.redelivered)))
-                if row.key or row.redelivered
-                else Message((row.body, row.sequence, producer, None))
-                for row in rows
-            ]
-            producer.queues[-1].put(messages, sum(len(row.body) for row in rows))
+            producer.put(rows)
         # Also if nothing is new: effects that were committed ahead may be all that the position waited for.
         self._watch(producer)
 

@@ -6,8 +6,6 @@ The groups that are committed are in `outproc.outbox.commits`, what is said to p
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,6 +16,7 @@ from litz.manager import Confirm
 from litz.message import Receipt
 from litz.snapshot import OutboxSnapshot
 from outproc.durable_port import DurablePort
+from outproc.local_node import Environment
 from outproc.outbox.commits import Commits
 from outproc.outbox.conversations import Conversations
 from outproc.outbox.errors import OutboxFullError, StoreFencedError
@@ -28,7 +27,7 @@ from outproc.outbox.outgoing import Outgoing
 from outproc.outbox.sight import outbox_snapshot
 from outproc.outbox.sqlite_outbox import SqliteOutboxStore
 from outproc.outbox.store import ROW_COST, Group, Look, Opened, OutboxStore, Peer, Row, Written
-from outproc.outbox.store_thread import StoreThread
+from outproc.outbox.store_thread import RunnerType, StoreRunner, StoreThread
 
 TIDY_EVERY: Final = 60.0
 """Seconds between two looks for what is too old, and before the first."""
@@ -44,19 +43,27 @@ class Outbox:
 
     store    a path, or any `OutboxStore`
     options  limits and times; with a store of your own, those that are the store's have no effect
+    runner   what the store's methods are called in, for tests
 
     `backlog()` and `used` may be asked while the manager runs.
     """
 
-    def __init__(self, store: OutboxStore | str | Path, options: OutboxOptions | None = None) -> None:
+    def __init__(
+        self,
+        store: OutboxStore | str | Path,
+        options: OutboxOptions | None = None,
+        *,
+        runner: RunnerType = StoreThread,
+    ) -> None:
         self._options = options or OutboxOptions()
         self._store = SqliteOutboxStore(store, self._options) if isinstance(store, str | Path) else store
-        self._thread: StoreThread | None = None
+        self._runner = runner
+        self._thread: StoreRunner | None = None
         self._opened: Opened | None = None
         self._port: DurablePort | None = None
         self._commits: Commits | None = None
         self._conversations: Conversations | None = None
-        self._clock: Callable[[], int] = lambda: 0
+        self._environment: Environment | None = None
         self._dests: dict[str, OutboxDest] = {}
         self._live = 0
         self._seen = Look(0, 0, wanted=False, oldest=0.0)
@@ -70,13 +77,13 @@ class Outbox:
 
     # -- life -----------------------------------------------------------------------------------------
 
-    async def open(self, clock: Callable[[], int]) -> None:
+    async def open(self, environment: Environment) -> None:
         """See `DurableOutbox`."""
         if self._thread is not None or self._closed:
             raise ManagerStateError("an Outbox belongs to one manager; make a new one for the same path")
-        self._clock = clock
-        self._thread = StoreThread("litz outbox", asyncio.get_running_loop())
-        opened = await self._thread.run(partial(self._store.open, os.urandom(16), self._now()))
+        self._environment = environment
+        self._thread = self._runner("litz outbox", asyncio.get_running_loop())
+        opened = await self._thread.run(partial(self._store.open, environment.entropy(16), self._now()))
         self._opened = opened
         self._live = opened.used
         last = opened.runs[-1].first - 1
@@ -88,6 +95,7 @@ class Outbox:
         """See `DurableOutbox`."""
         assert self._opened is not None
         assert self._thread is not None
+        assert self._environment is not None
         self._port = port
         opened, loop = self._opened, port.loop
         self._commits = Commits(loop, self._store, self._thread, now=self._now, owner=self, first=opened.runs[-1].first)
@@ -99,6 +107,7 @@ class Outbox:
             self._dests,
             producer=opened.producer,
             runs=opened.runs,
+            entropy=self._environment.entropy,
             max_attempts=self._options.max_attempts,
             report=self._report,
         )
@@ -155,7 +164,7 @@ class Outbox:
         return self._live + self._seen.dead_used
 
     def _now(self) -> float:
-        return self._clock() / 1e9
+        return self._environment.wall_clock() / 1e9 if self._environment is not None else 0.0
 
     # -- sending --------------------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from litz.errors import NotARequestError
 from litz.inbox import InboxQueue
-from litz.message import Message, Origin
+from litz.message import Detail, Message, Origin
 from litz.payload import PayloadType
-from outproc.outbox.incoming import Incoming
+from outproc.outbox.incoming import Incoming, Taken
 from outproc.outbox.options import InboxOptions
 from outproc.outbox.store import Key, Position
 
@@ -41,6 +41,16 @@ class Producer:
 
     async def fail(self, message: Message, error: BaseException) -> None:
         """Nobody waits for an answer."""
+
+    def put(self, rows: Sequence[Taken]) -> None:
+        """Put what was taken into the handler queue."""
+        messages = [
+            Message((row.body, row.sequence, self, Detail(row.key or None, row.redelivered)))
+            if row.key or row.redelivered
+            else Message((row.body, row.sequence, self, None))
+            for row in rows
+        ]
+        self.queues[-1].put(messages, sum(len(row.body) for row in rows))
 
     def progress(self) -> None:
         """Take over how far the consumer is."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Sequence
 from itertools import chain
@@ -62,7 +61,7 @@ class SqliteOutboxStore:
         )
         with self._file.transaction() as db:
             known = db.execute("SELECT producer, last_run FROM meta").fetchone()
-            producer, last_run = known or (os.urandom(16), 0.0)
+            producer, last_run = known or (token, 0.0)
             db.execute("INSERT OR REPLACE INTO meta VALUES (1, ?, ?)", (producer, now))
             self._epoch = _begin_run(db, token)
             runs = [Run(*row) for row in db.execute("SELECT epoch, token, first FROM run ORDER BY epoch")]
@@ -146,16 +145,15 @@ class SqliteOutboxStore:
         return rows, complete
 
     def renew(self, token: bytes) -> tuple[bytes, Run]:
-        producer = os.urandom(16)
         with self._opened().transaction() as db:
             self._check_epoch(db)
-            db.execute("UPDATE meta SET producer = ?", (producer,))
+            db.execute("UPDATE meta SET producer = ?", (token,))
             db.execute("DELETE FROM run")
             db.execute("DELETE FROM peer")
             db.execute("UPDATE message SET again = 1")
             self._epoch = _begin_run(db, token)
             run = Run(*db.execute("SELECT epoch, token, first FROM run").fetchone())
-        return producer, run
+        return token, run
 
     def close(self) -> None:
         if self._file is not None:

@@ -137,8 +137,8 @@ class OutboxStore(Protocol):
     """Where an outbox keeps its messages."""
 
     def open(self, token: bytes, now: float) -> Opened:
-        """Open it, and begin a run with the id `token` and a new, higher epoch: from now on every write of an earlier
-        run raises `StoreFencedError`."""
+        """Open it, and begin a run with the random id `token` and a new, higher epoch: from now on every write of an
+        earlier run raises `StoreFencedError`. The token of the first run is the producer's id, too."""
 
     def write(self, group: Group, now: float) -> Written:
         """Carry out the group in one transaction that survives a crash from then on."""
@@ -153,7 +153,7 @@ class OutboxStore(Protocol):
         messages there are."""
 
     def renew(self, token: bytes) -> tuple[bytes, Run]:
-        """Take a new producer id and begin a run with `token`: the sequences of the old one were used by others. All
+        """Take `token` as producer id and begin a run with it: the sequences of the old one were used by others. All
         that is there counts as transmitted to a process that is over."""
 
     def close(self) -> None:

@@ -7,12 +7,29 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 Result = TypeVar("Result")
 
 Done = Callable[[Any, BaseException | None], None]
 """Called in the loop with the result, or with None and what was raised."""
+
+
+class StoreRunner(Protocol):
+    """What runs the calls of a store: see `StoreThread`, which is the one there is outside of simulations."""
+
+    def call(self, work: Callable[[], Result], done: Callable[[Result, BaseException | None], None]) -> None:
+        """See `StoreThread.call`."""
+
+    async def run(self, work: Callable[[], Result]) -> Result:
+        """See `StoreThread.run`."""
+
+    async def stop(self, last: Callable[[], None], timeout: float) -> bool:
+        """See `StoreThread.stop`."""
+
+
+RunnerType = Callable[[str, asyncio.AbstractEventLoop], StoreRunner]
+"""Makes one, from a name and the loop."""
 
 
 class StoreThread:

@@ -17,6 +17,7 @@ import pytest
 
 from litz.errors import ManagerStateError
 from litz.message import Message
+from outproc.manager import system_environment
 from outproc.outbox import (
     DeadLettered,
     Inbox,
@@ -202,7 +203,7 @@ async def test_sends_under_way_when_the_manager_closes_are_committed_or_told(tmp
     told = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert all(isinstance(each, ManagerStateError) for each in told)
     found = outbox(tmp_path)
-    await found.open(lambda: 0)
+    await found.open(system_environment())
     assert found.backlog().get("bob", 0) >= 51 - len(told)
     await found.aclose(SOON)
 
