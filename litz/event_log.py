@@ -31,17 +31,17 @@ class EventLog:
 
     def emit(self, event: Event) -> None:
         """Take `event` down in the history, and hand it to every reader."""
-        self.history.note(event)
+        at = self.history.note(event)
         for reference in tuple(self._readers):
             reader = reference()
             if reader is not None:
-                reader._push(event)
+                reader._push(event, at)
 
     def follow(self, *, limit: int = 1024) -> EventReader:
         """A new reader: first the current state, then what happens. `limit` events wait for it at most."""
         if limit < 1:
             raise ValueError("an event reader keeps at least one event")
-        reader = EventReader(self, deque(self._state()), limit)
+        reader = EventReader(self, deque(self._state()), self.history.now(), limit)
         if self._closed:
             reader._end()
         else:
@@ -63,14 +63,21 @@ class EventLog:
 
 
 class EventReader(EventStream):
-    """One reader. Numbers are its own: they ascend by one from 0, the gap event included."""
+    """One reader. Numbers are its own: they ascend by one from 0, the gap event included.
 
-    def __init__(self, log: EventLog, state: deque[Event], limit: int) -> None:
+    current  how many of the first events state what was there when it began
+    at       when the event that was handed out last happened, in seconds since the Unix epoch; of a gap: its end
+    """
+
+    def __init__(self, log: EventLog, state: deque[Event], at: float, limit: int) -> None:
         self._log = log
         self._state = state
-        self._events: deque[Event] = deque()
+        self.current = len(state)
+        self.at = at
+        self._events: deque[tuple[Event, float]] = deque()
         self._limit = limit
         self._missed = 0
+        self._missed_until = at
         self._next = 0
         self._ended = False
         self._waiter: asyncio.Future[None] | None = None
@@ -103,14 +110,18 @@ class EventReader(EventStream):
             return self._state.popleft()
         if self._missed:
             missed, self._missed = self._missed, 0
+            self.at = self._missed_until
             return EventGap("", missed)
-        return self._events.popleft() if self._events else None
+        if not self._events:
+            return None
+        event, self.at = self._events.popleft()
+        return event
 
-    def _push(self, event: Event) -> None:
+    def _push(self, event: Event, at: float) -> None:
         if len(self._events) >= self._limit:
-            self._events.popleft()
+            _, self._missed_until = self._events.popleft()
             self._missed += 1
-        self._events.append(event)
+        self._events.append((event, at))
         self._wake()
 
     def _end(self) -> None:

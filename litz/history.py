@@ -63,12 +63,19 @@ class History:
     def __len__(self) -> int:
         return self._total
 
-    def note(self, event: Event) -> None:
-        """It happened now."""
-        if type(event) in _UNTOLD:
-            return
+    def now(self) -> float:
+        """Seconds since the Unix epoch."""
+        return self._wall_clock() / 1e9
+
+    def note(self, event: Event) -> float:
+        """It happened now: returns when that is."""
+        at = self.now()
+        if type(event) not in _UNTOLD:
+            self._take_down(event, at)
+        return at
+
+    def _take_down(self, event: Event, at: float) -> None:
         what, cause, _ = words_of(event)
-        at = self._wall_clock() / 1e9
         notes = self._dests.pop(event.dest, None)
         if notes is None:
             notes = deque()

@@ -15,13 +15,12 @@ from litz.bound_peer import BoundPeer
 from litz.dest import validate_dest
 from litz.dest_watch import DestWatch
 from litz.errors import ConnectError, InsecureListenError, ManagerStateError
-from litz.event_log import EventLog
+from litz.event_log import EventLog, EventReader
 from litz.events import Event, LostReceipt, SessionStarted, WireUnusable, WireUp
 from litz.history import History
 from litz.inbox import Inbox
 from litz.manager import (
     Confirm,
-    EventStream,
     Handler,
     HealthCheckHandle,
     MessageStream,
@@ -344,7 +343,7 @@ class OutprocTransportManager(TransportManager):
             return ManagerSnapshot(self._local_id, False, (), 0, 0, ())
         return snapshot_of(running.node, running.dests, tuple(self.endpoints), self._durable, running=self._home.open)
 
-    def events(self, *, limit: int = 1024) -> EventStream:
+    def events(self, *, limit: int = 1024) -> EventReader:
         self._running()
         return self._events.follow(limit=limit)
 

@@ -68,7 +68,9 @@ async def receive_files(arguments: argparse.Namespace, stop: Stop) -> int:
     local_id = local_id_of(arguments, authenticator, "recv")
     ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN])
     results: asyncio.Queue[Finished] = asyncio.Queue()
-    async with OutprocTransportManager(local_id, authenticator=authenticator) as manager:
+    manager = OutprocTransportManager(local_id, authenticator=authenticator)
+    # The socket outlives the manager: those who follow its events see its end.
+    async with ControlSocket(local_id, questions_for(manager)), manager:
         files = IncomingFiles(manager, arguments.dir, _say, results.put_nowait)
         for url, how in ports:
             await manager.listen(url, **how)
@@ -80,24 +82,23 @@ async def receive_files(arguments: argparse.Namespace, stop: Stop) -> int:
             file = files.current
             return None if file is None else Standing(file.name, file.written, file.size)
 
-        async with ControlSocket(local_id, questions_for(manager)):
-            _say(f"waiting for a file; on the other side: litz send FILE {local_id} --to {manager.endpoints[0]}")
-            loop = asyncio.get_running_loop()
-            tasks = [loop.create_task(work) for work in (manager.serve(handle), files.watch_senders())]
-            tasks.append(loop.create_task(show_progress(look)))
-            try:
-                bad = await stop.unless(_collect(results, None if arguments.forever else arguments.count))
-                with suppress(LitzError, TimeoutError):
-                    await manager.drain(timeout=DRAIN_TIMEOUT)
-            except StoppedError:
-                if not arguments.forever or files.current is not None:
-                    raise
-                bad = 0
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.wait(tasks)
-                files.close()
+        _say(f"waiting for a file; on the other side: litz send FILE {local_id} --to {manager.endpoints[0]}")
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(work) for work in (manager.serve(handle), files.watch_senders())]
+        tasks.append(loop.create_task(show_progress(look)))
+        try:
+            bad = await stop.unless(_collect(results, None if arguments.forever else arguments.count))
+            with suppress(LitzError, TimeoutError):
+                await manager.drain(timeout=DRAIN_TIMEOUT)
+        except StoppedError:
+            if not arguments.forever or files.current is not None:
+                raise
+            bad = 0
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            files.close()
     return FAILED if bad else DONE
 
 

@@ -94,34 +94,35 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
     # Half of the default, so that draining and closing together stay within one close deadline.
     options = TransportOptions(close_timeout=TransportOptions().close_timeout - DRAIN_TIMEOUT)
     ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN])
-    async with OutprocTransportManager(
+    manager = OutprocTransportManager(
         local_id,
         directory=directory,
         authenticator=authenticator,
         builders=builders_of(arguments),
         options=options,
         relay=RelayOptions() if arguments.relay else None,
-    ) as manager:
+    )
+    # The socket outlives the manager: those who follow its events see its end.
+    async with ControlSocket(local_id, questions_for(manager)), manager:
         for url, how in ports:
             await manager.listen(url, **{**tab_options(url, local_id, authenticator), **how})
-        async with ControlSocket(local_id, questions_for(manager)):
-            files = IncomingFiles(manager, arguments.dir, _say) if "recv" in wanted else None
-            async with asyncio.TaskGroup() as group:
-                serving = group.create_task(manager.serve(Services("echo" in wanted, files).handle))
-                tasks = [serving, *(group.create_task(stay_connected(manager, dest)) for dest in directory)]
-                if files is not None:
-                    tasks.append(group.create_task(files.watch_senders()))
-                _say(f"node {local_id} is up at {', '.join(manager.endpoints)}")
-                for page in page_urls(manager.endpoints, authenticator):
-                    _say(f"its page for browsers: {page}")
-                await stop.wait()
-                _say(f"node {local_id} says goodbye")
-                with suppress(LitzError, TimeoutError):
-                    await manager.drain(timeout=DRAIN_TIMEOUT)
-                for task in tasks:
-                    task.cancel()
+        files = IncomingFiles(manager, arguments.dir, _say) if "recv" in wanted else None
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(manager.serve(Services("echo" in wanted, files).handle))
+            tasks = [serving, *(group.create_task(stay_connected(manager, dest)) for dest in directory)]
             if files is not None:
-                files.close()
+                tasks.append(group.create_task(files.watch_senders()))
+            _say(f"node {local_id} is up at {', '.join(manager.endpoints)}")
+            for page in page_urls(manager.endpoints, authenticator):
+                _say(f"its page for browsers: {page}")
+            await stop.wait()
+            _say(f"node {local_id} says goodbye")
+            with suppress(LitzError, TimeoutError):
+                await manager.drain(timeout=DRAIN_TIMEOUT)
+            for task in tasks:
+                task.cancel()
+        if files is not None:
+            files.close()
     return DONE
 
 

@@ -9,6 +9,7 @@ import pytest
 from litz import ManagerStateError
 from litz.event_log import EventLog
 from litz.events import Connecting, Event, EventGap
+from litz.history import History
 
 
 def log_with(*state: Event) -> EventLog:
@@ -72,3 +73,18 @@ async def test_closed_and_dropped_readers_are_let_go() -> None:
     assert len(log._readers) == 0
     log.close()
     assert [pair[1].dest async for pair in log.follow()] == ["a"]
+
+
+async def test_a_reader_knows_what_is_current_state_and_when_the_rest_happened() -> None:
+    now = 10
+    log = EventLog(lambda: [Connecting("state")], History(lambda: now * 1_000_000_000))
+    slow, fast = log.follow(limit=1), log.follow()
+    now = 20
+    log.emit(Connecting("a"))
+    now = 30
+    log.emit(Connecting("b"))
+    now = 40
+    log.close()
+    assert (slow.current, fast.current) == (1, 1)
+    assert [(event.dest, fast.at) async for _, event in fast] == [("state", 10), ("a", 20), ("b", 30)]
+    assert [(type(event), slow.at) async for _, event in slow] == [(Connecting, 10), (EventGap, 20), (Connecting, 30)]
