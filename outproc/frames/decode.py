@@ -41,6 +41,8 @@ from outproc.frames.layout import (
     LOSSY,
     LOSSY_LAYOUT,
     NUMBER_LAYOUT,
+    ORIGIN,
+    ORIGIN_LAYOUT,
     PARTIAL,
     PING,
     PONG,
@@ -61,6 +63,7 @@ from outproc.frames.records import (
     Correlation,
     Credit,
     Fin,
+    FirstSent,
     Goodbye,
     Leave,
     LeaveReason,
@@ -113,12 +116,15 @@ def decode_frame(frame: bytes) -> tuple[int, int, list[Record]]:
 def _decode_batch(frame: bytes, at: int) -> tuple[Record, int]:
     _, flags, count, lane, epoch, number, offset, remaining = BATCH_LAYOUT.unpack_from(frame, at)
     _check_numbers("BATCH", number, count)
-    lengths, at = _lengths(frame, at + BATCH_LAYOUT.size, flags, count)
+    lengths, at = _lengths(frame, at + BATCH_LAYOUT.size, flags & ~ORIGIN, count)
     if offset or remaining:
         _check_cut(lengths, offset, remaining)
     correlations, keys, at = _columns(frame, at, flags, count)
+    origins = None
+    if flags & ORIGIN:
+        origins, at = _origins(frame, at, count)
     bodies, end = _bodies(frame, at, lengths)
-    return Batch(lane, epoch, number, offset, remaining, bodies, correlations, keys, end - at), end
+    return Batch(lane, epoch, number, offset, remaining, bodies, correlations, keys, origins, end - at), end
 
 
 def _decode_lossy(frame: bytes, at: int) -> tuple[Record, int]:
@@ -192,6 +198,15 @@ def _keys(frame: bytes, at: int, count: int) -> tuple[list[str | None], int]:
         return [frame[at : (at := at + size)].decode() if size else None for size in sizes], at
     except UnicodeDecodeError:
         raise ProtocolError("a key is not UTF-8") from None
+
+
+def _origins(frame: bytes, at: int, count: int) -> tuple[list[FirstSent], int]:
+    column = _take(frame, at, count * ORIGIN_LAYOUT.size)
+    origins: list[FirstSent] = list(ORIGIN_LAYOUT.iter_unpack(column))
+    for session, number in origins:
+        if max(session, number) > MAX_NUMBER or (number and not session):
+            raise ProtocolError(f"a message first sent as {number} of session {session}")
+    return origins, at + len(column)
 
 
 def _bodies(frame: bytes, at: int, lengths: tuple[int, ...]) -> tuple[list[bytes], int]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from itertools import starmap
 from struct import pack
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from litz.message import Buffer
 from outproc.frames.layout import (
@@ -36,6 +36,8 @@ from outproc.frames.layout import (
     LOSSY_LAYOUT,
     NARROW_LIMIT,
     NUMBER_LAYOUT,
+    ORIGIN,
+    ORIGIN_LAYOUT,
     PARTIAL,
     PING,
     PONG,
@@ -56,6 +58,7 @@ from outproc.frames.records import (
     Correlation,
     Credit,
     Fin,
+    FirstSent,
     Goodbye,
     Leave,
     Lossy,
@@ -89,6 +92,7 @@ def encode_batch(  # noqa: PLR0917 - hot path: positions cost less than names
     bodies: Sequence[Body],
     correlations: Sequence[Correlation] | None = None,
     keys: Sequence[str | None] | None = None,
+    origins: Sequence[FirstSent] | None = None,
     lengths: list[int] | None = None,
 ) -> int:
     """Append one BATCH record to `out` as buffers, and return its size in bytes.
@@ -101,6 +105,9 @@ def encode_batch(  # noqa: PLR0917 - hot path: positions cost less than names
     """
     lengths, total, payloads = _payloads(bodies, lengths)
     flags, columns = _columns(lengths, correlations, keys)
+    if origins is not None:
+        flags |= ORIGIN
+        columns += _origin_column(origins, len(lengths))
     head = BATCH_LAYOUT.pack(BATCH, flags, len(lengths), lane, epoch, number, offset, remaining) + columns
     out.append(head)
     out += payloads
@@ -187,9 +194,9 @@ def encode_leave(reason: int) -> bytes:
 def encode_record(out: list[Buffer], record: Record) -> int:
     """Append any record to `out`, and return its size in bytes. For tools and tests: it is slow."""
     # The fields of each record are the parameters of its encoder, in the same order, but for what is no part of it.
-    values = [getattr(record, field.name) for field in fields(record) if field.compare]
+    values: list[Any] = [getattr(record, field.name) for field in fields(record) if field.compare]
     if isinstance(record, Batch):
-        return encode_batch(out, *values)
+        return encode_batch(out, *values, None)
     if isinstance(record, Lossy):
         return encode_lossy(out, *values)
     encoded = _ENCODERS[type(record)](*values)
@@ -291,6 +298,12 @@ def _columns(
         flags |= KEY
         columns += _key_column(keys)
     return flags, columns
+
+
+def _origin_column(origins: Sequence[FirstSent], count: int) -> bytes:
+    if len(origins) != count:
+        raise ValueError(f"{len(origins)} origins for {count} messages")
+    return b"".join(starmap(ORIGIN_LAYOUT.pack, origins))
 
 
 def _key_column(keys: Sequence[str | None]) -> bytes:

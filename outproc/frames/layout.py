@@ -24,6 +24,8 @@ LEAVE: Final = 0x42
 WIDE: Final = 0x01
 CORRELATION: Final = 0x02
 KEY: Final = 0x04
+ORIGIN: Final = 0x08
+"""Of BATCH only."""
 COLUMNS: Final = WIDE | CORRELATION | KEY
 
 FRAME_LAYOUT: Final = Struct("<BBHI")
@@ -41,6 +43,7 @@ PARTIAL: Final = 0x01
 POSITION_LAYOUT: Final = Struct("<IQIQQ")
 LEAVE_LAYOUT: Final = Struct("<BBHI")
 CORRELATION_LAYOUT: Final = Struct("<BQ")
+ORIGIN_LAYOUT: Final = Struct("<QQ")
 
 FRAME_HEADER_SIZE: Final = FRAME_LAYOUT.size
 LENGTH_SIZE: Final = 2

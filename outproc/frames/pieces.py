@@ -61,4 +61,4 @@ def _pieces(frame: bytes) -> tuple[int, int, list[Record]] | None:
         # The cast is the law above: a view goes no further than to what joins it.
         bodies.append(cast("bytes", view[at : at + length]) if cut else frame[at : at + length])
         at += length
-    return flags, tag, [Batch(lane, epoch, number, offset, remaining, bodies, None, None, size)]
+    return flags, tag, [Batch(lane, epoch, number, offset, remaining, bodies, size=size)]

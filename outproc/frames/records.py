@@ -51,13 +51,18 @@ Correlation = tuple[int, int]
 """(kind, id): a `litz.requests.Correlation`, or (0, 0) for a message that has none."""
 
 
+FirstSent = tuple[int, int]
+"""(counter of the sender's half, number): the session and the place in this lane in which a message was first
+transmitted; or (0, 0) for one that was not transmitted before this session."""
+
+
 @dataclass(slots=True)
 class Batch:
     """Messages `number` .. `number + len(bodies) - 1` of a reliable lane.
 
     `offset` bytes of the first were sent before; `remaining` bytes of the last still follow. With
-    `offset == remaining == 0` all are whole. `correlations` and `keys` are None, or as long as `bodies`. `size` is
-    that of all bodies; -1: nobody has counted.
+    `offset == remaining == 0` all are whole. `correlations`, `keys` and `origins` are None, or as long as `bodies`.
+    `size` is that of all bodies; -1: nobody has counted.
     """
 
     lane: int
@@ -68,6 +73,7 @@ class Batch:
     bodies: list[bytes]
     correlations: list[Correlation] | None = None
     keys: list[str | None] | None = None
+    origins: list[FirstSent] | None = None
     size: int = field(default=-1, compare=False, repr=False)
 
 

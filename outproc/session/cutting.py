@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import accumulate
+from typing import Final, NamedTuple
 
+from outproc.frames.layout import CORRELATION_LAYOUT, ORIGIN_LAYOUT
+from outproc.frames.records import Correlation, FirstSent
 from outproc.session.log import Body, EntryDetail, Parts
 
 FrameParts = list[bytes | bytearray | memoryview]
 """One frame, as buffers to write unjoined."""
 
+PLAIN: Final = EntryDetail()
 SMALLEST_CHUNK = 16
 CHUNKED_FROM = 16 << 10
 """Smaller messages are not cut to fill the rest of a frame; they go whole into the next one. A batch that begins inside
@@ -39,28 +43,42 @@ def cut(sizes: list[int], column: int, room: int, cut_from: int, *, alone: bool)
     return count, 0, total
 
 
-def columns(
-    details: dict[int, EntryDetail], number: int, count: int
-) -> tuple[list[tuple[int, int]] | None, list[str | None] | None, int]:
-    """The optional columns of `count` entries from `number` on: correlations, keys, and their size per entry at the
-    most."""
+class Columns(NamedTuple):
+    """The optional columns of some entries, each None or as long as there are entries, and their `size` in bytes per
+    entry at the most."""
+
+    correlations: list[Correlation] | None = None
+    keys: list[str | None] | None = None
+    origins: list[FirstSent] | None = None
+    size: int = 0
+
+    def upto(self, count: int) -> Columns:
+        """Those of the first `count` entries."""
+        if not self.size:
+            return self
+        return Columns(*(each[:count] if each is not None else None for each in self[:3]), self.size)
+
+
+NO_COLUMNS: Final = Columns()
+
+
+def columns(details: dict[int, EntryDetail], number: int, count: int) -> Columns:
+    """The optional columns of `count` entries from `number` on."""
     if not details:
-        return None, None, 0
-    chosen = [details.get(n) for n in range(number, number + count)]
-    correlations: list[tuple[int, int]] | None = [
-        detail.correlation if detail is not None and detail.correlation is not None else (0, 0) for detail in chosen
-    ]
-    keys: list[str | None] | None = [detail.key if detail is not None else None for detail in chosen]
-    column = 0
-    if not any(detail is not None and detail.correlation is not None for detail in chosen):
-        correlations = None
-    else:
-        column += 9
-    if keys is None or not any(keys):
-        keys = None
-    else:
-        column += 1 + max(len(key.encode()) for key in keys if key)
-    return correlations, keys, column
+        return NO_COLUMNS
+    chosen = [details.get(n, PLAIN) for n in range(number, number + count)]
+    correlations = keys = origins = None
+    size = 0
+    if any(detail.correlation is not None for detail in chosen):
+        correlations = [detail.correlation or (0, 0) for detail in chosen]
+        size += CORRELATION_LAYOUT.size
+    if any(detail.key is not None for detail in chosen):
+        keys = [detail.key for detail in chosen]
+        size += 1 + max(len(key.encode()) for key in keys if key)
+    if any(detail.origin is not None for detail in chosen):
+        origins = [detail.origin or (0, 0) for detail in chosen]
+        size += ORIGIN_LAYOUT.size
+    return Columns(correlations, keys, origins, size)
 
 
 def rest_of(body: Body, offset: int) -> Body:

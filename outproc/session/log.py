@@ -16,6 +16,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from litz.events import DropReason
+from outproc.frames.records import FirstSent
 
 
 class Parts:
@@ -40,6 +41,9 @@ class EntryDetail(NamedTuple):
 
     correlation: tuple[int, int] | None = None
     key: str | None = None
+    origin: FirstSent | None = None
+    resent: int = 0
+    """How many sessions have ended since, in which it was transmitted and not confirmed."""
 
 
 @dataclass(slots=True)

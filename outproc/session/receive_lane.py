@@ -11,7 +11,7 @@ from enum import Enum, auto
 
 from litz.errors import ProtocolError
 from litz.events import DropReason
-from outproc.frames.records import Ack, Batch, Fin, Position, Skip
+from outproc.frames.records import Ack, Batch, Fin, FirstSent, Position, Skip
 from outproc.session.limits import SessionLimits
 from outproc.session.reassembly import Reassembly
 
@@ -19,7 +19,7 @@ from outproc.session.reassembly import Reassembly
 @dataclass(slots=True)
 class Delivery:
     """Whole messages `number` and following of one lane, in order, for the handler queue, which owns them from
-    now on. `correlations` and `keys` are None or as long as `bodies`; `size` is in bytes."""
+    now on. `correlations`, `keys` and `origins` are None or as long as `bodies`; `size` is in bytes."""
 
     lane: int
     number: int
@@ -27,6 +27,7 @@ class Delivery:
     correlations: list[tuple[int, int]] | None
     keys: list[str | None] | None
     size: int
+    origins: list[FirstSent] | None = None
 
 
 @dataclass(slots=True)
@@ -127,7 +128,6 @@ class ReceiveLane:
         """
         bodies = batch.bodies
         number, offset = batch.number, batch.offset
-        correlations, keys = batch.correlations, batch.keys
         size = batch.size if batch.size >= 0 else sum(map(len, bodies))
         self.unacked_size += size
         self.unacked_messages += len(bodies)
@@ -139,15 +139,13 @@ class ReceiveLane:
             return None
         if behind:
             bodies = bodies[behind:]
-            correlations = correlations[behind:] if correlations is not None else None
-            keys = keys[behind:] if keys is not None else None
             offset = 0
         surplus = self.expected.offset - offset
         if surplus >= len(bodies[0]) > 0 and len(bodies) == 1 and batch.remaining:
             return None
         if surplus:
             bodies = [bodies[0][surplus:], *bodies[1:]]
-        return self._pieces(bodies, correlations, keys, batch.remaining)
+        return self._pieces(batch, behind, bodies)
 
     def _whole(self, batch: Batch, size: int) -> Delivery:
         """All of the batch is new and whole; it has `size` bytes."""
@@ -156,16 +154,11 @@ class ReceiveLane:
             self._check_size(max(map(len, bodies)))
         self._charge(len(bodies), size)
         self.expected = Position(batch.number + len(bodies), 0)
-        return Delivery(self.lane, batch.number, bodies, batch.correlations, batch.keys, size)
+        return Delivery(self.lane, batch.number, bodies, batch.correlations, batch.keys, size, batch.origins)
 
-    def _pieces(
-        self,
-        bodies: list[bytes],
-        correlations: list[tuple[int, int]] | None,
-        keys: list[str | None] | None,
-        remaining: int,
-    ) -> Delivery | None:
-        number = self.expected.number
+    def _pieces(self, batch: Batch, behind: int, bodies: list[bytes]) -> Delivery | None:
+        """`bodies`: what is new of the batch, whose first `behind` messages are here already."""
+        number, remaining = self.expected.number, batch.remaining
         continued = self.partial is not None
         sizes = list(map(len, bodies))
         sizes[-1] += remaining
@@ -189,13 +182,16 @@ class ReceiveLane:
         self.expected = Position(number + len(whole), self.partial.got if self.partial is not None else 0)
         if not whole:
             return None
+        end = behind + len(whole)
+        correlations, keys, origins = batch.correlations, batch.keys, batch.origins
         return Delivery(
             self.lane,
             number,
             whole,
-            correlations[: len(whole)] if correlations is not None else None,
-            keys[: len(whole)] if keys is not None else None,
+            correlations[behind:end] if correlations is not None else None,
+            keys[behind:end] if keys is not None else None,
             sum(map(len, whole)),
+            origins[behind:end] if origins is not None else None,
         )
 
     def _check_size(self, size: int) -> None:

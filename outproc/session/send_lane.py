@@ -288,11 +288,11 @@ class SendLane:
             self.blocked = True
             del bodies[allowed:], sizes[allowed:]
             total = sum(sizes)
-        correlations, keys, column = columns(self.log.details, number, len(bodies))
+        extra = columns(self.log.details, number, len(bodies))
         whole_first = sizes[0]
         sizes[0] -= offset
         room = budget - BATCH_HEADER
-        column += 4
+        column = extra.size + 4
         remaining = 0
         total -= offset
         if total + column * len(sizes) > room:
@@ -303,10 +303,7 @@ class SendLane:
             if not remaining and allowed == len(sizes):
                 self._counted = (number + count, sizes[count:], everything - total)
             del bodies[count:], sizes[count:]
-            if correlations is not None:
-                del correlations[count:]
-            if keys is not None:
-                del keys[count:]
+            extra = extra.upto(count)
         last_whole = whole_first if len(bodies) == 1 else sizes[-1]
         self._advance(number, sizes, total, last_whole - remaining if remaining else None)
         if offset:
@@ -322,8 +319,9 @@ class SendLane:
             offset,
             remaining,
             self._buffers(bodies),
-            correlations,
-            keys,
+            extra.correlations,
+            extra.keys,
+            extra.origins,
             None if self.log.has_parts else sizes,
         )
 

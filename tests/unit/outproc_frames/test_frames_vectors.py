@@ -58,6 +58,7 @@ def batch_of(value: JSON) -> Batch:
         [bytes.fromhex(body) for body in value["bodies"]],
         correlations_of(value),
         value["keys"],
+        [(int(session), int(number)) for session, number in value["origins"]] if value.get("origins") else None,
     )
 
 
@@ -98,7 +99,7 @@ def records_of(vector: JSON) -> list[Record]:
     return [READERS[value["type"]](value) for value in vector["records"]]
 
 
-@pytest.mark.parametrize("vector", VECTORS["good"], ids=lambda vector: vector["name"])
+@pytest.mark.parametrize("vector", VECTORS["good"] + VECTORS["good_origins"], ids=lambda vector: vector["name"])
 def test_good_vector(vector: JSON) -> None:
     frame = bytes.fromhex(vector["hex"])
     records = records_of(vector)
@@ -110,7 +111,7 @@ def test_good_vector(vector: JSON) -> None:
     assert (encoded == frame) is vector["canonical"]
 
 
-@pytest.mark.parametrize("vector", VECTORS["bad"], ids=lambda vector: vector["name"])
+@pytest.mark.parametrize("vector", VECTORS["bad"] + VECTORS["bad_origins"], ids=lambda vector: vector["name"])
 def test_bad_vector(vector: JSON) -> None:
     with pytest.raises(ProtocolError):
         decode_frame(bytes.fromhex(vector["hex"]))

@@ -45,6 +45,7 @@ u64 = st.integers(0, 2**64 - 1)
 number = st.integers(0, MAX_NUMBER)
 next_number = st.integers(0, MAX_NUMBER - 1)
 correlation = st.just((0, 0)) | st.tuples(st.integers(1, 4), u64)
+origin = st.just((0, 0)) | st.tuples(st.integers(1, MAX_NUMBER), number)
 key = st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
 body = st.binary(max_size=40) | st.integers(1_000, 1_100).map(bytes)
 
@@ -64,7 +65,8 @@ def batch(draw: st.DrawFn) -> Batch:
     cut = st.integers(0, (MAX_ENTRY_SIZE - 1_100) // 2)
     offset = draw(cut) if like.bodies[0] else 0
     remaining = draw(cut) if like.bodies[-1] else 0
-    columns = like.correlations, like.keys
+    origins = st.lists(origin, min_size=len(like.bodies), max_size=len(like.bodies))
+    columns = like.correlations, like.keys, draw(st.none() | origins)
     return Batch(like.lane, draw(u32), like.number, offset, remaining, like.bodies, *columns)
 
 

@@ -9,11 +9,14 @@ from outproc.session.log import EntryDetail, Parts
 
 
 def test_only_the_columns_that_are_needed_are_sent() -> None:
-    keyed, asked = EntryDetail(key="ü"), EntryDetail(correlation=(1, 7))
-    assert columns({}, 5, 3) == (None, None, 0)
-    assert columns({9: keyed}, 5, 3) == (None, None, 0)
-    assert columns({6: keyed}, 5, 3) == (None, [None, "ü", None], 3)
-    assert columns({6: keyed, 7: asked}, 5, 3) == ([(0, 0), (0, 0), (1, 7)], [None, "ü", None], 12)
+    keyed, asked, again = EntryDetail(key="ü"), EntryDetail(correlation=(1, 7)), EntryDetail(origin=(4, 9))
+    assert columns({}, 5, 3) == (None, None, None, 0)
+    assert columns({9: keyed}, 5, 3) == (None, None, None, 0)
+    assert columns({6: keyed}, 5, 3) == (None, [None, "ü", None], None, 3)
+    both = columns({6: keyed, 7: asked}, 5, 3)
+    assert both.upto(2) == ([(0, 0), (0, 0)], [None, "ü"], None, 12)
+    assert both == ([(0, 0), (0, 0), (1, 7)], [None, "ü", None], None, 12)
+    assert columns({5: again}, 5, 2) == (None, None, [(4, 9), (0, 0)], 16)
 
 
 @pytest.mark.parametrize(
