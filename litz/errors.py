@@ -103,6 +103,11 @@ class UntrustedPeerError(UnauthenticatedError):
     key has changed. It is not dialled again by itself: correct the endpoint or the trust, then `reconnect`."""
 
 
+class ForbiddenError(UnauthenticatedError):
+    """The peer proved who it is, and `authorize` of this node refused it. Change that if it may. The peer is told what a
+    stranger is told."""
+
+
 class BusyError(HandshakeError):
     """The peer asked to come back after `retry_after` seconds."""
 

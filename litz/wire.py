@@ -155,6 +155,9 @@ class Wire(ABC):
     channel_binding: bytes | None = None
     """Bytes that both ends of a protected channel know and nobody else can choose (RFC 5929, RFC 9266);
     part of the signed transcript, so that a proof cannot be replayed on another channel."""
+    peer_certificates: tuple[bytes, ...] = ()
+    """Certificates (DER) that this end has verified in TLS: the peer's own first, which it proved to hold the key of, then
+    those that lead to an authority, as far as is known. Empty on other channels."""
     urgent: UrgentChannel | None = None
     """A second way for small frames within the same connection, where the kind of wire has one."""
 

@@ -45,6 +45,7 @@ class Dispatch:
         self.requests = Requests(base, node.options.max_requests, node.inbox, self.append, self._append_now)
         self.dests = DestTable(node, self._make)
         self.reception = Reception(node, self.dests.of_peer)
+        node.rights.standing = self._has_session
         if node.environment.clocks is not None:
             node.health.wake_watch = WakeWatch(node.environment.clocks, node.ping_after, self._woke)
 
@@ -54,6 +55,10 @@ class Dispatch:
             kind, allow = builder.kind, self._addressing.allow
             builder.attach(ManagerPort(self.node, self.dests, self.reception.accept, kind, settings, allow=allow))
         self._durable.attach(DurablePort(self.node, self.dests, self.reception.accept, "durable", settings))
+
+    def _has_session(self, dest: str) -> bool:
+        transport = self.dests.get(dest)
+        return transport is not None and transport.session.pair is not None
 
     def _make(self, dest: str) -> DestTransport:
         return DestTransport(

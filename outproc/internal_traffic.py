@@ -7,7 +7,7 @@ of it waits.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import ascii_lowercase, digits
 from typing import TYPE_CHECKING, Final
 
@@ -67,8 +67,10 @@ class InternalTraffic:
         """For those who wait for wires of a dest."""
         self.features: dict[str, frozenset[str]] = {}
         """What peers announced, while a session with them stands."""
+        self.denied: Mapping[str, frozenset[str]] = {}
+        """Topics that a dest may not speak about: as if nobody here wanted them."""
         self.unknown_topics = 0
-        """Messages that were dropped because nobody here wants their topic."""
+        """Messages that were dropped because nobody here wants their topic, or not from that dest."""
 
     def subscribe(self, topic: str, subscriber: PortSubscriber) -> None:
         """Raises ValueError for a topic that is taken."""
@@ -147,7 +149,7 @@ class InternalTraffic:
         for body in delivery.bodies:
             topic, data = split_topic(body)
             subscriber = self.subscribers.get(topic)
-            if subscriber is None:
+            if subscriber is None or (self.denied and topic in self.denied.get(dest, ())):
                 self.unknown_topics += 1
                 continue
             try:

@@ -29,14 +29,14 @@ from outproc.handshake import (
     SendChallenge,
     is_handshake,
 )
-from outproc.handshake import Link as Channel
 from outproc.health import Liveness, Verdict
 from outproc.held_frames import HeldFrames
 from outproc.lossy_wires import HandshakeFrames, is_dependable, pings_on
-from outproc.security.sealing import OVERHEAD, Opener, Sealer, SealKeys, seal_need
+from outproc.security.sealing import OVERHEAD, Opener, Sealer, SealKeys
 from outproc.session.identity import Half
 from outproc.urgent_strand import UrgentStrand
 from outproc.wire_meter import WireMeter
+from outproc.wire_proof import WireProof
 
 if TYPE_CHECKING:
     from outproc.local_node import LocalNode
@@ -106,14 +106,8 @@ class Link:
         """For who wants to know of one pong: by its token, set to the time at which it came."""
         self.handshaken = False
         """Whether the handshake deadline no longer applies."""
-        need = seal_need(wire, node.authenticator, node.options.seal)
-        channel = Channel(wire.kind, wire.channel_binding, need)
-        entropy = node.environment.entropy
-        self.machine: Initiator | Acceptor
-        if dest is not None:
-            self.machine = Initiator(node.handshake_node, dest, channel, entropy)
-        else:
-            self.machine = Acceptor(node.handshake_node, channel, entropy)
+        self.proof = WireProof(node, wire, dest)
+        self.machine: Initiator | Acceptor = self.proof.machine()
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
         self._handshake_frames = HandshakeFrames()
@@ -129,9 +123,29 @@ class Link:
         """Begin the handshake, and its deadline."""
         self.node.links[self] = None
         self._deadline.at(self.started_at + self.node.options.handshake_timeout)
+        if not self.proof.prepared:
+            self._holds = True
+            self._verifying = self.node.spawn(self._prepare(), "litz prepare a proof")
         self.wire.start(self)
+        if self._verifying is None:
+            self._say_hello()
+
+    def _say_hello(self) -> None:
         if isinstance(self.machine, Initiator):
             self.write([self.machine.hello()])
+
+    async def _prepare(self) -> None:
+        failure = await self.proof.prepare()
+        self._verifying = None
+        if self.failure is not None or self.cause is not None:
+            return
+        if failure is not None:
+            self.fail(failure)
+            return
+        self._holds = self._stranger
+        self._say_hello()
+        if self._held:
+            self._in_turn(self._take_one)
 
     @property
     def peer(self) -> PeerInfo:
@@ -259,10 +273,7 @@ class Link:
         self.bytes_in += len(frame)
         if self.failure is not None:
             return
-        if self._holds:
-            self._hold(frame)
-        else:
-            self._take(frame)
+        (self._hold if self._holds else self._take)(frame)
 
     def urgent_received(self, frame: bytes) -> None:
         self.heard_at = now = self.node.now()
@@ -338,28 +349,14 @@ class Link:
             self.urgent = None
 
     async def _verify(self, step: NeedsVerification) -> None:
-        # The handshake deadline (or the owner, later) cancels this when it takes too long.
-        try:
-            async with asyncio.timeout(self.node.options.handshake_timeout):
-                if self._stranger:
-                    await self.node.strangers.turn()
-                await self.node.authenticator.verify(
-                    step.peer_id, step.credential, step.transcript, step.proof, step.role
-                )
-        except TimeoutError:
-            self._verifying = None
-            self.fail(HandshakeError("the proof took too long to verify"))
-            return
-        except Exception as error:
-            # Authenticators are not ours: whatever they raise, it costs this wire and nothing else.
-            self._verifying = None
-            failure = error if isinstance(error, LitzError) else HandshakeError(f"no verdict on the proof: {error!r}")
+        failure = await self.proof.judge(step, stranger=self._stranger)
+        self._verifying = None
+        if failure is not None:
             if self._stranger:
                 self._in_turn(partial(self.fail, failure))
             else:
                 self.fail(failure)
             return
-        self._verifying = None
         if self.failure is not None:
             return
         proved = self.machine.verified()

@@ -23,6 +23,7 @@ from outproc.options import TransportOptions
 from outproc.security.authenticator import Authenticator
 from outproc.session.identity import Half, Incarnation
 from outproc.session.internal_lanes import InternalSendLane
+from outproc.rights import Authorize, Rights
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.log import Body
 from outproc.session.pairing import Halves
@@ -81,6 +82,7 @@ class LocalNode:
     unproved: NodeHeld = field(init=False)
     """What has come from them and waits."""
     health: HealthChecker = field(init=False)
+    authorize: Authorize | None = None
     fast: dict[str, FastPath] = field(default_factory=dict)
     """For each dest with an open quota: what `send` may accept without a closer look."""
     links: dict[Link, None] = field(default_factory=dict)
@@ -98,6 +100,7 @@ class LocalNode:
         options = self.options
         random_part = int.from_bytes(self.environment.entropy(8), "little")
         self.incarnation = Incarnation(self.environment.wall_clock(), random_part)
+    rights: Rights = field(init=False)
         self.halves = Halves(self.incarnation)
         self.limits = options.session_limits()
         self.overflow = {int(kind): policy for kind, policy in options.overflow.items()}
@@ -120,6 +123,9 @@ class LocalNode:
 
     def now(self) -> float:
         """The loop's clock, seconds."""
+        self.rights = Rights(self.authorize, self.local_id, options.handshake_timeout)
+        self.rights.services = lambda: tuple(self.internal.subscribers)
+        self.internal.denied = self.rights.denied
         return self.loop.time()
 
     @property

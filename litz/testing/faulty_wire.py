@@ -53,6 +53,7 @@ class FaultyWire(Wire):
         self.secure = inner.secure
         self.path = inner.path
         self.channel_binding = inner.channel_binding
+        self.peer_certificates = inner.peer_certificates
         self.urgent = FaultyUrgentChannel(self, inner.urgent) if inner.urgent is not None else None
         self._loop = asyncio.get_running_loop()
         self._sink: WireSink | None = None

@@ -23,6 +23,7 @@ from outproc.wires.websocket.driver import CLOSE_TIMEOUT, MAX_FRAME, WebSocketWi
 from outproc.wires.websocket.ends import ends_of
 from outproc.wires.websocket.listener import listen
 from outproc.wires.websocket.opening import Opening
+from outproc.wires.websocket.peer_certificates import peer_certificates
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.refusal import SUBPROTOCOL
 from outproc.wires.websocket.tuning import DEAD_AFTER, tune
@@ -155,13 +156,15 @@ class WebSocketWireBuilder(WireBuilder):
     def _wire(self, transport: asyncio.Transport, protocol: ClientProtocol, tail: bytes) -> WebSocketWire:
         tune(transport, dead_after=self._dead_after)
         path, secure = ends_of(transport)
+        tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
         return WebSocketWire(
             transport,
             protocol,
             tail,
             path=path,
             secure=secure,
-            channel_binding=binding.of_peer(cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))),
+            channel_binding=binding.of_peer(tls),
+            peer_certificates=peer_certificates(tls),
             max_frame=self._max_frame,
         )
 

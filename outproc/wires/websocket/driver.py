@@ -55,6 +55,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         path: WirePath,
         secure: bool,
         channel_binding: bytes | None = None,
+        peer_certificates: tuple[bytes, ...] = (),
         max_frame: int = MAX_FRAME,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -69,6 +70,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         self.path = path
         self.secure = secure
         self.channel_binding = channel_binding
+        self.peer_certificates = peer_certificates
         self.max_frame = max_frame
         self._sink: WireSink | None = None
         self._inward = _Inward.KEEP

@@ -27,6 +27,7 @@ from outproc.wires.websocket.address import DEFAULT_PATH
 from outproc.wires.websocket.driver import MAX_FRAME, WebSocketWire
 from outproc.wires.websocket.ends import ends_of
 from outproc.wires.websocket.own_origin import SAME, own_origin
+from outproc.wires.websocket.peer_certificates import peer_certificates
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.refusal import SUBPROTOCOL
 from outproc.wires.websocket.tuning import DEAD_AFTER, tune
@@ -159,6 +160,7 @@ class Gate:
             path=path,
             secure=secure,
             channel_binding=self._binding(transport),
+            peer_certificates=peer_certificates(transport.get_extra_info("ssl_object")),
             max_frame=self.max_frame,
         )
 

@@ -7,6 +7,7 @@ from tests.simulation.mutants.mutant import Edit, Mutant
 
 LINK = "outproc.link"
 SEALING = "outproc.security.sealing"
+WIRE_PROOF = "outproc.wire_proof"
 SERVING = "litz.serving"
 
 TRUST_MUTANTS = (
@@ -15,11 +16,10 @@ TRUST_MUTANTS = (
         "P8",
         (
             Edit(
-                LINK,
-                "                await self.node.authenticator.verify(\n"
-                "                    step.peer_id, step.credential, step.transcript, step.proof, step.role\n"
-                "                )\n",
-                "                await asyncio.sleep(0)\n",
+                WIRE_PROOF,
+                "        await self._authenticator.verify(step.peer_id, step.credential, step.transcript, step.proof, "
+                "step.role)\n",
+                "        await asyncio.sleep(0)\n",
             ),
         ),
         ("proved", "intact"),
