@@ -47,8 +47,9 @@ class DestTable:
     def names(self) -> list[str]:
         return list(self._dests)
 
-    def transports(self) -> list[DestTransport]:
-        return [entry.transport for entry in self._dests.values()]
+    def transports(self, only: str | None = None) -> list[DestTransport]:
+        """All of them, or that of one dest if there is one."""
+        return [entry.transport for dest, entry in self._dests.items() if only in (None, dest)]
 
     def get(self, dest: str) -> DestTransport | None:
         """The transport of `dest` in whatever state, None if there is nothing."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 from litz.dest import validate_dest
@@ -23,7 +22,9 @@ from outproc.durable import Durable
 from outproc.durable_port import DurablePort
 from outproc.local_node import LocalNode
 from outproc.manager_port import ManagerPort
+from outproc.reauthorize import reauthorize
 from outproc.reception import Reception
+from outproc.relay_options import RelayOptions
 from outproc.requesting import Requests
 from outproc.session.log import EntryDetail
 from outproc.session.session import LOSSY_LANE
@@ -49,12 +50,28 @@ class Dispatch:
         if node.environment.clocks is not None:
             node.health.wake_watch = WakeWatch(node.environment.clocks, node.ping_after, self._woke)
 
-    def attach_builders(self, settings: Mapping[str, object]) -> None:
-        """Give each builder its port."""
+    def attach_builders(self, relay: RelayOptions | None) -> None:
+        """Give each builder its port. `relay`: this node is a hub, within what `authorize` allows."""
+        settings: dict[str, object] = {} if relay is None else {"relay": self._within_rights(relay)}
         for builder in self._addressing.builders:
             kind, allow = builder.kind, self._addressing.allow
             builder.attach(ManagerPort(self.node, self.dests, self.reception.accept, kind, settings, allow=allow))
         self._durable.attach(DurablePort(self.node, self.dests, self.reception.accept, "durable", settings))
+
+    def _within_rights(self, relay: RelayOptions) -> RelayOptions:
+        rights, allow = self.node.rights, relay.allow_relay
+        if not rights.asks:
+            return relay
+
+        def allowed(sender: str, dest: str) -> bool:
+            return (allow is None or allow(sender, dest)) and rights.may_relay(sender, dest)
+
+        return relay.model_copy(update={"allow_relay": allowed})
+
+    async def reauthorize(self, dest: str | None) -> tuple[str, ...]:
+        """Judge everybody who is connected, or only `dest`, anew. The caller's cancel disturbs nothing."""
+        work = reauthorize(self.node, self.dests.transports(dest))
+        return await asyncio.shield(self.node.spawn(work, "litz reauthorize"))
 
     def _has_session(self, dest: str) -> bool:
         transport = self.dests.get(dest)

@@ -47,6 +47,7 @@ from outproc.local_node import Environment, FastPath, LocalNode
 from outproc.manager_arguments import check_arguments, checked_builders
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
+from outproc.rights import Authorize
 from outproc.relay_options import RelayOptions
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of
@@ -64,6 +65,7 @@ def system_environment() -> Environment:
 class OutprocTransportManager(TransportManager):
     """See `litz.manager.TransportManager` for the law.
 
+    authorize      asked whether a peer that proved its id may have a session, a service, a relay: `outproc.rights`
     local_id       the id of this node
     directory      where dests are: a mapping of ids to lists of URLs, or a `Directory`
     authenticator  proves ids. Without one ids are claims and only loopback and Unix sockets can be listened on
@@ -79,6 +81,7 @@ class OutprocTransportManager(TransportManager):
     def __init__(
         self,
         local_id: str,
+        authorize: Authorize | None = None,
         *,
         directory: Mapping[str, Sequence[str]] | Directory | None = None,
         authenticator: Authenticator | None = None,
@@ -91,7 +94,8 @@ class OutprocTransportManager(TransportManager):
         environment: Environment | None = None,
     ) -> None:
         self._local_id = validate_dest(local_id)
-        check_arguments(directory, authenticator, options, relay, allow_endpoint)
+        check_arguments(directory, authenticator, options, relay, allow_endpoint, authorize=authorize)
+        self._authorize = authorize
         self._options = TransportOptions() if options is None else options
         self._authenticator = NoAuthenticator() if authenticator is None else authenticator
         if self._options.seal == "always" and self._authenticator.proves == "nothing":
@@ -121,7 +125,7 @@ class OutprocTransportManager(TransportManager):
         await self._durable.open(self._environment)
         loop = self._home.bind()
         self._entered = Dispatch(self._make_node(loop), self, self._addressing, self._durable)
-        self._entered.attach_builders({"relay": self._relay} if self._relay is not None else {})
+        self._entered.attach_builders(self._relay)
         self._entered.node.health.start()
         return self
 
@@ -339,6 +343,11 @@ class OutprocTransportManager(TransportManager):
 
     def snapshot(self) -> ManagerSnapshot:
         running = self._entered
+    async def reauthorize(self, dest: str | None = None) -> tuple[str, ...]:
+        """Judge who is connected (or only `dest`) anew: keys, certificates, tokens and `authorize` may differ now. Who
+        would not be let in any more is dropped. Returns the dests that lost a wire or their session."""
+        return await self._running().reauthorize(dest)
+
         if running is None:
             return ManagerSnapshot(self._local_id, False, (), 0, 0, ())
         return snapshot_of(running.node, running.dests, tuple(self.endpoints), self._durable, running=self._home.open)
@@ -379,16 +388,8 @@ class OutprocTransportManager(TransportManager):
             self._entered.dests.forget(transport)
 
     def _make_node(self, loop: asyncio.AbstractEventLoop) -> LocalNode:
-        return LocalNode(
-            local_id=self._local_id,
-            options=self._options,
-            environment=self._environment,
-            authenticator=self._authenticator,
-            loop=loop,
-            fast=self._fast,
-            events=self._events,
-            inbox=self._inbox,
-        )
+        shared = (self._environment, self._authenticator, loop, self._events, self._inbox, self._authorize)
+        return LocalNode(self._local_id, self._options, *shared, fast=self._fast)
 
     def __repr__(self) -> str:
         state = "open" if self._home.open else "closed" if self._entered is not None else "not entered"

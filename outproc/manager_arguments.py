@@ -13,7 +13,13 @@ from outproc.relay_options import RelayOptions
 
 
 def check_arguments(
-    directory: object, authenticator: object, options: object, relay: object, allow_endpoint: object
+    directory: object,
+    authenticator: object,
+    options: object,
+    relay: object,
+    allow_endpoint: object,
+    *,
+    authorize: object = None,
 ) -> None:
     """Raises TypeError. What is None is left out, and fine."""
     if options is not None and not isinstance(options, TransportOptions):
@@ -26,6 +32,8 @@ def check_arguments(
         raise _wrong("directory", "a mapping of ids to lists of URLs, or an object with look_up(dest)", directory)
     if not callable(allow_endpoint):
         raise _wrong("allow_endpoint", "a function of an endpoint and where it was learned", allow_endpoint)
+    if authorize is not None and not callable(authorize):
+        raise _wrong("authorize", "a function of (peer, what, verb), or a coroutine function", authorize)
 
 
 def checked_builders(builders: Iterable[WireBuilder]) -> tuple[WireBuilder, ...]:

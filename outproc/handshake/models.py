@@ -50,7 +50,7 @@ class Auth(_Closed):
     """How one side proves its id, and what the other needs to check it. Public."""
 
     method: Word
-    credential: Credential
+    credential: Annotated[Credential, Field(repr=False)]
 
 
 class Limits(_Closed):

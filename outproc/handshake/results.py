@@ -86,7 +86,7 @@ class NeedsVerification:
     """
 
     peer_id: str
-    credential: bytes
+    credential: bytes = field(repr=False)  # a token, perhaps
     transcript: bytes = field(repr=False)
     proof: bytes = field(repr=False)  # a method of the future may present a secret here
     role: Role
