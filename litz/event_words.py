@@ -10,12 +10,16 @@ from typing import Any, Final, NamedTuple
 from litz.events import (
     ConnectFailed,
     Connecting,
+    DestCold,
+    DestGivenUp,
+    DestWarm,
     Event,
     EventGap,
     LaneMoved,
     LookUpFailed,
     MessagesDropped,
     MessagesSkipped,
+    PeerDraining,
     PeerViolation,
     SessionEnded,
     SessionStarted,
@@ -59,6 +63,8 @@ def printable(text: str) -> str:
 
 def span(seconds: float) -> str:
     """A time that people can grasp."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
@@ -74,8 +80,29 @@ def _connecting(event: Connecting) -> Words:
 
 
 def _connect_failed(event: ConnectFailed) -> Words:
-    again = "no further attempt by itself" if event.retry_in is None else f"next attempt in {span(event.retry_in)}"
-    return Words("connecting failed", str(event.error), again)
+    return Words("connecting failed", str(event.error), _again(event.retry_in))
+
+
+def _again(retry_in: float | None) -> str:
+    return "no further attempt by itself" if retry_in is None else f"next attempt in {span(retry_in)}"
+
+
+def _cold(event: DestCold) -> Words:
+    failed = f"{event.failures} failures in {span(event.seconds)}"
+    return Words("cold, only probed from now on", event.cause, f"{failed}; {_again(event.retry_in)}")
+
+
+def _warm(event: DestWarm) -> Words:
+    return Words("warm, dialled as usual again", event.reason)
+
+
+def _given_up(event: DestGivenUp) -> Words:
+    return Words("given up, not dialled by itself any more", event.cause)
+
+
+def _draining(event: PeerDraining) -> Words:
+    back = "" if event.returning_in is None else f"it means to be back in {span(event.returning_in)}"
+    return Words("the peer is leaving", event.reason, back)
 
 
 def _look_up_failed(event: LookUpFailed) -> Words:
@@ -113,7 +140,9 @@ def _skipped(event: MessagesSkipped) -> Words:
 
 
 def _session_ended(event: SessionEnded) -> Words:
-    lost = f"{messages(len(event.lost))} not confirmed" if event.lost else "all confirmed"
+    lost = f"{messages(len(event.lost))} not confirmed" if event.lost else "" if event.resent else "all confirmed"
+    again = f"{messages(len(event.resent))} sent again" if event.resent else ""
+    lost = ", ".join(filter(None, (lost, again)))
     cause = "; ".join(filter(None, (event.reason.value, event.detail)))
     return Words("session ended", cause[: MAX_WORDS - len(lost) - 2] + "; " + lost)
 
@@ -155,6 +184,10 @@ def _name(value: Enum) -> str:
 _TELLERS: Final[dict[type[Event], Callable[[Any], Words]]] = {
     Connecting: _connecting,
     ConnectFailed: _connect_failed,
+    DestCold: _cold,
+    DestWarm: _warm,
+    DestGivenUp: _given_up,
+    PeerDraining: _draining,
     LookUpFailed: _look_up_failed,
     SessionStarted: _session_started,
     WireUp: _wire_up,

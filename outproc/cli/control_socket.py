@@ -2,6 +2,9 @@
 
 A question is `{"ask": "status"}` or `{"ask": "ping", "with": {"dest": "bob"}}`; its answer
 `{"ok": true, "result": ...}` or `{"ok": false, "error": "..."}`.
+
+The answer to a question that is followed (`events`) is `{"ok": true, "follow": true}`, then one line `{"item": ...}`
+for each thing there is to tell, and `{"end": "..."}` when there will be no more. Whoever follows asks nothing else.
 """
 
 from __future__ import annotations
@@ -10,7 +13,8 @@ import asyncio
 import inspect
 import json
 import socket
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -27,9 +31,31 @@ PATIENCE: Final = 5.0
 """Seconds for a client to ask, and to take the answer."""
 ANSWER_WITHIN: Final = 2.0
 """Seconds for a node to answer before it counts as not answering."""
+MAX_FOLLOWERS: Final = 8
+"""Clients that may follow something at once; they do not count as `MAX_CLIENTS`."""
+STALLED: Final = 600.0
+"""Seconds without taking a line after which one that follows is left."""
+LAST_LINES: Final = 0.5
+"""Seconds for those who follow to take what is left when the node ends."""
+IN_A_ROW: Final = 32
+"""Lines that one follower is sent before everything else in the loop has its turn."""
+MAX_LINE: Final = 1 << 20
+
+
+class Feed(ABC, AsyncIterator[Any]):
+    """What a question that is followed is answered with: items as JSON can hold them. It ends by itself, or when it is
+    closed; what waits in it for a slow reader is bounded by whoever makes it. `end` tells why it ended."""
+
+    end: str = ""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Nobody follows any more: `__anext__` ends, also one that waits. Idempotent."""
+
 
 Answers = Mapping[str, Callable[..., Any]]
-"""By question: a function of the texts given with it, or a coroutine function. A `LitzError` or ValueError is told."""
+"""By question: a function of the texts given with it, or a coroutine function, with the answer or a `Feed`. A
+`LitzError` or ValueError is told."""
 
 
 class ControlSocket:
@@ -43,6 +69,7 @@ class ControlSocket:
         self._answers = answers
         self._server: asyncio.Server | None = None
         self._clients: dict[asyncio.Task[None], None] = {}
+        self._followers: dict[asyncio.Task[None], None] = {}
         self._path = ""
         self._identity: tuple[int, int] | None = None
 
@@ -65,10 +92,16 @@ class ControlSocket:
         remove(self._path, self._identity)
         if self._server is not None:
             self._server.close()
-        for task in list(self._clients):
+        for task in self._clients:
             task.cancel()
-        if self._clients:
-            await asyncio.wait(list(self._clients))
+        if self._followers:
+            # What they follow has ended by itself if it will.
+            await asyncio.wait(list(self._followers), timeout=LAST_LINES)
+        for task in self._followers:
+            task.cancel()
+        left = [*self._clients, *self._followers]
+        if left:
+            await asyncio.wait(left)
         if self._server is not None:
             await self._server.wait_closed()
 
@@ -77,25 +110,40 @@ class ControlSocket:
         assert task is not None
         self._clients[task] = None
         try:
+            feed = None
             if len(self._clients) <= MAX_CLIENTS:
                 with suppress(TimeoutError, OSError):
                     async with asyncio.timeout(PATIENCE):
-                        await self._converse(reader, writer)
+                        feed = await self._converse(reader, writer)
+            if feed is not None:
+                del self._clients[task]
+                self._followers[task] = None
+                with suppress(TimeoutError, OSError):
+                    await _stream(feed, reader, writer)
         except asyncio.CancelledError:
             pass  # this node ends; the server's own callback would report the cancellation
         finally:
-            del self._clients[task]
+            self._clients.pop(task, None)
+            self._followers.pop(task, None)
             writer.transport.abort()
 
-    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Feed | None:
+        """Answer questions until there are no more, or until one is answered with a feed."""
         while True:
             try:
                 line = await reader.readline()
             except ValueError:
-                return  # longer than any question
+                return None  # longer than any question
             if not line:
-                return
-            writer.write(json.dumps(await self._answer(line)).encode() + b"\n")
+                return None
+            answer = await self._answer(line)
+            feed = answer.get("result")
+            if isinstance(feed, Feed):
+                if len(self._followers) < MAX_FOLLOWERS:
+                    return feed
+                feed.close()
+                answer = {"ok": False, "error": f"{MAX_FOLLOWERS} clients follow this node already; end one of them"}
+            writer.write(json.dumps(answer).encode() + b"\n")
             await writer.drain()
 
     async def _answer(self, line: bytes) -> dict[str, Any]:
@@ -113,6 +161,68 @@ class ControlSocket:
             return {"ok": False, "error": str(error)}
 
 
+async def _stream(feed: Feed, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send what the feed tells, at the pace at which the client takes it, until either has enough."""
+
+    async def until_gone() -> None:
+        with suppress(OSError):
+            await reader.read(1)
+        feed.close()
+
+    # One line at most waits here, so that what a slow client misses is counted by the feed.
+    writer.transport.set_write_buffer_limits(high=0)
+    gone = asyncio.get_running_loop().create_task(until_gone(), name="litz control socket: until the follower has gone")
+    try:
+        await _say(writer, {"ok": True, "follow": True})
+        told = 0
+        async for item in feed:
+            await _say(writer, {"item": item})
+            told += 1
+            if not told % IN_A_ROW:
+                await asyncio.sleep(0)
+        await _say(writer, {"end": feed.end})
+    finally:
+        feed.close()
+        gone.cancel()
+        await asyncio.wait([gone])
+
+
+async def _say(writer: asyncio.StreamWriter, line: dict[str, Any]) -> None:
+    writer.write(json.dumps(line).encode() + b"\n")
+    async with asyncio.timeout(STALLED):
+        await writer.drain()
+
+
+async def follow(path: Path, question: str, **given: str) -> AsyncIterator[Any]:
+    """Ask the node behind `path` what is followed, and yield what it tells, until it says that there is no more.
+
+    Raises `ConnectionRefusedError` if nobody listens there any more, `TimeoutError` if it does not answer,
+    `CommandError` if it does not understand, `ConnectionResetError` if it left without a word.
+    """
+    reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE)
+    try:
+        writer.write(json.dumps({"ask": question, "with": given}).encode() + b"\n")
+        async with asyncio.timeout(ANSWER_WITHIN):
+            line = await reader.readline()
+        answer = _read(line, path)
+        if not answer["ok"]:
+            raise CommandError(f"the node behind {path} answered: {answer['error']}")
+        while True:
+            said = _read(await reader.readline(), path)
+            if "end" in said:
+                return
+            yield said["item"]
+    finally:
+        writer.transport.abort()
+
+
+def _read(line: bytes, path: Path) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise ConnectionResetError(f"the node behind {path} left without an answer") from None
+
+
 def ask(path: Path, question: str, **given: str) -> Any:
     """Ask the node behind `path`, blocking; `given` goes with the question.
 
@@ -125,10 +235,7 @@ def ask(path: Path, question: str, **given: str) -> Any:
         client.sendall(json.dumps({"ask": question, "with": given}).encode() + b"\n")
         with client.makefile("rb") as answers:
             line = answers.readline()
-    try:
-        answer = json.loads(line)
-    except ValueError:
-        raise ConnectionResetError(f"the node behind {path} left without an answer") from None
+    answer = _read(line, path)
     if not answer["ok"]:
         raise CommandError(f"the node behind {path} answered: {answer['error']}")
     return answer["result"]

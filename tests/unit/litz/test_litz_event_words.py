@@ -12,6 +12,9 @@ from litz.event_words import MAX_WORDS, span, words_of
 from litz.events import (
     ConnectFailed,
     Connecting,
+    DestCold,
+    DestGivenUp,
+    DestWarm,
     DropReason,
     EndReason,
     Event,
@@ -22,7 +25,9 @@ from litz.events import (
     MessagesDropped,
     MessagesSkipped,
     Outcome,
+    PeerDraining,
     PeerViolation,
+    ResentReceipt,
     SessionEnded,
     SessionStarted,
     WireDown,
@@ -50,12 +55,23 @@ class PeerTookATrain(Event):
         (Connecting("bob"), "connecting"),
         (
             ConnectFailed("bob", ConnectError("cannot reach bob", dest="bob"), 0.25),
-            "connecting failed: cannot reach bob; next attempt in 0.2 s",
+            "connecting failed: cannot reach bob; next attempt in 250 ms",
         ),
         (
             ConnectFailed("bob", ConnectError("cannot reach bob", dest="bob"), None),
             "connecting failed: cannot reach bob; no further attempt by itself",
         ),
+        (
+            DestCold("bob", "nobody listens", 12, 600.0, 300.0),
+            "cold, only probed from now on: nobody listens; 12 failures in 10 min; next attempt in 5 min",
+        ),
+        (DestWarm("bob", "it came by itself"), "warm, dialled as usual again: it came by itself"),
+        (
+            DestGivenUp("bob", "the budget is used up", OSError()),
+            "given up, not dialled by itself any more: the budget is used up",
+        ),
+        (PeerDraining("bob", "restart", 30.0), "the peer is leaving: restart; it means to be back in 30 s"),
+        (PeerDraining("bob", "", None), "the peer is leaving"),
         (
             LookUpFailed("bob", (Attempt("directory", OSError("gone")),)),
             "looking it up failed: directory: OSError: gone",
@@ -76,6 +92,17 @@ class PeerTookATrain(Event):
         (
             SessionEnded("bob", 1, EndReason.PEER_RESTARTED, "a newer one came", (LOST,)),
             "session ended: peer restarted; a newer one came; 1 message not confirmed",
+        ),
+        (
+            SessionEnded(
+                "bob",
+                1,
+                EndReason.PEER_RESTARTED,
+                "",
+                (),
+                (ResentReceipt(LOST.receipt, Outcome.UNKNOWN, LOST.receipt),) * 2,
+            ),
+            "session ended: peer restarted; 2 messages sent again",
         ),
         (SessionEnded("bob", 1, EndReason.EXPIRED, "", ()), "session ended: expired; all confirmed"),
         (PeerViolation("bob", "<wire 1>", "a bad frame"), "the peer broke the protocol: <wire 1>: a bad frame"),
@@ -108,7 +135,8 @@ def test_what_was_lost_is_told_however_long_the_cause_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (42, "42 s"), (600, "10 min"), (86_400, "24.0 h")]
+    ("seconds", "text"),
+    [(0.04, "40 ms"), (1, "1.0 s"), (9.94, "9.9 s"), (42, "42 s"), (600, "10 min"), (86_400, "24.0 h")],
 )
 def test_times(seconds: float, text: str) -> None:
     assert span(seconds) == text
