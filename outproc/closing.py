@@ -34,8 +34,8 @@ async def close_node(
     listeners.clear()
     await _say_goodbyes(dests, deadline, grace)
     await node.health.stop()
-    for link in list(node.links):
     await node.rights.close()
+    for link in list(node.links):
         link.close()
     await _until_closed(node, min(deadline, node.now() + 1.0))
     for link in list(node.links):
