@@ -47,8 +47,8 @@ from outproc.local_node import Environment, FastPath, LocalNode
 from outproc.manager_arguments import check_arguments, checked_builders
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
-from outproc.rights import Authorize
 from outproc.relay_options import RelayOptions
+from outproc.rights import Authorize
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of
 from outproc.wake_watch import system_clocks
@@ -65,13 +65,13 @@ def system_environment() -> Environment:
 class OutprocTransportManager(TransportManager):
     """See `litz.manager.TransportManager` for the law.
 
-    authorize      asked whether a peer that proved its id may have a session, a service, a relay: `outproc.rights`
     local_id       the id of this node
     directory      where dests are: a mapping of ids to lists of URLs, or a `Directory`
     authenticator  proves ids. Without one ids are claims and only loopback and Unix sockets can be listened on
     builders       wire builders; default: one of every kind that is installed
     options        limits and times
     relay          makes this node a hub: those with a session here reach each other through it
+    authorize      asked whether a peer that proved its id may have a session, a service, a relay: `outproc.rights`
     allow_endpoint asked about each address before it is dialled, with where it was learned; a pure function. The
                    default refuses what is of no use to peers: see `outproc.endpoint_filter`
     outbox, inbox  the files of durable messages that this node sends and takes: see `outproc.outbox`
@@ -81,13 +81,13 @@ class OutprocTransportManager(TransportManager):
     def __init__(
         self,
         local_id: str,
-        authorize: Authorize | None = None,
         *,
         directory: Mapping[str, Sequence[str]] | Directory | None = None,
         authenticator: Authenticator | None = None,
         builders: Iterable[WireBuilder] | None = None,
         options: TransportOptions | None = None,
         relay: RelayOptions | None = None,
+        authorize: Authorize | None = None,
         allow_endpoint: EndpointFilter = allow_endpoint,
         outbox: DurableOutbox | None = None,
         inbox: DurableInbox | None = None,
@@ -339,15 +339,15 @@ class OutprocTransportManager(TransportManager):
             raise ConnectError(f"there is no session with {dest}; send to it first", dest=dest)
         return await ping_wires(transport, timeout)
 
-    # -- sight --------------------------------------------------------------------------------------
-
-    def snapshot(self) -> ManagerSnapshot:
-        running = self._entered
     async def reauthorize(self, dest: str | None = None) -> tuple[str, ...]:
         """Judge who is connected (or only `dest`) anew: keys, certificates, tokens and `authorize` may differ now. Who
         would not be let in any more is dropped. Returns the dests that lost a wire or their session."""
         return await self._running().reauthorize(dest)
 
+    # -- sight --------------------------------------------------------------------------------------
+
+    def snapshot(self) -> ManagerSnapshot:
+        running = self._entered
         if running is None:
             return ManagerSnapshot(self._local_id, False, (), 0, 0, ())
         return snapshot_of(running.node, running.dests, tuple(self.endpoints), self._durable, running=self._home.open)

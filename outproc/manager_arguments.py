@@ -30,10 +30,10 @@ def check_arguments(
         raise _wrong("authenticator", "an Authenticator, such as SharedKeyAuthenticator(secret)", authenticator)
     if directory is not None and not isinstance(directory, Mapping) and not hasattr(directory, "look_up"):
         raise _wrong("directory", "a mapping of ids to lists of URLs, or an object with look_up(dest)", directory)
-    if not callable(allow_endpoint):
-        raise _wrong("allow_endpoint", "a function of an endpoint and where it was learned", allow_endpoint)
     if authorize is not None and not callable(authorize):
         raise _wrong("authorize", "a function of (peer, what, verb), or a coroutine function", authorize)
+    if not callable(allow_endpoint):
+        raise _wrong("allow_endpoint", "a function of an endpoint and where it was learned", allow_endpoint)
 
 
 def checked_builders(builders: Iterable[WireBuilder]) -> tuple[WireBuilder, ...]:
