@@ -20,10 +20,10 @@ from outproc.internal_traffic import InternalTraffic
 from outproc.lane_mover import LaneMover
 from outproc.log_budget import LogBudget
 from outproc.options import TransportOptions
+from outproc.rights import Authorize, Rights
 from outproc.security.authenticator import Authenticator
 from outproc.session.identity import Half, Incarnation
 from outproc.session.internal_lanes import InternalSendLane
-from outproc.rights import Authorize, Rights
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.log import Body
 from outproc.session.pairing import Halves
@@ -73,6 +73,7 @@ class LocalNode:
     loop: asyncio.AbstractEventLoop
     events: EventLog
     inbox: Inbox
+    authorize: Authorize | None = None
     incarnation: Incarnation = field(init=False)
     limits: SessionLimits = field(init=False)
     overflow: dict[int, Overflow] = field(init=False)
@@ -82,7 +83,6 @@ class LocalNode:
     unproved: NodeHeld = field(init=False)
     """What has come from them and waits."""
     health: HealthChecker = field(init=False)
-    authorize: Authorize | None = None
     fast: dict[str, FastPath] = field(default_factory=dict)
     """For each dest with an open quota: what `send` may accept without a closer look."""
     links: dict[Link, None] = field(default_factory=dict)
@@ -90,6 +90,7 @@ class LocalNode:
     tombstones: Tombstones = field(init=False)
     log_budget: LogBudget = field(init=False)
     internal: InternalTraffic = field(init=False)
+    rights: Rights = field(init=False)
     mover: LaneMover = field(init=False)
     session_numbers: SessionNumbers = field(init=False)
     handshake_node: Node = field(init=False)
@@ -100,7 +101,6 @@ class LocalNode:
         options = self.options
         random_part = int.from_bytes(self.environment.entropy(8), "little")
         self.incarnation = Incarnation(self.environment.wall_clock(), random_part)
-    rights: Rights = field(init=False)
         self.halves = Halves(self.incarnation)
         self.limits = options.session_limits()
         self.overflow = {int(kind): policy for kind, policy in options.overflow.items()}
@@ -112,6 +112,9 @@ class LocalNode:
         self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)
         self.log_budget = LogBudget(options.process_log_size)
         self.internal = InternalTraffic(self.loop)
+        self.rights = Rights(self.authorize, self.local_id, options.handshake_timeout)
+        self.rights.services = lambda: tuple(self.internal.subscribers)
+        self.internal.denied = self.rights.denied
         self.mover = LaneMover(self)
         self.session_numbers = SessionNumbers(options.max_tombstones)
         self.handshake_node = Node(
@@ -123,9 +126,6 @@ class LocalNode:
 
     def now(self) -> float:
         """The loop's clock, seconds."""
-        self.rights = Rights(self.authorize, self.local_id, options.handshake_timeout)
-        self.rights.services = lambda: tuple(self.internal.subscribers)
-        self.internal.denied = self.rights.denied
         return self.loop.time()
 
     @property
