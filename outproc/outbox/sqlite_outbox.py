@@ -87,6 +87,9 @@ class SqliteOutboxStore:
         return written
 
     def _remove(self, db: sqlite3.Connection, group: Group, written: Written, now: float) -> None:
+        # First: what the inbox has confirmed since may be behind it.
+        for sequence, reason in group.dead:
+            _bury(db, "sequence = ?", (sequence,), (now, reason), written)
         for dest, upto in group.deleted.items():
             which = "FROM message WHERE dest = ? AND sequence <= ?"
             count, size = db.execute(f"SELECT count(*), {_COST} {which}", (dest, upto)).fetchone()
@@ -94,8 +97,6 @@ class SqliteOutboxStore:
                 db.execute(f"DELETE {which}", (dest, upto))
                 written.removed[dest] = written.removed.get(dest, 0) + count
                 written.freed += size
-        for sequence, reason in group.dead:
-            _bury(db, "sequence = ?", (sequence,), (now, reason), written)
         if group.expire is not None:
             before, dests = group.expire
             which = f"created < ? AND dest IN ({','.join('?' * len(dests))})"

@@ -82,7 +82,8 @@ class Opened:
 
 @dataclass(slots=True)
 class Group:
-    """What one commit of an outbox changes. `deleted`: of each dest everything up to a sequence is done."""
+    """What one commit of an outbox changes. `deleted`: of each dest everything up to a sequence is done, but for what is
+    `dead`, which becomes a dead letter before."""
 
     rows: list[NewRow] = field(default_factory=list)
     deleted: dict[str, int] = field(default_factory=dict)

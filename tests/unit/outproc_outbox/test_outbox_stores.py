@@ -99,6 +99,12 @@ def test_a_deletion_takes_all_below_of_that_dest_only_and_tells_what_it_freed(st
     assert (sequences(store), sequences(store, "carol")) == ([4], [3])
 
 
+def test_what_is_confirmed_behind_a_dead_letter_does_not_delete_it(store: SqliteOutboxStore) -> None:
+    store.write(new(1, 2, 3), 6.0)
+    written = store.write(Group(deleted={"bob": 3}, dead=[(2, "too large")]), 7.0)
+    assert (sequences(store), store.look().dead, written.removed) == ([], 1, {"bob": 3})
+
+
 def test_dead_letters_leave_the_messages_and_come_back_when_asked_for(store: SqliteOutboxStore) -> None:
     store.write(new(1, 2, 3), 6.0)
     written = store.write(Group(dead=[(2, "attempts")]), 7.0)
