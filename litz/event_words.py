@@ -19,6 +19,7 @@ from litz.events import (
     LookUpFailed,
     MessagesDropped,
     MessagesSkipped,
+    NetworkChanged,
     PeerDraining,
     PeerViolation,
     SessionEnded,
@@ -155,6 +156,10 @@ def _unusable(event: WireUnusable) -> Words:
     return Words(f"no wires of kind {event.name}", f"{event.distribution}: {type(event.error).__name__}: {event.error}")
 
 
+def _network_changed(event: NetworkChanged) -> Words:
+    return Words("network changed", event.what, f"{event.asked} wires asked, {event.given_up} given up")
+
+
 def _woke(event: Woke) -> Words:
     return Words("the machine woke", f"it slept for {span(event.slept)}")
 
@@ -199,5 +204,6 @@ _TELLERS: Final[dict[type[Event], Callable[[Any], Words]]] = {
     PeerViolation: _violation,
     WireUnusable: _unusable,
     Woke: _woke,
+    NetworkChanged: _network_changed,
     EventGap: _gap,
 }

@@ -241,6 +241,16 @@ class WireUnusable(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkChanged(Event):
+    """Addresses or the default route of this host have changed: `what`, in words. Of the wires that it concerns `asked`
+    are asked for a sign of life, and `given_up` cannot live on; what is not up is dialled soon. `dest` is ''."""
+
+    what: str
+    asked: int
+    given_up: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Woke(Event):
     """The machine slept for `slept` seconds. Every wire is being probed, and what is not up is dialled at once. `dest`
     is ''."""

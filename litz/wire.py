@@ -158,6 +158,8 @@ class Wire(ABC):
     peer_certificates: tuple[bytes, ...] = ()
     """Certificates (DER) that this end has verified in TLS: the peer's own first, which it proved to hold the key of, then
     those that lead to an authority, as far as is known. Empty on other channels."""
+    bound: bool = False
+    """Whether it is of no use once the local address of its path is gone, even if that comes back."""
     urgent: UrgentChannel | None = None
     """A second way for small frames within the same connection, where the kind of wire has one."""
 

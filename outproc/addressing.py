@@ -94,6 +94,8 @@ class Addressing:
                 self._by_scheme.setdefault(scheme, builder)
         self._directory = directory
         self._hints: dict[str, dict[Endpoint, None]] = {}
+        self.leaving_host: Callable[[], None] | None = None
+        """Called before an endpoint is dialled that is not of this host."""
         if isinstance(directory, Mapping):
             for dest, urls in directory.items():
                 validate_dest(dest)
@@ -199,4 +201,11 @@ class Addressing:
         return self.endpoint(str(item))
 
     async def build(self, dest: str, endpoint: Endpoint) -> Wire:
-        return await self.builder_of(endpoint).build(dest, endpoint)
+        builder = self.builder_of(endpoint)
+        if self.leaving_host is not None and not builder.is_local(endpoint):
+            self.leaving_host()
+        return await builder.build(dest, endpoint)
+
+    def is_local(self, endpoint: Endpoint) -> bool:
+        """Whether only this host can reach it."""
+        return self.builder_of(endpoint).is_local(endpoint)

@@ -44,6 +44,8 @@ async def close_node(
     await _cancelled(tasks, max(3 * grace, deadline - node.now()))
     await _until_closed(node, max(deadline, node.now() + grace))
     await _within(deadline, [_quietly(builder.aclose()) for builder in builders], grace)
+    if node.network is not None:
+        node.network.close()
     node.timers.close()
     node.strangers.finish()
 

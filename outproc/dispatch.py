@@ -22,6 +22,8 @@ from outproc.durable import Durable
 from outproc.durable_port import DurablePort
 from outproc.local_node import LocalNode
 from outproc.manager_port import ManagerPort
+from outproc.network_news import NetworkChange
+from outproc.network_watch import NetworkWatch, adapt
 from outproc.reauthorize import reauthorize
 from outproc.reception import Reception
 from outproc.relay_options import RelayOptions
@@ -49,6 +51,9 @@ class Dispatch:
         node.rights.standing = self._has_session
         if node.environment.clocks is not None:
             node.health.wake_watch = WakeWatch(node.environment.clocks, node.ping_after, self._woke)
+        if node.environment.network is not None and node.options.watch_network:
+            node.network = NetworkWatch(node.loop, node.timers, node.environment.network, self._network_changed)
+            addressing.leaving_host = node.network.needed
 
     def attach_builders(self, relay: RelayOptions | None) -> None:
         """Give each builder its port. `relay`: this node is a hub, within what `authorize` allows."""
@@ -84,6 +89,9 @@ class Dispatch:
 
     def _woke(self, slept: float) -> None:
         rouse(self.node, self.dests.transports(), slept)
+
+    def _network_changed(self, change: NetworkChange) -> None:
+        adapt(self.node, self.dests.transports(), change, self._addressing.is_local)
 
     async def send(
         self,

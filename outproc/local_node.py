@@ -19,6 +19,7 @@ from outproc.held_frames import NodeHeld
 from outproc.internal_traffic import InternalTraffic
 from outproc.lane_mover import LaneMover
 from outproc.log_budget import LogBudget
+from outproc.network_watch import NetworkSource, NetworkWatch
 from outproc.options import TransportOptions
 from outproc.rights import Authorize, Rights
 from outproc.security.authenticator import Authenticator
@@ -50,12 +51,14 @@ class Environment:
     entropy     n random bytes that nobody can guess
     rng         jitter of backoffs; no secrets
     clocks      what tells that the machine slept; None: nothing does
+    network     opens what tells that addresses or routes have changed; None: nothing does
     """
 
     wall_clock: Callable[[], int]
     entropy: Entropy
     rng: Random
     clocks: SleepClocks | None = None
+    network: Callable[[], NetworkSource] | None = None
 
 
 FastPath = tuple[Iterator[Receipt], list[Body]]
@@ -87,6 +90,7 @@ class LocalNode:
     """For each dest with an open quota: what `send` may accept without a closer look."""
     links: dict[Link, None] = field(default_factory=dict)
     ping_after: float = field(init=False)
+    network: NetworkWatch | None = None
     tombstones: Tombstones = field(init=False)
     log_budget: LogBudget = field(init=False)
     internal: InternalTraffic = field(init=False)

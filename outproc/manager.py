@@ -45,6 +45,7 @@ from outproc.endpoint_filter import allow_endpoint
 from outproc.installed_wires import Installed, installed_wires
 from outproc.local_node import Environment, FastPath, LocalNode
 from outproc.manager_arguments import check_arguments, checked_builders
+from outproc.network_watch import system_network
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
 from outproc.relay_options import RelayOptions
@@ -59,7 +60,9 @@ _RPC = PayloadType.RPC_RELIABLE
 
 def system_environment() -> Environment:
     """Time and chance of the real world."""
-    return Environment(time.time_ns, os.urandom, Random(SystemRandom().getrandbits(64)), system_clocks())
+    return Environment(
+        time.time_ns, os.urandom, Random(SystemRandom().getrandbits(64)), system_clocks(), system_network
+    )
 
 
 class OutprocTransportManager(TransportManager):

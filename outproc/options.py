@@ -51,6 +51,8 @@ class TransportOptions(BaseModel):
     """After a sleep of the machine every wire is pinged, and is dead without a sign of life for so long."""
     sick_after: Seconds = 3.0
     """A wire without an ack for so long, with data outstanding, is sick: its lanes move to another one that is up."""
+    watch_network: bool = True
+    """Whether changes of this host's addresses and default route are watched, while a wire leads to another host."""
     handshake_timeout: Seconds = 5.0
     dial_timeout: Seconds = 10.0
     close_timeout: Seconds = 5.0

@@ -82,7 +82,7 @@ State = Idle | Building | Ready[W] | Cooling | Yielded | Dead
 
 @dataclass(slots=True)
 class Slot(Generic[W]):
-    """One endpoint of the dest. Read it; only its pool changes it.
+    """One endpoint of the dest. Read it; only its pool changes it, and `outproc.hastening`.
 
     dials       how often it was dialled, ever
     failures    how often a dial failed, ever

@@ -40,6 +40,8 @@ class Reception:
         if self.closed:
             wire.abort()
             return
+        if self._node.network is not None:
+            self._node.network.needed_for(wire.path.remote)
         limiter = self._introduced if introducer else self._limiter
         ticket = limiter.admit(wire.path.remote, self._node.now(), introducer=introducer)
         try:

@@ -13,6 +13,8 @@ PURE = (
     "outproc.pool",
     "outproc.health",
     "outproc.wire_choice",
+    "outproc.hastening",
+    "outproc.network_news",
     "outproc.retry.backoff",
     "outproc.retry.classify",
     "outproc.retry.wake",

@@ -106,6 +106,8 @@ def value_of(text: str) -> object:
         return {}
     if text == "any":
         return dict(DEFAULT_WIRE_PREFERENCE)
+    if text == "on":
+        return True
     if text == "the best":
         return BestWire()
     if text.startswith("`"):

@@ -80,6 +80,7 @@ class WebRtcWire(Wire):
     """
 
     kind = KIND
+    bound = True
     secure = True
     frame_size = SMALL_FRAME
 

@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 from litz.events import Event
 from litz.manager import EventStream
 from litz.testing import SimLoop, run_simulation
-from litz.wire import Endpoint, Wire
+from litz.wire import Endpoint, Wire, WirePath
 from outproc import OutprocTransportManager, TransportOptions
 from outproc.local_node import Environment
+from outproc.network_watch import NetworkSource
 from outproc.security import Authenticator
 from outproc.wake_watch import SleepClocks
 from outproc.wires.memory import MemoryNetwork, MemoryWireBuilder
@@ -39,6 +40,8 @@ class WatchedBuilder(MemoryWireBuilder):
         self.dials: list[tuple[str, float]] = []
         self.errors: dict[str, BaseException] = {}
         """What dialling an address raises."""
+        self.ends: tuple[str, str] | None = None
+        """The addresses of this host and the other one that dialled wires have; None: they stay in this process."""
         self.gates: dict[str, asyncio.Event] = {}
         """Dialling an address waits for it."""
 
@@ -49,8 +52,13 @@ class WatchedBuilder(MemoryWireBuilder):
         if endpoint.address in self.errors:
             raise self.errors[endpoint.address]
         wire = await super().build(dest, endpoint)
+        if self.ends is not None:
+            wire.path = WirePath("direct", *self.ends)
         self.wires.append(wire)
         return wire
+
+    def is_local(self, endpoint: Endpoint) -> bool:
+        return self.ends is None
 
     def cut(self) -> None:
         """Break every wire there is."""
@@ -73,10 +81,11 @@ class Town:
         knows: Any = None,
         authenticator: Authenticator | None = None,
         sleeps: bool = False,
+        network: Callable[[], NetworkSource] | None = None,
         **options: Any,
     ) -> OutprocTransportManager:
         """`knows` is the directory: by default everybody listens at `memory:<name>`. One that `sleeps` notices when the
-        machine does (`SimLoop.suspend`)."""
+        machine does (`SimLoop.suspend`). `network` opens what tells of this host's network."""
         builder = self.builders[name] = WatchedBuilder(self.network)
         directory = Everybody() if knows is None else knows
         chance = Random(self._chance.random())
@@ -87,7 +96,7 @@ class Town:
             directory=directory,
             authenticator=authenticator,
             options=TransportOptions(**options),
-            environment=Environment(lambda: clock, chance.randbytes, chance, _clocks() if sleeps else None),
+            environment=Environment(lambda: clock, chance.randbytes, chance, _clocks() if sleeps else None, network),
         )
 
 

@@ -1,0 +1,62 @@
+"""What cools down is dialled soon after a change of the network: not all at once, and not who asked for time."""
+
+from __future__ import annotations
+
+from random import Random
+
+from litz.errors import BusyError
+from litz.wire import Endpoint
+from outproc.hastening import EACH, hasten, spread
+from outproc.pool import Cooling, Pool
+from outproc.retry.backoff import Backoff
+
+FAR = Endpoint("websocket", "ws://203.0.113.5:1")
+NEAR = Endpoint("websocket", "ws://127.0.0.1:1")
+
+
+def failing(error: Exception, *endpoints: Endpoint) -> Pool[str]:
+    pool: Pool[str] = Pool(Random(1), backoff=Backoff(1_000, 1_000), stagger=0.001)
+    pool.set_endpoints(endpoints, 0.0)
+    for _ in range(2):
+        for endpoint in pool.begin(0.0):
+            pool.failed(endpoint, error, 0.0)
+    return pool
+
+
+def test_it_is_due_within_the_time_given_and_its_failures_still_count() -> None:
+    pool = failing(OSError("unreachable"), FAR)
+    assert hasten(pool, 5.0, 2.0, Random(1), lambda endpoint: True)
+    due = pool.next_due()
+    assert due is not None
+    assert 5.0 <= due <= 7.0
+    state = pool.slots[0].state
+    assert isinstance(state, Cooling)
+    assert state.failures == 1
+    assert pool.begin(due) == [FAR]
+    pool.failed(FAR, OSError("still"), due)
+    assert pool.slots[0].retry.attempt == 2
+
+
+def test_what_is_not_concerned_waits_on() -> None:
+    pool = failing(OSError("unreachable"), FAR, NEAR)
+    before = {slot.endpoint: slot.state for slot in pool.slots}
+    hasten(pool, 5.0, 1.0, Random(1), lambda endpoint: endpoint == FAR)
+    after = {slot.endpoint: slot.state for slot in pool.slots}
+    assert after[FAR] != before[FAR]
+    assert after[NEAR] == before[NEAR]
+
+
+def test_who_asked_for_time_gets_it_and_nothing_is_put_off() -> None:
+    busy = failing(BusyError("busy", retry_after=60.0), FAR)
+    assert not hasten(busy, 5.0, 1.0, Random(1), lambda endpoint: True)
+    soon = failing(OSError("unreachable"), FAR)
+    due = soon.next_due()
+    assert due is not None
+    assert not hasten(soon, due - 0.000001, 1.0, Random(1), lambda endpoint: True)
+    assert soon.next_due() == due
+
+
+def test_one_dest_at_once_many_over_time_and_never_later_than_the_backoff() -> None:
+    assert spread(1, 5.0) == EACH
+    assert spread(200, 5.0) == 1.0
+    assert spread(60_000, 5.0) == 5.0
