@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from litz.errors import ManagerStateError
@@ -15,6 +16,13 @@ if TYPE_CHECKING:
     from inproc.node import Node
 
 
+@dataclass(frozen=True, slots=True)
+class Goodbye:
+    """Who ended the link meant to; to be back after `returning_in` seconds, or (None) not by itself."""
+
+    returning_in: float | None = None
+
+
 class Link:
     """One session between two nodes (or of a node with itself). Once ended it stays ended.
 
@@ -22,7 +30,7 @@ class Link:
     message was either taken or belongs to the sender's list of losses, never both.
     """
 
-    __slots__ = ("ended", "lock", "nodes", "same_loop", "why")
+    __slots__ = ("ended", "lock", "nodes", "said", "same_loop", "why")
 
     def __init__(self, first: Node, second: Node) -> None:
         self.nodes = (first, second)
@@ -30,6 +38,7 @@ class Link:
         self.lock = threading.Lock()
         self.ended = False
         self.why: tuple[Node | None, EndReason | None, str] = (None, None, "")
+        self.said: Goodbye | None = None
 
     def other(self, node: Node) -> Node:
         first, second = self.nodes
@@ -134,12 +143,20 @@ class Hub:
                 if not waiting:
                     del self._waiting[dest]
 
-    def end(self, link: Link, closer: Node | None, reason: EndReason | None = None, detail: str = "") -> bool:
-        """End `link`; False if it had ended. The caller tells the nodes."""
+    def end(
+        self,
+        link: Link,
+        closer: Node | None,
+        reason: EndReason | None = None,
+        detail: str = "",
+        said: Goodbye | None = None,
+    ) -> bool:
+        """End `link`; False if it had ended. `said`: it is by intention. The caller tells the nodes."""
         with link.lock:
             if link.ended:
                 return False
             link.why = (closer, reason, detail)
+            link.said = said
             link.ended = True
         key = _pair(link.nodes[0].local_id, link.nodes[1].local_id)
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final, Literal, Self
 
 from inproc.health import NothingToCheck
@@ -14,6 +15,7 @@ from inproc.node import Node
 from inproc.options import InprocOptions
 from inproc.transport import InprocTransport
 from litz.bound_peer import BoundPeer
+from litz.departures import check_returning
 from litz.dest import validate_dest
 from litz.errors import ConnectError, ManagerStateError, RequestTimeoutError
 from litz.events import LostReceipt
@@ -94,16 +96,17 @@ class InprocTransportManager(LocalTransportManager):
             raise
         return self
 
-    async def aclose(self) -> None:
+    async def aclose(self, *, returning_in: float | None = None) -> None:
+        check_returning(returning_in)
         node = self._node
         if node is not None:
-            await self._home.close(self._close, self._orphaned)
+            await self._home.close(partial(self._close, returning_in), self._orphaned)
 
-    async def _close(self) -> None:
+    async def _close(self, returning_in: float | None) -> None:
         node = self._entered()
         self._home.open = False
         dials = tuple(node.dials)
-        node.shut()
+        node.shut(returning_in)
         if dials:
             await asyncio.wait(dials)
         try:
@@ -143,10 +146,13 @@ class InprocTransportManager(LocalTransportManager):
             raise ManagerStateError(f"{self!r} is not entered yet; use it inside `async with`")
         return self._node
 
-    def _use(self) -> Node:
-        """The node, if the manager may be used here and now."""
+    def _use(self, reopening: str | None = None) -> Node:
+        """The node, if the manager may be used here and now. `reopening`: a dest whose goodbye counts no more."""
         self._home.check()
-        return self._entered()
+        node = self._entered()
+        if reopening is not None:
+            node.departures.back(reopening)
+        return node
 
     # -- sending ------------------------------------------------------------------------------------------
 
@@ -160,8 +166,9 @@ class InprocTransportManager(LocalTransportManager):
         key: str | None = None,
         when_down: WhenDown | None = None,
         timeout: float | None = None,
+        reopen: bool = False,
     ) -> Receipt:
-        node = self._use()
+        node = self._use(dest if reopen else None)
         level = _level(confirm, payload_type)
         if when_down is not None:
             check_when_down(when_down)
@@ -195,7 +202,8 @@ class InprocTransportManager(LocalTransportManager):
                 raise ConnectError(f"{dest} is not connected and when_down is 'fail'", dest=dest)
             transport = node.connected(dest)
             if transport is None:
-                transport = node.queueing(dest) if when_down == "queue" else await node.connect(dest)
+                queues = when_down == "queue" or (when_down is None and node.comes_back(dest))
+                transport = node.queueing(dest) if queues else await node.connect(dest)
             out = _lane(transport, lane)
             receipt = await out.wait_accepted(data, detail)
             if receipt is not None:
@@ -211,17 +219,24 @@ class InprocTransportManager(LocalTransportManager):
         *,
         payload_type: PayloadType = PayloadType.RPC_RELIABLE,
         key: str | None = None,
+        reopen: bool = False,
     ) -> Receipt:
-        node = self._use()
+        node = self._use(dest if reopen else None)
         transport = node.connected(dest)
         if transport is None:
             transport = node.queueing(dest)
         return _lane(transport, payload_type).accept_now(data, None if key is None else Detail(key=checked_key(key)))
 
     async def request(
-        self, dest: str, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None
+        self,
+        dest: str,
+        data: Any,
+        *,
+        timeout: float | None = None,
+        when_down: WhenDown | None = None,
+        reopen: bool = False,
     ) -> Any:
-        node = self._use()
+        node = self._use(dest if reopen else None)
         if when_down is not None:
             check_when_down(when_down)
         future: asyncio.Future[Any] = node.loop.create_future()
@@ -282,8 +297,8 @@ class InprocTransportManager(LocalTransportManager):
     def reaches(self, dest: str) -> bool:
         return self._hub.has(dest)
 
-    async def get_or_create_transport(self, dest: str) -> Transport:
-        return await self._use().connect(dest)
+    async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> Transport:
+        return await self._use(dest if reopen else None).connect(dest)
 
     async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
         return self._use().close_dest(dest, reason, ConnectError(f"{dest} was closed here", dest=dest))
@@ -320,7 +335,7 @@ class InprocTransportManager(LocalTransportManager):
         validate_dest(dest)
 
     async def reconnect(self, dest: str, kind: str | None = None) -> None:
-        await self._use().connect(dest)
+        await self._use(dest).connect(dest)
 
     def start_health_checker(self, interval: float | None = None) -> HealthCheckHandle:
         """There is nothing to check: a session in one process has no wire that could fail."""
@@ -339,6 +354,7 @@ class InprocTransportManager(LocalTransportManager):
             logged_bytes=sum(lane.logged_bytes for dest in dests for lane in dest.lanes),
             inbox_bytes=node.inbox.pending_bytes if node is not None else 0,
             dests=dests,
+            departed=node.departures.snapshot(node.loop.time()) if node is not None else (),
             history=node.events.history.others(node.transports) if node is not None else (),
         )
 

@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any, Final
 
-from inproc.hub import Hub, Link, post
+from inproc.hub import Goodbye, Hub, Link, post
 from inproc.lane import OutLane, never_reached
 from inproc.options import InprocOptions
 from inproc.transport import InprocTransport
+from litz.departures import Departure, Departures
 from litz.dest import validate_dest
 from litz.dest_watch import DestWatch
 from litz.errors import (
@@ -41,6 +42,11 @@ from litz.inbox import Inbox
 from litz.requests import RequestTable
 from litz.snapshot import DestState
 
+DEPARTURES_KEPT: Final = 600.0
+MAX_DEPARTURES: Final = 4_096
+"""Seconds, and number, of the goodbyes that are remembered: as the outproc options `tombstones_kept` and
+`max_tombstones` have them by default."""
+
 SESSIONS_KEPT: Final = 65_536
 """Dests whose sessions are counted; the longest unused is forgotten."""
 
@@ -64,6 +70,9 @@ class Node:
         self.dials: dict[asyncio.Task[None], None] = {}
         self._sessions: OrderedDict[str, int] = OrderedDict()
         self.watch = DestWatch()
+        self.departures = Departures(keep=DEPARTURES_KEPT, limit=MAX_DEPARTURES)
+        self.returning_in: float | None = None
+        """Set while this node closes and means to be back."""
         self.incarnation = hub.join(self)
 
     # -- dests --------------------------------------------------------------------------------------------
@@ -89,10 +98,16 @@ class Node:
                 self._attached(link, dest, new=new)
         return transport
 
+    def comes_back(self, dest: str) -> bool:
+        """Whether `dest` has left and said that it will be back: until then it counts as detached."""
+        gone = self.departures.find(dest, self.loop.time())
+        return gone is not None and gone.returning_in is not None
+
     def _try_connect(self, dest: str) -> InprocTransport | None:
         if dest not in self.transports:
             validate_dest(dest)
             self._check_room()
+        self.departures.check(dest, self.loop.time())
         link, new = self.hub.connect(self, dest, wait=False)
         if link is None:
             return None
@@ -140,6 +155,7 @@ class Node:
             transport = None
         transport = transport or self._new_transport(dest)
         transport.connected(link)
+        self.departures.back(dest)
         if link.same_loop:
             if not other.attach(link):
                 return False
@@ -147,7 +163,7 @@ class Node:
         else:
             transport.start_crossing()
         self.hub.stop_waiting(self, dest)
-        self.events.emit(SessionStarted(dest, transport.session, True))
+        self.events.emit(SessionStarted(dest, transport.session, True, str(other.incarnation)))
         self.events.emit(WireUp(dest, "inproc", "inproc", True))
         self.watch.tell(dest)
         return True
@@ -164,6 +180,9 @@ class Node:
         if transport is None or transport.link is not link:
             return ()
         reason, detail = link.reason_for(self)
+        if reason is EndReason.CLOSED_BY_PEER and link.said is not None:
+            now, said = self.loop.time(), detail or "no reason given"
+            self.departures.left(dest, Departure(said, now, link.said.returning_in))
         return self._end(transport, reason, detail, closed)
 
     def _end(
@@ -212,11 +231,13 @@ class Node:
         if link is None:
             self.hub.stop_waiting(self, dest)
             return self._end(transport, EndReason.CLOSED_HERE, detail, closed)
-        return self._end_link(link, detail, closed)
+        return self._end_link(link, detail, closed, Goodbye(self.returning_in))
 
-    def _end_link(self, link: Link, detail: str, closed: Exception | None = None) -> tuple[LostReceipt, ...]:
+    def _end_link(
+        self, link: Link, detail: str, closed: Exception | None = None, said: Goodbye | None = None
+    ) -> tuple[LostReceipt, ...]:
         other = link.other(self)
-        ours = self.hub.end(link, self, None, detail)
+        ours = self.hub.end(link, self, None, detail, said)
         lost = self.detach(link, closed)
         if ours and other is not self:
             if link.same_loop:
@@ -229,19 +250,20 @@ class Node:
         """Its loop was closed without a goodbye."""
         self.hub.evict(peer, EndReason.UNKNOWN_TO_PEER, "its event loop was closed without aclose")
 
-    def shut(self) -> None:
-        """Leave the hub and end everything. Nothing is awaited."""
+    def shut(self, returning_in: float | None = None) -> None:
+        """Leave the hub and end everything, for good or to be back after so many seconds. Nothing is awaited."""
         if self.closed:
             return
         self.closed = True
+        self.returning_in = returning_in
         self.inbox.close()
         # First, so that no peer in another thread makes a link that nobody would end.
         links = self.hub.leave(self)
         error = ManagerStateError(f"the manager of {self.local_id} was closed")
         for dest in list(self.transports):
-            self.close_dest(dest, "", error)
+            self.close_dest(dest, "closing", error)
         for link in links:
-            self._end_link(link, "", error)
+            self._end_link(link, "closing", error, Goodbye(returning_in))
         self.events.close()
         self.watch.tell_all()
 
@@ -342,5 +364,6 @@ class Node:
             if transport.link is None:
                 yield Connecting(dest)
             else:
-                yield SessionStarted(dest, transport.session, True)
+                incarnation = str(transport.link.other(self).incarnation)
+                yield SessionStarted(dest, transport.session, True, incarnation)
                 yield WireUp(dest, "inproc", "inproc", True)

@@ -32,6 +32,7 @@ class BoundPeer(Peer):
         when_down: WhenDown | None = None,
         timeout: float | None = None,
     ) -> Receipt:
+        reopen: bool = False,
         return await self._manager.send(
             self._dest,
             data,
@@ -41,14 +42,22 @@ class BoundPeer(Peer):
             when_down=when_down,
             timeout=timeout,
         )
+            reopen=reopen,
 
     def send_nowait(
-        self, data: Any, *, payload_type: PayloadType = PayloadType.RPC_RELIABLE, key: str | None = None
+        self,
+        data: Any,
+        *,
+        payload_type: PayloadType = PayloadType.RPC_RELIABLE,
+        key: str | None = None,
+        reopen: bool = False,
     ) -> Receipt:
-        return self._manager.send_nowait(self._dest, data, payload_type=payload_type, key=key)
+        return self._manager.send_nowait(self._dest, data, payload_type=payload_type, key=key, reopen=reopen)
 
-    async def request(self, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None) -> Any:
-        return await self._manager.request(self._dest, data, timeout=timeout, when_down=when_down)
+    async def request(
+        self, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None, reopen: bool = False
+    ) -> Any:
+        return await self._manager.request(self._dest, data, timeout=timeout, when_down=when_down, reopen=reopen)
 
     async def drain(self, *, timeout: float | None = None) -> None:
         await self._manager.drain(self._dest, timeout=timeout)

@@ -133,8 +133,10 @@ class TransportManager(ABC):
         await self.aclose()
 
     @abstractmethod
-    async def aclose(self) -> None:
-        """Say goodbye to every peer and free everything (P7). Returns within the close deadline; leaves no task,
+    async def aclose(self, *, returning_in: float | None = None) -> None:
+        """Say goodbye to every peer and free everything (P7). `returning_in`: this node means to be back after about so
+        many seconds, so peers keep what they send to it and dial it again, from then on; without it they do not.
+        Returns within the close deadline; leaves no task,
         socket, timer or thread. Does not wait for unconfirmed messages: `drain` first if they matter;
         each session that still has some ends with their exact list in `SessionEnded`. Idempotent; may be
         called from any thread and from any loop; cancelling the caller does not stop it."""
@@ -152,6 +154,7 @@ class TransportManager(ABC):
         key: str | None = None,
         when_down: WhenDown | None = None,
         timeout: float | None = None,
+        reopen: bool = False,
     ) -> Receipt:
         """Send `data` to `dest`.
 
@@ -165,8 +168,11 @@ class TransportManager(ABC):
         first served.
         Cancellation: before acceptance nothing is sent; after it the message is sent all the same.
         timeout: seconds for the whole call; on expiry `TimeoutError`, like a cancellation.
+        reopen: also to a dest that said goodbye, which is then a dest like any other again. Without it that raises
+        `PeerClosedError` until the dest comes back by itself. One that said it would be back soon is merely detached.
 
-        Raises `InvalidDestError`, `PayloadError`, `MessageTooLargeError`, `ConnectError`,
+        Raises `PeerClosedError`, `PeerDrainingError` (the dest leaves: send elsewhere), `DrainingError` (this node
+        leaves), `InvalidDestError`, `PayloadError`, `MessageTooLargeError`, `ConnectError`,
         `BackpressureError` (a lane whose policy is to refuse), `SessionEndedError` (only with
         `confirm`), `MessageDroppedError` (only with `confirm`), `ManagerStateError`.
         """
@@ -179,13 +185,20 @@ class TransportManager(ABC):
         *,
         payload_type: PayloadType = PayloadType.RPC_RELIABLE,
         key: str | None = None,
+        reopen: bool = False,
     ) -> Receipt:
-        """Accept `data` now or raise `BackpressureError`; `PeerClosedError` while the dest is being closed. A dest
-        without a session behaves as with `when_down="queue"`."""
+        """Accept `data` now or raise `BackpressureError`; `PeerClosedError` while the dest is being closed, and after
+        its goodbye unless `reopen`. A dest without a session behaves as with `when_down="queue"`."""
 
     @abstractmethod
     async def request(
-        self, dest: str, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None
+        self,
+        dest: str,
+        data: Any,
+        *,
+        timeout: float | None = None,
+        when_down: WhenDown | None = None,
+        reopen: bool = False,
     ) -> Any:
         """Send `data` as a request and return the peer's reply.
 
@@ -198,7 +211,22 @@ class TransportManager(ABC):
     @abstractmethod
     async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
         """Wait until everything accepted so far, for `dest` or for all, is acknowledged as received. Raises
-        `SessionEndedError` if that cannot happen any more, `TimeoutError` after `timeout` seconds."""
+        `SessionEndedError` if that cannot happen any more, `TimeoutError` after `timeout` seconds. Returns ().
+
+        final: this node leaves, for `reason`, and means to be back after about `returning_in` seconds (None: it does
+        not). From this call on, in the turn in which it is made:
+        - Nothing new is accepted here: `send` and its like raise `DrainingError`, also those that wait for space.
+          New sessions that others begin are answered *busy*.
+        - All peers are told: they get `PeerDraining`, and their new sends to this node raise `PeerDrainingError`.
+        - What they had accepted before still arrives and is handled, requests are answered, at both ends, and what
+          was accepted here goes out, until all of it is acknowledged.
+        It returns then, or after `timeout` seconds (default: the close deadline): whatever is not confirmed by then ends
+        loudly, with a goodbye, and the list returned is exact: every receipt that was accepted here, was not confirmed
+        when the drain began, and ended in a `SessionEnded` since. After it no session holds anything unconfirmed; `aclose`
+        says goodbye to the peers that are left, with the same `returning_in` unless told otherwise. Raises nothing but
+        `ManagerStateError`, and ValueError together with `dest`. Concurrent and later calls share the first one's drain,
+        deadline and list; cancelling any of them does not stop it; `aclose` ends it at once.
+        """
 
     @abstractmethod
     def peer(self, dest: str) -> Peer:
@@ -227,8 +255,8 @@ class TransportManager(ABC):
     # -- dests --------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def get_or_create_transport(self, dest: str) -> Transport:
-        """The transport of `dest`; dials if there is none. A thousand concurrent callers cause one dial; all get
+    async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> Transport:
+        """The transport of `dest`; dials if there is none. `reopen` as in `send`. A thousand concurrent callers cause one dial; all get
         the same transport or the same error; cancelling one disturbs no other (P3)."""
 
     @abstractmethod
@@ -268,8 +296,8 @@ class TransportManager(ABC):
     @abstractmethod
     async def reconnect(self, dest: str, kind: str | None = None) -> None:
         """Dial now what is not up (of one kind, or of all), whatever the backoff says. Returns when a wire
-        (of that kind) is up; concurrent calls share one attempt. Healthy wires are not touched. Raises
-        `ConnectError`."""
+        (of that kind) is up; concurrent calls share one attempt. Healthy wires are not touched. Also after a goodbye
+        of `dest`, as with `reopen=True`. Raises `ConnectError`."""
 
     @abstractmethod
     def start_health_checker(self, interval: float | None = None) -> HealthCheckHandle:
@@ -313,11 +341,19 @@ class Peer(ABC):
 
     @abstractmethod
     def send_nowait(
-        self, data: Any, *, payload_type: PayloadType = PayloadType.RPC_RELIABLE, key: str | None = None
+        self,
+        data: Any,
+        *,
+        payload_type: PayloadType = PayloadType.RPC_RELIABLE,
+        key: str | None = None,
+        reopen: bool = False,
     ) -> Receipt: ...
 
     @abstractmethod
-    async def request(self, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None) -> Any: ...
+        reopen: bool = False,
+    async def request(
+        self, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None, reopen: bool = False
+    ) -> Any: ...
 
     @abstractmethod
     async def drain(self, *, timeout: float | None = None) -> None: ...
@@ -333,7 +369,7 @@ class ThreadsafeManager(ABC):
     def send(self, dest: str, data: Any, *, timeout: float | None = None, **options: Any) -> Receipt: ...
 
     @abstractmethod
-    def request(self, dest: str, data: Any, *, timeout: float | None = None) -> Any: ...
+    def request(self, dest: str, data: Any, *, timeout: float | None = None, reopen: bool = False) -> Any: ...
 
     @abstractmethod
     def call(self, awaitable: Callable[[], Awaitable[Any]], *, timeout: float | None = None) -> Any:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from collections.abc import Awaitable, Iterable
+from functools import partial
 from typing import Any, Protocol, Self
 
 from litz.bound_peer import BoundPeer
+from litz.departures import check_returning
 from litz.errors import ConsumerConflictError, ManagerStateError, PayloadError
 from litz.events import LostReceipt
 from litz.manager import (
@@ -95,12 +97,14 @@ class RoutingTransportManager(TransportManager):
             raise
         return self
 
-    async def aclose(self) -> None:
-        await self._home.close(self._close, lambda: None)
+    async def aclose(self, *, returning_in: float | None = None) -> None:
+        check_returning(returning_in)
+        await self._home.close(partial(self._close, returning_in), lambda: None)
 
-    async def _close(self) -> None:
+    async def _close(self, returning_in: float | None) -> None:
         self._home.open = False
-        await asyncio.gather(self._inproc.aclose(), self._outproc.aclose())
+        both = (self._inproc, self._outproc)
+        await asyncio.gather(*(manager.aclose(returning_in=returning_in) for manager in both))
         tasks = [feed.task for feeds in self._feeds.values() for feed in feeds if feed.task is not None]
         if tasks:
             await asyncio.wait(tasks)
@@ -139,6 +143,7 @@ class RoutingTransportManager(TransportManager):
         key: str | None = None,
         when_down: WhenDown | None = None,
         timeout: float | None = None,
+        reopen: bool = False,
     ) -> Receipt:
         manager, data = self._route(dest, data)
         return await manager.send(
@@ -149,6 +154,7 @@ class RoutingTransportManager(TransportManager):
             key=key,
             when_down=when_down,
             timeout=timeout,
+            reopen=reopen,
         )
 
     def send_nowait(
@@ -158,15 +164,22 @@ class RoutingTransportManager(TransportManager):
         *,
         payload_type: PayloadType = PayloadType.RPC_RELIABLE,
         key: str | None = None,
+        reopen: bool = False,
     ) -> Receipt:
         manager, data = self._route(dest, data)
-        return manager.send_nowait(dest, data, payload_type=payload_type, key=key)
+        return manager.send_nowait(dest, data, payload_type=payload_type, key=key, reopen=reopen)
 
     async def request(
-        self, dest: str, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None
+        self,
+        dest: str,
+        data: Any,
+        *,
+        timeout: float | None = None,
+        when_down: WhenDown | None = None,
+        reopen: bool = False,
     ) -> Any:
         manager, data = self._route(dest, data)
-        reply = await manager.request(dest, data, timeout=timeout, when_down=when_down)
+        reply = await manager.request(dest, data, timeout=timeout, when_down=when_down, reopen=reopen)
         return reply if manager is self._inproc or self._codec is None else self._codec.decode(reply)
 
     async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
@@ -246,8 +259,8 @@ class RoutingTransportManager(TransportManager):
         self._home.check()
         return self._inproc if self._inproc.has_dest(dest) or self._inproc.reaches(dest) else self._outproc
 
-    async def get_or_create_transport(self, dest: str) -> Transport:
-        return await self._home_of(dest).get_or_create_transport(dest)
+    async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> Transport:
+        return await self._home_of(dest).get_or_create_transport(dest, reopen=reopen)
 
     async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
         self._home.check()
@@ -311,6 +324,7 @@ class RoutingTransportManager(TransportManager):
             logged_bytes=local.logged_bytes + distant.logged_bytes,
             inbox_bytes=local.inbox_bytes + distant.inbox_bytes,
             dests=local.dests + distant.dests,
+            departed=local.departed + distant.departed,
             history=tuple(sorted(local.history + distant.history, key=lambda entry: entry.until)),
         )
 

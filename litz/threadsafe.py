@@ -103,8 +103,8 @@ class LoopThreadsafe(ThreadsafeManager):
         receipt: Receipt = self.call(lambda: self._manager.send(dest, data, **options), timeout=timeout)
         return receipt
 
-    def request(self, dest: str, data: Any, *, timeout: float | None = None) -> Any:
-        return self.call(lambda: self._manager.request(dest, data, timeout=timeout))
+    def request(self, dest: str, data: Any, *, timeout: float | None = None, reopen: bool = False) -> Any:
+        return self.call(lambda: self._manager.request(dest, data, timeout=timeout, reopen=reopen))
 
     def call(self, awaitable: Callable[[], Awaitable[Any]], *, timeout: float | None = None) -> Any:
         """Run `awaitable()` in the manager's loop and return its result.

@@ -71,9 +71,12 @@ class DestTable:
             self._dests[dest] = Connected(transport)
         return transport
 
-    def existing_or_new(self, dest: str) -> DestTransport:
-        """The transport of `dest`, dialled in the background if it is new. Raises ConnectError over `max_dests`."""
+    def existing_or_new(self, dest: str, *, by_right: bool = False) -> DestTransport:
+        """The transport of `dest`, dialled in the background if it is new. `by_right`: also after its goodbye, which
+        stands all the same for those who send. Raises ConnectError over `max_dests`, PeerClosedError."""
         transport = self.get(dest)
+        if not by_right and (transport is None or transport.state is DestState.CONNECTING):
+            self._node.departures.check(dest, self._node.now())
         if transport is None:
             self._check_room(dest)
             transport = self._make(dest)
@@ -91,9 +94,11 @@ class DestTable:
 
     async def connect(self, dest: str) -> DestTransport:
         """The transport of `dest` after its first session has begun. A thousand callers share one dial, and its
-        error; cancelling any of them disturbs no other."""
+        error; cancelling any of them disturbs no other. Raises ConnectError, PeerClosedError after a goodbye."""
         while True:
             entry = self._dests.get(dest)
+            if entry is None or entry.transport.state is DestState.CONNECTING:
+                self._node.departures.check(dest, self._node.now())
             if entry is None:
                 entry = self._begin(dest)
             elif isinstance(entry, Connected):

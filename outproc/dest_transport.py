@@ -17,7 +17,8 @@ from outproc.dest_counters import Counters
 from outproc.dialler import Dialler, Resolver
 from outproc.ended_error import ended_error
 from outproc.farewell import Farewell
-from outproc.frames.records import Closed, Goodbye, LeaveReason
+from outproc.frames.records import LeaveReason
+from outproc.goodbyes import ended_by_peer
 from outproc.handshake import PeerInfo
 from outproc.inbound import Inbound
 from outproc.joining import decide
@@ -27,6 +28,8 @@ from outproc.local_node import LocalNode
 from outproc.once import Once
 from outproc.outbound import Outbound
 from outproc.requesting import Requests
+from outproc.resending import carry_over, drop_unmarkable, ended_event, started_event
+from outproc.session.leaving import reason_of
 from outproc.session.pairing import IncarnationGate
 from outproc.session.receive_lane import Skipped
 from outproc.session.session import Received, Session
@@ -109,7 +112,9 @@ class DestTransport(Transport):
             reply=self.requests.reply,
             news=self._news,
         )
-        self.node.emit(SessionStarted(self._dest, self.session.index, self.verified))
+        self.node.departures.back(self._dest)
+        self.dialler.rests_until = 0.0
+        self.node.emit(started_event(self))
         self.node.internal.session_began(self._dest, peer.features)
 
     def enter(self, link: Link) -> None:
@@ -210,7 +215,7 @@ class DestTransport(Transport):
             self.outbound.acked(received.acked)
             self.node.mover.acked(self)
         if received.end is not None:
-            self._ended_by_peer(link, received.end)
+            ended_by_peer(self, link, received.end)
             return
         if received.leave is not None:
             link.dismissed = LeaveReason(received.leave)
@@ -261,17 +266,6 @@ class DestTransport(Transport):
             self.outbound.arm()
 
     # -- the end of a session -----------------------------------------------------------------------
-
-    def _ended_by_peer(self, link: Link, end: Goodbye | Closed) -> None:
-        finals = Finals.of(end.positions, partial=end.partial)
-        if self.farewell.said:
-            self.farewell.answered(finals)
-            return
-        if isinstance(end, Closed):
-            return
-        detail = end.detail or "no reason given"
-        link.write(self.session.farewell(end.reason, "", link.max_frame, answer=True))
-        self.end_session(EndReason.CLOSED_BY_PEER, detail, finals, then_close=True)
 
     def end_session(
         self, reason: EndReason, detail: str, finals: Finals | None, *, then_close: bool = False
@@ -344,7 +338,7 @@ class DestTransport(Transport):
             kept = f"no wire for {self.node.options.session_kept:g} s"
             self.end_session(EndReason.EXPIRED, kept, None, then_close=not wanted)
 
-    async def close(self, reason: str) -> tuple[LostReceipt, ...]:
+    async def close(self, reason: str, returning_in: float | None = None) -> tuple[LostReceipt, ...]:
         """Say goodbye, learn what the peer has, and close for good, in half the close deadline or by who closes now."""
         if self.closing:
             await self.gone_for_good.wait()
@@ -358,7 +352,8 @@ class DestTransport(Transport):
         self.outbound.refuse(ended_error(self._dest, EndReason.CLOSED_HERE, again, ()))
         finals = None
         try:
-            finals = await self.farewell.say(self.session, self.links, reason, self.node.options.close_timeout / 2)
+            said = (reason_of(returning_in), reason)
+            finals = await self.farewell.say(self.session, self.links, said, self.node.options.close_timeout / 2)
         finally:
             ended = self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True)
         return ended.lost

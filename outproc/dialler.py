@@ -79,9 +79,9 @@ class Dialler:
         self._failures: tuple[Attempt, ...] = ()
         """Of the latest look-up."""
         self._rounds = Rounds(node.loop)
+        self.rests_until = 0.0  # nothing is dialled by itself before: the peer said when it is back
         self.wanted = False
-        self.asked_for = False
-        """Whether anybody here ever asked for the dest, and not only the peer for us."""
+        self.asked_for = False  # whether anybody here ever asked for the dest, and not only the peer for us
         self.closed = False
 
     # -- rounds -------------------------------------------------------------------------------------
@@ -195,8 +195,9 @@ class Dialler:
         if self.closed or not self.wanted:
             return
         now = self._node.now()
-        if self._full() and not self._rounds.open:
-            self._node.health.schedule(self, None)  # until a wire is lost
+        resting = now < self.rests_until
+        if (resting or self._full()) and not self._rounds.open:
+            self._node.health.schedule(self, self.rests_until if resting else None)  # or until a wire is lost
             return
         for endpoint in self.pool.begin(now):
             self._dials[endpoint] = self._node.spawn(self._dial(endpoint), f"litz dial {self._dest} {endpoint}")
@@ -359,6 +360,7 @@ class Dialler:
         """The machine slept: no wait that began before is waited to its end. Dials under way go on."""
         if self.closed or not self.wanted:
             return
+        self.rests_until = 0.0
         if self.pool.slots:
             self.pool.woke(self._node.now())
             self.pump()

@@ -86,6 +86,10 @@ class Dispatch:
         return DestTransport(
             self.node, dest, self._owner, self.requests, resolver=self._addressing, dial_slots=self._dial_slots
         )
+        departure = self.node.departures.find(dest, self.node.now())
+        if departure is not None and departure.mark is not None:
+            transport.gate.resume(departure.mark)  # a late word of the life that said goodbye is no return
+        return transport
 
     def _woke(self, slept: float) -> None:
         rouse(self.node, self.dests.transports(), slept)

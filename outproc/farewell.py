@@ -20,16 +20,19 @@ class Farewell:
     def said(self) -> bool:
         return self._answer is not None
 
-    async def say(self, session: Session, links: Sequence[Link], reason: str, timeout: float) -> Finals | None:
+    async def say(
+        self, session: Session, links: Sequence[Link], reason: tuple[int, str], timeout: float
+    ) -> Finals | None:
         """Say it on every wire, because one of them may be half open, and return the peer's final positions; None: it
-        was not there, or did not answer in time (seconds), and what it has stays unknown. The answer comes on the wire
+        was not there, or did not answer in time (seconds), and what it has stays unknown. `reason` is for the peer (see
+        `outproc.session.leaving`) and for people. The answer comes on the wire
         that was heard first, so wires that may lose it are left out where there are others."""
         if not links:
             return None
         links = [link for link in links if link.dependable] or links
         self._answer = asyncio.get_running_loop().create_future()
         for link in links:
-            link.write(session.farewell(0, reason, link.max_frame))
+            link.write(session.farewell(*reason, link.max_frame))
         try:
             async with asyncio.timeout(timeout):
                 return await self._answer

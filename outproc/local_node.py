@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
-from random import Random
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, Final
 
+from litz.departures import Departures
 from litz.event_log import EventLog
 from litz.events import Event
 from litz.inbox import Inbox
@@ -19,7 +22,7 @@ from outproc.held_frames import NodeHeld
 from outproc.internal_traffic import InternalTraffic
 from outproc.lane_mover import LaneMover
 from outproc.log_budget import LogBudget
-from outproc.network_watch import NetworkSource, NetworkWatch
+from outproc.network_watch import NetworkSource, NetworkWatch, system_network
 from outproc.options import TransportOptions
 from outproc.rights import Authorize, Rights
 from outproc.security.authenticator import Authenticator
@@ -32,7 +35,7 @@ from outproc.session.send_lane import SendLane
 from outproc.session.tombstones import Tombstones
 from outproc.session_numbers import SessionNumbers
 from outproc.timers import Timers
-from outproc.wake_watch import SleepClocks
+from outproc.wake_watch import SleepClocks, system_clocks
 
 if TYPE_CHECKING:
     from outproc.link import Link
@@ -62,6 +65,12 @@ class Environment:
 
 
 FastPath = tuple[Iterator[Receipt], list[Body]]
+def system_environment() -> Environment:
+    """Time and chance of the real world."""
+    chance = Random(SystemRandom().getrandbits(64))
+    return Environment(time.time_ns, os.urandom, chance, system_clocks(), system_network)
+
+
 """Receipts of the messages that may be accepted without a closer look, and where to append them."""
 
 
@@ -93,6 +102,7 @@ class LocalNode:
     network: NetworkWatch | None = None
     tombstones: Tombstones = field(init=False)
     log_budget: LogBudget = field(init=False)
+    departures: Departures = field(init=False)
     internal: InternalTraffic = field(init=False)
     rights: Rights = field(init=False)
     mover: LaneMover = field(init=False)
@@ -115,6 +125,7 @@ class LocalNode:
         self.ping_after = options.ping_after
         self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)
         self.log_budget = LogBudget(options.process_log_size)
+        self.departures = Departures(keep=options.tombstones_kept, limit=options.max_tombstones)
         self.internal = InternalTraffic(self.loop)
         self.rights = Rights(self.authorize, self.local_id, options.handshake_timeout)
         self.rights.services = lambda: tuple(self.internal.subscribers)

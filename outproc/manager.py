@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import time
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from random import Random, SystemRandom
+from functools import partial
 from typing import Any, Self
 
 from litz.bound_peer import BoundPeer
+from litz.departures import check_returning
 from litz.dest import validate_dest
 from litz.dest_watch import DestWatch
-from litz.errors import ConnectError, InsecureListenError, ManagerStateError
+from litz.errors import ConnectError, ManagerStateError
 from litz.event_log import EventLog, EventReader
-from litz.events import Event, LostReceipt, SessionStarted, WireUnusable, WireUp
+from litz.events import Event, LostReceipt
 from litz.history import History
 from litz.inbox import Inbox
 from litz.manager import (
@@ -43,26 +42,18 @@ from outproc.durable import Durable
 from outproc.durable_port import DurableInbox, DurableOutbox
 from outproc.endpoint_filter import allow_endpoint
 from outproc.installed_wires import Installed, installed_wires
-from outproc.local_node import Environment, FastPath, LocalNode
-from outproc.manager_arguments import check_arguments, checked_builders
-from outproc.network_watch import system_network
+from outproc.local_node import Environment, FastPath, LocalNode, system_environment
+from outproc.manager_arguments import check_arguments, check_listen, checked_builders
 from outproc.options import TransportOptions
 from outproc.outbound import SMALL
 from outproc.relay_options import RelayOptions
 from outproc.rights import Authorize
 from outproc.security.authenticator import Authenticator, NoAuthenticator
 from outproc.snapshots import snapshot_of
-from outproc.wake_watch import system_clocks
+from outproc.state_events import state_events
 from outproc.wire_ping import WirePing, ping_wires
 
 _RPC = PayloadType.RPC_RELIABLE
-
-
-def system_environment() -> Environment:
-    """Time and chance of the real world."""
-    return Environment(
-        time.time_ns, os.urandom, Random(SystemRandom().getrandbits(64)), system_clocks(), system_network
-    )
 
 
 class OutprocTransportManager(TransportManager):
@@ -132,10 +123,11 @@ class OutprocTransportManager(TransportManager):
         self._entered.node.health.start()
         return self
 
-    async def aclose(self) -> None:
-        await self._home.close(self._close, self._orphaned)
+    async def aclose(self, *, returning_in: float | None = None) -> None:
+        check_returning(returning_in)
+        await self._home.close(partial(self._close, returning_in), self._orphaned)
 
-    async def _close(self) -> None:
+    async def _close(self, returning_in: float | None) -> None:
         self._home.open = False
         self._durable.stop_taking()
         self._fast.clear()
@@ -148,6 +140,7 @@ class OutprocTransportManager(TransportManager):
                 self._entered.reception,
                 self._listeners,
                 self._addressing.builders,
+                returning_in,
             )
         self._inbox.close()
         self._events.close()
@@ -165,10 +158,13 @@ class OutprocTransportManager(TransportManager):
         if home is not None and home.open:
             warnings.warn(f"{self!r} was never closed; use `async with`, or `await aclose()`", ResourceWarning, 1)
 
-    def _running(self) -> Dispatch:
+    def _running(self, reopening: str | None = None) -> Dispatch:
+        """What runs, if it does. `reopening`: a dest whose goodbye does not count any more."""
         self._home.check()
         if self._entered is None:
             raise ManagerStateError("the manager is not running")
+        if reopening is not None:
+            self._entered.node.departures.back(reopening)
         return self._entered
 
     # -- sending ------------------------------------------------------------------------------------
@@ -182,6 +178,7 @@ class OutprocTransportManager(TransportManager):
         key: str | None = None,
         when_down: WhenDown | None = None,
         timeout: float | None = None,
+        reopen: bool = False,
     ) -> Receipt:
         if type(data) is bytes and len(data) <= SMALL and payload_type is _RPC and confirm is key is when_down is None:
             # The fast path: no await, no call of Python code, no object but the receipt.
@@ -194,13 +191,15 @@ class OutprocTransportManager(TransportManager):
                 for receipt in receipts:
                     bodies.append(data)
                     return receipt
-        running = self._running()
+        running = self._running(dest if reopen else None)
         if timeout is None:
             return await running.send(dest, data, payload_type, confirm=confirm, key=key, when_down=when_down)
         async with within(timeout, *late_send(dest, confirm)):
             return await running.send(dest, data, payload_type, confirm=confirm, key=key, when_down=when_down)
 
-    def send_nowait(self, dest: str, data: Any, *, payload_type: PayloadType = _RPC, key: str | None = None) -> Receipt:
+    def send_nowait(
+        self, dest: str, data: Any, *, payload_type: PayloadType = _RPC, key: str | None = None, reopen: bool = False
+    ) -> Receipt:
         if type(data) is bytes and len(data) <= SMALL and payload_type is _RPC and key is None:
             try:
                 receipts, bodies = self._fast[dest]
@@ -211,12 +210,18 @@ class OutprocTransportManager(TransportManager):
                 for receipt in receipts:
                     bodies.append(data)
                     return receipt
-        return self._running().send_nowait(dest, data, payload_type, key)
+        return self._running(dest if reopen else None).send_nowait(dest, data, payload_type, key)
 
     async def request(
-        self, dest: str, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None
+        self,
+        dest: str,
+        data: Any,
+        *,
+        timeout: float | None = None,
+        when_down: WhenDown | None = None,
+        reopen: bool = False,
     ) -> bytes:
-        running = self._running()
+        running = self._running(dest if reopen else None)
         return await running.requests.request(
             dest, body_of(data, self._options.max_message), timeout=timeout, when_down=when_down
         )
@@ -250,11 +255,7 @@ class OutprocTransportManager(TransportManager):
         running = self._running()
         endpoint = self._addressing.endpoint(url)
         builder = self._addressing.builder_of(endpoint)
-        if not builder.is_local(endpoint) and self._authenticator.proves == "nothing":
-            raise InsecureListenError(
-                f"{url} can be reached from other hosts, and without an authenticator anybody may claim any id; "
-                "pass authenticator=Ed25519Authenticator(...) or SharedKeyAuthenticator(...), or listen on 127.0.0.1"
-            )
+        check_listen(url, self._authenticator, local=builder.is_local(endpoint))
         listener = await builder.listen(endpoint, running.reception.accept, **options)
         if not self._home.open:
             await listener.aclose()
@@ -273,8 +274,8 @@ class OutprocTransportManager(TransportManager):
 
     # -- dests --------------------------------------------------------------------------------------
 
-    async def get_or_create_transport(self, dest: str) -> DestTransport:
-        return await self._running().dests.connect(validate_dest(dest))
+    async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> DestTransport:
+        return await self._running(dest if reopen else None).dests.connect(validate_dest(dest))
 
     async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
         running = self._running()
@@ -316,7 +317,7 @@ class OutprocTransportManager(TransportManager):
             transport.dialler.refresh()
 
     async def reconnect(self, dest: str, kind: str | None = None) -> None:
-        running = self._running()
+        running = self._running(dest)
         transport = running.dests.get(validate_dest(dest))
         if transport is None or transport.state is DestState.CONNECTING:
             await running.dests.connect(dest)
@@ -360,15 +361,7 @@ class OutprocTransportManager(TransportManager):
         return self._events.follow(limit=limit)
 
     def _current_events(self) -> list[Event]:
-        broken = self._addressing.broken
-        events: list[Event] = [WireUnusable("", each.name, each.distribution, each.error) for each in broken]
-        for transport in self._entered.dests.transports() if self._entered is not None else ():
-            if transport.session.pair is not None:
-                events.append(SessionStarted(transport.dest, transport.session.index, transport.verified))
-            events += [
-                WireUp(transport.dest, link.wire.kind, repr(link.wire), link.dialled) for link in transport.links
-            ]
-        return events
+        return state_events(self._entered.dests if self._entered is not None else None, self._addressing.broken)
 
     @property
     def threadsafe(self) -> ThreadsafeManager:

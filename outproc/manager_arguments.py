@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from litz.errors import InsecureListenError
 from litz.wire import WireBuilder
 from outproc.options import TransportOptions
 from outproc.relay_options import RelayOptions
+from outproc.security.authenticator import Authenticator
 
 
 def check_arguments(
@@ -45,6 +47,15 @@ def checked_builders(builders: Iterable[WireBuilder]) -> tuple[WireBuilder, ...]
         if not isinstance(builder, WireBuilder):
             raise _wrong("builders", "a list of WireBuilder objects", builder)
     return found
+
+
+def check_listen(url: str, authenticator: Authenticator, *, local: bool) -> None:
+    """Raises `InsecureListenError` beyond this machine without an authenticator (P8)."""
+    if not local and authenticator.proves == "nothing":
+        raise InsecureListenError(
+            f"{url} can be reached from other hosts, and without an authenticator anybody may claim any id; "
+            "pass authenticator=Ed25519Authenticator(...) or SharedKeyAuthenticator(...), or listen on 127.0.0.1"
+        )
 
 
 def _wrong(name: str, wanted: str, given: object) -> TypeError:

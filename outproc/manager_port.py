@@ -83,7 +83,7 @@ class ManagerPort:
         return "|".join(map(str, sorted(transport.session.pair or ()))) if transport is not None else ""
 
     def want(self, dest: str) -> None:
-        transport = self._dests.existing_or_new(dest)
+        transport = self._dests.existing_or_new(dest, by_right=True)
         if not transport.dialler.wanted:
             transport.dialler.start_round()
 

@@ -31,6 +31,7 @@ def snapshot_of(
         logged_bytes=node.log_budget.used,
         inbox_bytes=node.inbox.pending_bytes,
         dests=tuple(_dest(node, transport) for transport in dests.transports()),
+        departed=node.departures.snapshot(node.now()),
         outbox=durable.outbox.snapshot() if durable.outbox is not None else None,
         inbox=durable.inbox.snapshot() if durable.inbox is not None else None,
         history=node.events.history.others(frozenset(dests.names())),

@@ -192,6 +192,10 @@ class IncarnationGate:
             others = [other for other in self._highest if other.incarnation != half.incarnation]
             self._highest = (*others[1 - MAX_LIVES :], half)
 
+    def resume(self, half: Half) -> None:
+        """`half` is the highest of an earlier transport of the same peer: nothing below it is news."""
+        self._highest = (half,)
+
     @property
     def remembered(self) -> Half | None:
         """The highest half of the known incarnation, over all its sessions, for `decide_join` and `decide_ok`. What

@@ -17,7 +17,7 @@ import pytest
 
 from litz.errors import ManagerStateError
 from litz.message import Message
-from outproc.manager import system_environment
+from outproc.local_node import system_environment
 from outproc.outbox import (
     DeadLettered,
     Inbox,

@@ -108,7 +108,7 @@ class Healing:
                         self.world.hits["came by"] += 1
                         self.world.log(life, "comes by at", other)
                         try:
-                            await life.manager.get_or_create_transport(other.name)
+                            await life.manager.get_or_create_transport(other.name, reopen=True)
                         except LitzError as error:
                             self.world.log(life, "cannot come by:", error)
             await asyncio.sleep(0.05)

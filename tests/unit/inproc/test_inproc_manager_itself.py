@@ -229,8 +229,10 @@ async def test_a_restarted_peer_is_a_new_session() -> None:
         assert [lost.outcome.name for lost in caught.value.lost] == ["UNKNOWN"]
         with pytest.raises(OutcomeUnknownError):
             await asking
-        with pytest.raises(ConnectError):
+        with pytest.raises(PeerClosedError, match="reopen=True"):
             await a.send("b", 4)
+        with pytest.raises(ConnectError):
+            await a.send("b", 4, reopen=True)
         async with InprocTransportManager("b", hub) as b:
             second = await a.send("b", 5)
             assert [m.data for m in await take(b, 1)] == [5]
@@ -242,10 +244,11 @@ async def test_a_restarted_peer_is_a_new_session() -> None:
 async def test_senders_that_wait_for_space_go_on_with_the_next_session() -> None:
     hub = Hub()
     async with InprocTransportManager("a", hub, queue_messages=1, connect_timeout=30) as a:
-        async with InprocTransportManager("b", hub):
+        async with InprocTransportManager("b", hub) as b:
             await a.send("b", 0)
             waiting = [asyncio.ensure_future(a.send("b", n)) for n in (1, 2)]
             await asyncio.sleep(0)
+            await b.aclose(returning_in=1)
         async with InprocTransportManager("b", hub) as b:
             assert [m.data for m in await take(b, 2)] == [1, 2]
             await asyncio.wait(waiting)
@@ -322,12 +325,13 @@ async def test_a_request_that_waits_for_space_hears_of_the_end_at_once() -> None
     """It once waited for the next session, was sent there, and its answer was thrown away."""
     hub = Hub()
     async with InprocTransportManager("a", hub, queue_messages=1, connect_timeout=30.0) as a:
-        async with InprocTransportManager("b", hub, queue_messages=1):
+        async with InprocTransportManager("b", hub, queue_messages=1) as b:
             a.send_nowait("b", 0)
             asking = asyncio.ensure_future(a.request("b", 1))
             sending = asyncio.ensure_future(a.send("b", 2))
             await asyncio.sleep(0)
             assert not asking.done()
+            await b.aclose(returning_in=1)
         async with asyncio.timeout(120):
             with pytest.raises(ConnectError, match="never reached it; send it again"):
                 await asking
