@@ -67,6 +67,8 @@ class Conversations:
         self._max_attempts = max_attempts
         self._report = report
         self._renewing = False
+        self._burying: dict[int, OutboxDest] = {}
+        """Dead letters of which the commit is not known to be there."""
         self.closed = False
 
     def begin(self) -> None:
@@ -176,10 +178,21 @@ class Conversations:
         if not (found.dead or found.attempts):
             return
         self._commits.group.attempts.update(found.attempts)
-        self._commits.group.dead += found.dead
-        self._commits.arm(late=True)
         for sequence, reason in found.dead:
+            self._burying[sequence] = state
+            self._commits.group.dead.append((sequence, reason))
+        self._commits.arm(late=not found.dead)
+
+    def buried(self, dead: Sequence[tuple[int, DeadReason]]) -> None:
+        """The commit that made these dead letters is there."""
+        for sequence, reason in dead:
+            state = self._burying.pop(sequence, None)
+            if state is None:
+                continue  # found twice
             self.died(state, [sequence], reason)
+            if state.outgoing is not None and not self._over:
+                state.outgoing.buried([sequence])
+                self._pump(state)
 
     def died(self, state: OutboxDest, sequences: Sequence[int], reason: DeadReason) -> None:
         """Tell everybody concerned that these are dead letters now."""

@@ -260,6 +260,7 @@ class Outbox:
             if state.outgoing is not None:
                 state.outgoing.complete = False
         assert self._conversations is not None
+        self._conversations.buried(group.dead)
         for name, sequences in written.expired.items():
             self._conversations.died(self._dests[name], sequences, "expired")
         for name, count in written.removed.items():

@@ -3,13 +3,13 @@
 The driver makes one at each ACCEPT and forgets it when the session ends: nothing is ever sent twice in between, so
 nothing has to be sent again. It asks `wants_read` and gives what the store had (`add_read`), or what was just committed
 (`add_committed`); posts what `next` says, then calls `posted`; hands over each ACK (`acked`); and carries out what
-`take_findings` tells.
+`take_findings` tells, `buried` included.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -82,6 +82,9 @@ class Outgoing:
         """Bytes of the first cached row that were posted as parts."""
         self._taken = (0, 0)
         self._findings = Findings()
+        self._burying: set[int] = set()
+        """Dead letters that may not be in the file as such yet. Nothing behind them goes before they are: once that is
+        confirmed, all that is not a dead letter is deleted with it."""
         self.posted_up_to = max(accept.received, accept.committed)
         self.read_after = accept.committed
         """The highest sequence that came from the store; what is above has to be read, unless `complete`."""
@@ -136,12 +139,17 @@ class Outgoing:
     def _bury(self, reason: DeadReason) -> None:
         row = self._cache.popleft()
         self._cached_bytes -= row.size
+        self._burying.add(row.sequence)
         self._findings.dead.append((row.sequence, reason))
 
     def take_findings(self) -> Findings:
         """What is to be written down, once."""
         found, self._findings = self._findings, Findings()
         return found
+
+    def buried(self, sequences: Iterable[int]) -> None:
+        """The commit that made these dead letters is there: `next` may have something again."""
+        self._burying.difference_update(sequences)
 
     # -- posting --------------------------------------------------------------------------------------
 
@@ -155,7 +163,7 @@ class Outgoing:
                 self._bury("too large")
             else:
                 break
-        if not self._cache:
+        if not self._cache or self._burying:
             return None
         head = self._cache[0]
         if self._offset or head.size + len(head.key.encode()) > MAX_PAYLOAD:

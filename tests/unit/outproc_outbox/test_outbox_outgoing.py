@@ -135,6 +135,8 @@ def test_a_message_at_which_processes_die_is_counted_and_becomes_a_dead_letter()
     out.add_read([rows(1, 1)[0]._replace(attempts=2), *rows(2, 3)], complete=True)
     found = out.take_findings()
     assert (found.dead, found.attempts) == ([(1, "attempts")], {})
+    assert sent(out) == [], "not before it is written down: with the ack of 2 it would be deleted"
+    out.buried([1])
     assert sent(out) == [2, 3]
     assert out.take_findings().dead == []
 
@@ -149,8 +151,11 @@ def test_a_message_that_was_never_sent_is_not_blamed() -> None:
 def test_a_message_the_peer_cannot_take_becomes_a_dead_letter_and_the_others_go() -> None:
     out = outgoing(replace(ACCEPT, max_message=8))
     out.add_read([*rows(1, 1), *rows(2, 2, size=12), *rows(3, 3)], complete=True)
-    assert sent(out) == [1, 3]
+    assert sent(out) == [1]
     assert out.take_findings().dead == [(2, "too large")]
+    assert sent(out) == []
+    out.buried([2])
+    assert sent(out) == [3]
 
 
 def test_more_than_fits_into_memory_is_read_when_its_turn_comes() -> None:
