@@ -31,8 +31,8 @@ class BoundPeer(Peer):
         key: str | None = None,
         when_down: WhenDown | None = None,
         timeout: float | None = None,
-    ) -> Receipt:
         reopen: bool = False,
+    ) -> Receipt:
         return await self._manager.send(
             self._dest,
             data,
@@ -41,8 +41,8 @@ class BoundPeer(Peer):
             key=key,
             when_down=when_down,
             timeout=timeout,
-        )
             reopen=reopen,
+        )
 
     def send_nowait(
         self,

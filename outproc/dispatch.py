@@ -83,7 +83,7 @@ class Dispatch:
         return transport is not None and transport.session.pair is not None
 
     def _make(self, dest: str) -> DestTransport:
-        return DestTransport(
+        transport = DestTransport(
             self.node, dest, self._owner, self.requests, resolver=self._addressing, dial_slots=self._dial_slots
         )
         departure = self.node.departures.find(dest, self.node.now())
