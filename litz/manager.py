@@ -211,22 +211,7 @@ class TransportManager(ABC):
     @abstractmethod
     async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
         """Wait until everything accepted so far, for `dest` or for all, is acknowledged as received. Raises
-        `SessionEndedError` if that cannot happen any more, `TimeoutError` after `timeout` seconds. Returns ().
-
-        final: this node leaves, for `reason`, and means to be back after about `returning_in` seconds (None: it does
-        not). From this call on, in the turn in which it is made:
-        - Nothing new is accepted here: `send` and its like raise `DrainingError`, also those that wait for space.
-          New sessions that others begin are answered *busy*.
-        - All peers are told: they get `PeerDraining`, and their new sends to this node raise `PeerDrainingError`.
-        - What they had accepted before still arrives and is handled, requests are answered, at both ends, and what
-          was accepted here goes out, until all of it is acknowledged.
-        It returns then, or after `timeout` seconds (default: the close deadline): whatever is not confirmed by then ends
-        loudly, with a goodbye, and the list returned is exact: every receipt that was accepted here, was not confirmed
-        when the drain began, and ended in a `SessionEnded` since. After it no session holds anything unconfirmed; `aclose`
-        says goodbye to the peers that are left, with the same `returning_in` unless told otherwise. Raises nothing but
-        `ManagerStateError`, and ValueError together with `dest`. Concurrent and later calls share the first one's drain,
-        deadline and list; cancelling any of them does not stop it; `aclose` ends it at once.
-        """
+        `SessionEndedError` if that cannot happen any more, `TimeoutError` after `timeout` seconds."""
 
     @abstractmethod
     def peer(self, dest: str) -> Peer:
@@ -337,6 +322,7 @@ class Peer(ABC):
         key: str | None = None,
         when_down: WhenDown | None = None,
         timeout: float | None = None,
+        reopen: bool = False,
     ) -> Receipt: ...
 
     @abstractmethod
@@ -350,7 +336,6 @@ class Peer(ABC):
     ) -> Receipt: ...
 
     @abstractmethod
-        reopen: bool = False,
     async def request(
         self, data: Any, *, timeout: float | None = None, when_down: WhenDown | None = None, reopen: bool = False
     ) -> Any: ...
