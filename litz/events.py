@@ -51,7 +51,8 @@ class ResentReceipt:
 
 @dataclass(frozen=True, slots=True)
 class LaneReceived:
-    """How far a lane from the peer had come: every number below `received` was delivered to this side's queue."""
+    """How far a lane from the peer had come: every number below `received` was delivered to this side's queue, or was a
+    gap of which `MessagesSkipped` told."""
 
     lane: int
     received: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
+from operator import itemgetter
 from typing import Literal
 
 from litz.errors import LitzError
@@ -64,3 +66,34 @@ class Confirmations:
                 if not future.done():
                     future.set_exception(error)
         self._waiting.clear()
+
+    def carried(self, again: Mapping[int, int], lost: Sequence[int], error: LitzError) -> Confirmations:
+        """The lane's session ended. Who waits for a message that is sent `again` (old numbers with new ones, in order)
+        goes on waiting, for the new one; who drains, if nothing up to there is among the `lost`. Others get `error`.
+        Returns those who wait."""
+        waiting = Confirmations()
+        first_lost = min(lost, default=None)
+        numbers = list(again)
+        for level, heap in self._waiting.items():
+            for number, _, future in sorted(heap, key=itemgetter(0, 1)):
+                new = again.get(number)
+                if level == "drained" and (first_lost is None or number < first_lost):
+                    before = bisect_right(numbers, number)
+                    new = again[numbers[before - 1]] if before else None
+                    if new is None and not future.done():
+                        future.set_result(None)  # all up to there has come, or was dropped
+                elif level == "drained":
+                    new = None
+                if future.done():
+                    continue
+                if new is None:
+                    future.set_exception(error)
+                else:
+                    waiting.add(new, level, future)
+        self._waiting.clear()
+        return waiting
+
+    @property
+    def highest(self) -> int:
+        """The highest number that somebody waits for; -1: nobody waits."""
+        return max((entry[0] for heap in self._waiting.values() for entry in heap), default=-1)

@@ -12,6 +12,7 @@ from litz.inbox import InboxQueue
 from litz.message import Detail, Message, Origin
 from litz.payload import REPLY_LANE, PayloadType
 from litz.requests import Correlation
+from outproc.frames.records import FirstSent
 from outproc.local_node import LocalNode
 from outproc.session.exchange import Received
 from outproc.session.fixed_lanes import INTERNAL_LANES
@@ -41,9 +42,8 @@ class SessionSource:
 
     def origin(self, number: int) -> Origin:
         """Of a message that was first transmitted in this session."""
-        pair = self.session.pair
-        assert pair is not None
-        theirs = pair.yours
+        assert self.session.pair is not None, "what came, came in a session that is paired"
+        theirs = self.session.pair.yours
         return Origin(str(theirs.incarnation), theirs.counter, int(self.payload_type), number)
 
     async def reply(self, message: Message, data: Any) -> None:
@@ -83,6 +83,8 @@ class Inbound:
         self._node = node
         self._dest = dest
         self._session = session
+        assert session.pair is not None, "nothing comes in before the pair is complete"
+        self._theirs = session.pair.yours
         self._answer = answer
         self._news = news
         self._sources: dict[int, SessionSource] = {}
@@ -96,6 +98,8 @@ class Inbound:
         """Hand over all that a frame brought. Adds the violation if an internal message is malformed."""
         for delivery in received.deliveries:
             if delivery.lane not in INTERNAL_LANES:
+                if delivery.origins is not None and max(delivery.origins)[0] >= self._theirs.counter:
+                    received.violation = received.violation or ProtocolError("an origin in a session that is to come")
                 self.deliver(delivery)
                 continue
             try:
@@ -116,7 +120,7 @@ class Inbound:
         source = self._sources[lane]
         first = delivery.number
         bodies = delivery.bodies
-        if delivery.correlations is None and delivery.keys is None:
+        if delivery.correlations is None and delivery.keys is None and delivery.origins is None:
             queue.put_payloads(bodies, first, source, delivery.size)
         else:
             details = self._details(delivery)
@@ -143,7 +147,17 @@ class Inbound:
         for (kind, request_id), key in zip(correlations, keys, strict=True):
             wanted = request_id if kind == Correlation.REQUEST else None
             details.append(Detail(key, False, wanted) if key is not None or wanted is not None else None)
+        if delivery.origins is not None:
+            self._mark(details, delivery.lane, delivery.origins)
         return details
+
+    def _mark(self, details: list[Detail | None], lane: int, origins: list[FirstSent]) -> None:
+        """Some of them were first sent in an earlier session, and may have come then."""
+        incarnation = str(self._theirs.incarnation)
+        for place, (session, number) in enumerate(origins):
+            if session:
+                origin = Origin(incarnation, session, lane, number)
+                details[place] = (details[place] or Detail())._replace(redelivered=True, origin=origin)
 
     def _open(self, lane: int) -> InboxQueue:
         queue = self._queues[lane] = self._node.inbox.queue(self._dest, PayloadType(lane))

@@ -31,6 +31,7 @@ from outproc.session.internal_lanes import InternalSendLane
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.session.log import Body
 from outproc.session.pairing import Halves
+from outproc.session.resending import FEATURE
 from outproc.session.send_lane import SendLane
 from outproc.session.tombstones import Tombstones
 from outproc.session_numbers import SessionNumbers
@@ -137,6 +138,7 @@ class LocalNode:
             incarnation=self.incarnation,
             limits=Limits(max_frame=1 << 20, max_message=options.max_message),
             authenticator=self.authenticator,
+            features=(FEATURE,),
         )
 
     def now(self) -> float:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from litz.payload import DEFAULT_WIRE_PREFERENCE, PayloadType, WirePreference
+from litz.restarts import RestartPolicy
 from outproc.held_frames import HELD_FRAMES_SIZE
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.wire_choice import BestWire, WirePolicy
@@ -33,6 +34,9 @@ class TransportOptions(BaseModel):
     process_window_size: Count = 512 << 20
     max_message: Count = 16 << 20
     overflow: Mapping[PayloadType, Overflow] = Field(default_factory=dict)
+    on_restart: RestartPolicy = "surface"
+    """What becomes of unconfirmed messages when a peer restarted: "surface" or "resend", or a mapping of dests (and "*"
+    for all others) to these. See `litz.restarts` and docs/restarts.md."""
     wire_preference: WirePreference = Field(default_factory=lambda: dict(DEFAULT_WIRE_PREFERENCE))
 
     wire_policy: WirePolicy = BestWire()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import repeat
 
@@ -27,6 +27,7 @@ from outproc.local_node import LocalNode
 from outproc.session.fixed_lanes import FIXED_LANES
 from outproc.session.limits import Overflow
 from outproc.session.log import Body, EntryDetail, Gap
+from outproc.session.resending import NOTHING, Carried
 from outproc.session.send_lane import Admission, SendLane
 from outproc.session.session import LOSSY_LANE, Session
 from outproc.session.tombstones import Finals
@@ -84,7 +85,11 @@ class Outbound:
         self.session = session
         self.channels = {lane: Channel(self._dest, session.index, lane) for lane in session.send_lanes}
         self.channels[LOSSY_LANE] = Channel(self._dest, session.index, LOSSY_LANE)
-        self.confirmations = {}
+        for number, send_lane in session.send_lanes.items():
+            if send_lane.log.count:  # of the session before, to be sent again
+                self._node.budget_of(send_lane).settle(send_lane)
+                if number in self.confirmations:
+                    send_lane.ack_wanted = self.confirmations[number].highest + 1
         for lane in list(self._spaces):
             self.wake(lane)
 
@@ -211,12 +216,17 @@ class Outbound:
         if max_message >= session.limits.max_message:
             return
         session.lossy_out.discard_above(max_message)
-        for lane in session.send_lanes.values():
+        for number, lane in session.send_lanes.items():
             self._close_quota(lane)
             large = [number for number in lane.log.messages() if lane.log.body_size(number) > max_message]
-            for number in large:
-                lane.discard(number, DropReason.TOO_LARGE)
-            self._tell_dropped(lane, [(number, DropReason.TOO_LARGE) for number in large])
+            self.drop(number, large, DropReason.TOO_LARGE)
+
+    def drop(self, lane: int, numbers: Sequence[int], reason: DropReason) -> None:
+        """Drop messages of `lane` that were never transmitted in this session, and say so."""
+        send_lane = self.session.send_lanes[lane]
+        for number in numbers:
+            send_lane.discard(number, reason)
+        self._tell_dropped(send_lane, [(number, reason) for number in numbers])
 
     # -- waiting for space --------------------------------------------------------------------------
 
@@ -353,9 +363,11 @@ class Outbound:
         ]
         return [future for future in futures if future is not None]
 
-    def session_ended(self, error: SessionEndedError, finals: Finals | None) -> None:
-        """The session is over; the peer ended it with `finals`, if it said any."""
+    def session_ended(self, error: SessionEndedError, finals: Finals | None, carried: Carried = NOTHING) -> None:
+        """The session is over; the peer ended it with `finals`, if it said any. Who waits for what is `carried` into
+        the next session, which `use` is called with now, goes on waiting."""
         self.disarm()
+        waiting = {}
         for number, confirmations in self.confirmations.items():
             final = finals.lanes.get(number) if finals is not None else None
             if final is not None:
@@ -363,8 +375,12 @@ class Outbound:
                 confirmations.confirmed("drained", final.received.number)
                 confirmations.confirmed("processed", final.processed)
                 confirmations.confirmed("durable", final.durable)
-            confirmations.fail_all(error)
-        self.confirmations = {}
+            if not carried.resends:
+                confirmations.fail_all(error)
+            else:
+                lost = [entry[1] for entry in carried.lost if entry[0] == number]
+                waiting[number] = confirmations.carried(carried.again.get(number, {}), lost, error)
+        self.confirmations = waiting
         for lane in self.session.send_lanes.values():
             self._node.budget_of(lane).forget(lane)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from itertools import starmap
 from struct import pack
-from typing import Any, Final, cast
+from typing import Final, cast
 
 from litz.message import Buffer
 from outproc.frames.layout import (
@@ -194,9 +194,9 @@ def encode_leave(reason: int) -> bytes:
 def encode_record(out: list[Buffer], record: Record) -> int:
     """Append any record to `out`, and return its size in bytes. For tools and tests: it is slow."""
     # The fields of each record are the parameters of its encoder, in the same order, but for what is no part of it.
-    values: list[Any] = [getattr(record, field.name) for field in fields(record) if field.compare]
+    values = [getattr(record, field.name) for field in fields(record) if field.compare]
     if isinstance(record, Batch):
-        return encode_batch(out, *values, None)
+        return encode_batch(out, *values)
     if isinstance(record, Lossy):
         return encode_lossy(out, *values)
     encoded = _ENCODERS[type(record)](*values)

@@ -56,7 +56,12 @@ class Columns(NamedTuple):
         """Those of the first `count` entries."""
         if not self.size:
             return self
-        return Columns(*(each[:count] if each is not None else None for each in self[:3]), self.size)
+        return Columns(
+            self.correlations and self.correlations[:count],
+            self.keys and self.keys[:count],
+            self.origins and self.origins[:count],
+            self.size,
+        )
 
 
 NO_COLUMNS: Final = Columns()

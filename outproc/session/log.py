@@ -173,6 +173,18 @@ class SendLog:
         segment = self.segments[self.locate(number)]
         return len(segment.bodies[number - segment.first]) if isinstance(segment, Run) else 0
 
+    def message(self, number: int) -> tuple[Body, EntryDetail | None]:
+        """The message `number`, which must be in the log."""
+        run = self.segments[self.locate(number)]
+        if not isinstance(run, Run) or not run.first <= number < run.end:
+            raise RuntimeError(f"entry {number} is no message in this log")
+        return run.bodies[number - run.first], self.details.get(number)
+
+    def was_sent_before(self, number: int) -> bool:
+        """Whether an earlier session transmitted the message `number`, and nobody knows what became of it."""
+        detail = self.details.get(number) if self.details else None
+        return detail is not None and detail.origin is not None
+
     def messages(self) -> Iterator[int]:
         """The numbers of all messages in the log."""
         return self.messages_from(self.base)

@@ -371,12 +371,12 @@ class SendLane:
     def unconfirmed(self, final: Position | None) -> list[tuple[int, Outcome]]:
         """What the session's end leaves open: every message not confirmed by an ack or by the peer's final
         position, with what is known of it (R4). `final` None: the peer's position is not known. A final position
-        above what was transmitted confirms no more than that."""
+        above what was transmitted confirms no more than that. What an earlier session left unknown stays so."""
         confirmed = max(self.acked.number, min(final.number, self.high_water) if final is not None else 0)
         lost = []
         for number in self.log.messages():
             if number < confirmed:
                 continue
-            unknown = final is None and number < self.high_water
+            unknown = (final is None and number < self.high_water) or self.log.was_sent_before(number)
             lost.append((number, Outcome.UNKNOWN if unknown else Outcome.NEVER_ACCEPTED))
         return lost

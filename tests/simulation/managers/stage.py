@@ -25,6 +25,8 @@ class Actor:
         self.manager = manager
         self.builders = builders
         self.got: list[bytes] = []
+        self.messages: list[Message] = []
+        """The same, whole."""
         self.events: list[Event] = []
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -40,6 +42,7 @@ class Actor:
     async def _read(self) -> None:
         async for message in self.manager.messages():
             self.got.append(message.data)
+            self.messages.append(message)
             if message.is_request:
                 await message.reply(message.data)
 
