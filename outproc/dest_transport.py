@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from litz.errors import ConnectError, ProtocolError, SessionEndedError, UnauthenticatedError
-from litz.events import EndReason, LostReceipt, MessagesSkipped, SessionEnded, SessionStarted, WireDown, WireUp
+from litz.events import EndReason, LostReceipt, MessagesSkipped, WireDown, WireUp
 from litz.lifecycle import move
 from litz.manager import Transport
 from litz.snapshot import DestState
@@ -103,6 +103,7 @@ class DestTransport(Transport):
     def paired(self, peer: PeerInfo) -> None:
         """The session's pair of halves has become complete."""
         self.outbound.peer_takes(peer.limits.max_message)
+        drop_unmarkable(self.outbound, peer)
         self.inbound = Inbound(
             self.node,
             self._dest,
@@ -272,14 +273,16 @@ class DestTransport(Transport):
     ) -> SessionEndedError:
         """End the session loudly and begin a new, unpaired one (or close the transport). Its wires are closed; a wire
         that is to live on must have left it before. Returns the error that tells what was not confirmed."""
-        links = list(self.links)
-        error = self._settle(reason, detail, finals)
-        if then_close:
+        links, node = list(self.links), self.node
+        following = None
+        if not then_close:
+            following = Session(node.new_half(), node.limits, index=self.session.index + 1, overflow=node.overflow)
+        error = self._settle(reason, detail, finals, following)
+        if following is None:
             self._finish(error)
         else:
-            node = self.node
-            self.session = Session(node.new_half(), node.limits, index=self.session.index + 1, overflow=node.overflow)
-            self.outbound.use(self.session)
+            self.session = following
+            self.outbound.use(following)
             self.owner.state_changed(self)
         for link in links:
             self.leave(link)
@@ -295,19 +298,19 @@ class DestTransport(Transport):
     def _overflowed(self, detail: str) -> SessionEndedError:
         return self.end_session(EndReason.OVERFLOW, detail, None)
 
-    def _settle(self, reason: EndReason, detail: str, finals: Finals | None) -> SessionEndedError:
-        """Tell everybody concerned that the current session is over."""
+    def _settle(
+        self, reason: EndReason, detail: str, finals: Finals | None, following: Session | None
+    ) -> SessionEndedError:
+        """Tell everybody concerned that the current session is over. `following` gets what is to be sent again."""
         session, now = self.session, self.node.now()
         was_paired = session.pair is not None
         if session.pair is not None:
             self.node.tombstones.bury(session.pair, Finals.of(session.finals()), now)
-        lost = tuple(
-            LostReceipt((self.outbound.channels[lane], number), outcome)
-            for lane, number, outcome in session.end(finals)
-        )
-        error = ended_error(self._dest, reason, detail, lost)
+        carried = carry_over(self, reason, session.end(finals), following)
+        ended = ended_event(self, reason, detail, carried)
+        error = ended_error(self._dest, reason, detail, ended.lost)
         self.counters.add(session)
-        self.outbound.session_ended(error, finals)
+        self.outbound.session_ended(error, finals, carried)
         self.requests.session_ended(self._dest, error)
         if self.inbound is not None:
             self.inbound.close()
@@ -316,8 +319,8 @@ class DestTransport(Transport):
         self.keeping.stop()
         if was_paired:
             self.node.internal.session_ended(self)
-        if was_paired or lost:
-            self.node.emit(SessionEnded(self._dest, session.index, reason, detail, lost))
+        if was_paired or ended.lost:
+            self.node.emit(ended)
         return error
 
     def _finish(self, error: SessionEndedError) -> None:
