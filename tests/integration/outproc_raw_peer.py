@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -27,10 +29,13 @@ from outproc.handshake import (
     Node,
     Terms,
 )
-from outproc.security import Authenticator, NoAuthenticator
+from outproc.security import Authenticator, Channel, NoAuthenticator, Prepares
+from outproc.security.channel import bound
 from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import SessionLimits
 from outproc.session.session import Session
+from outproc.wires.websocket import binding
+from outproc.wires.websocket.peer_certificates import peer_certificates
 
 TERMS = Terms(
     positions=(),
@@ -43,10 +48,12 @@ TERMS = Terms(
 class RawPeer:
     """One WebSocket to a manager. `machine` speaks the dialler's side of the handshake."""
 
-    def __init__(self, connection: ClientConnection, dest: str, node: Node, halves: int) -> None:
+    def __init__(
+        self, connection: ClientConnection, dest: str, node: Node, halves: int, binding: bytes | None = None
+    ) -> None:
         self.socket = connection
         self.node = node
-        self.machine = Initiator(node, dest, Link("websocket"), os.urandom)
+        self.machine = Initiator(node, dest, Link("websocket", binding), os.urandom)
         self.session = Session(Half(node.incarnation, halves), SessionLimits())
 
     async def send(self, frame: bytes | str) -> None:
@@ -113,6 +120,8 @@ async def raw_peer(
     halves: int = 1,
     subprotocols: Sequence[str] = ("litz.1",),
     sock: socket.socket | None = None,
+    tls: ssl.SSLContext | None = None,
+    headers: Mapping[str, str] | None = None,
 ) -> AsyncIterator[RawPeer]:
     """A raw peer connected to `url`, over `sock` if that is given. It has said nothing yet."""
     async with connect(
@@ -124,5 +133,13 @@ async def raw_peer(
         close_timeout=1,
         proxy=None,
         sock=sock,
+        ssl=tls,
+        additional_headers=headers,
     ) as connection:
-        yield RawPeer(connection, dest, node or raw_node(name), halves)
+        node = node or raw_node(name)
+        shown = peer_certificates(connection.transport.get_extra_info("ssl_object"))
+        authenticator = bound(node.authenticator, Channel("websocket", dest, secure=True, certificates=shown))
+        if isinstance(authenticator, Prepares):
+            await authenticator.prepare()
+        bind = binding.of_peer(connection.transport.get_extra_info("ssl_object"))
+        yield RawPeer(connection, dest, replace(node, authenticator=authenticator), halves, bind)
