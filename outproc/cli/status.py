@@ -1,4 +1,4 @@
-"""`litz status`: what the running nodes of this user have: dests, wires, lanes, slots."""
+"""`litz status`: how the running nodes of this user stand with their dests."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from dataclasses import asdict
 from enum import Enum
 from typing import Any
 
+from litz.dest import validate_dest
 from litz.manager import TransportManager
 from outproc.cli.control_socket import ask, reachable_nodes
 from outproc.cli.outcome import DONE, EXIT_CODES, CommandError
-from outproc.cli.status_tables import show
+from outproc.cli.status_views import show_detail, show_overview
 
 
 def add(commands: Any) -> None:
     """Add the parser."""
     parser = commands.add_parser(
         "status",
-        help="show the dests, wires, lanes and slots of running nodes",
-        description="Asks the nodes that litz up and litz recv run here, over their control sockets.",
-        epilog=f"example: litz status --node alice --json\n{EXIT_CODES}; 1 also when no node runs",
+        help="show how running nodes stand with their dests; one dest in detail",
+        description="Asks the nodes that litz up, litz recv and litz chat run here, over their control sockets. "
+        "Without DEST a line for each dest: its state, by which wires, and if there is none why, and what next. With "
+        "DEST its wires, endpoints, lanes and history.",
+        epilog=f"examples: litz status; litz status bob; litz status --node alice --json\n{EXIT_CODES}; 1 also when no "
+        "node runs, or none knows DEST",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help='print {"nodes": [...]} instead of tables')
+    parser.add_argument("dest", metavar="DEST", nargs="?", help="this dest in detail")
+    parser.add_argument("--json", action="store_true", help='print {"nodes": [...]} with all there is')
     parser.add_argument("--node", metavar="ID", help="only this node")
     parser.set_defaults(run=_run)
 
@@ -39,6 +44,8 @@ def _plain(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    if arguments.dest is not None:
+        validate_dest(arguments.dest)
     nodes = []
     for path in reachable_nodes(arguments.node):
         try:
@@ -47,8 +54,25 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"litz: the node behind {path} does not answer: {error}", file=sys.stderr)
     if not nodes:
         raise CommandError("no node of yours answers")
+    if arguments.dest is None:
+        print(json.dumps({"nodes": nodes}, indent=2)) if arguments.json else show_overview(nodes)
+        return DONE
     if arguments.json:
+        nodes = [about for node in nodes if (about := _about(node, arguments.dest)) is not None]
+        known = bool(nodes)
         print(json.dumps({"nodes": nodes}, indent=2))
     else:
-        show(nodes)
+        known = show_detail(nodes, arguments.dest)
+    if not known:
+        raise CommandError(
+            f"no node of yours that runs here knows {arguments.dest!r}; litz status shows whom they know"
+        )
     return DONE
+
+
+def _about(node: dict[str, Any], dest: str) -> dict[str, Any] | None:
+    """What a node tells of `dest`, with the same keys; None: nothing."""
+    about = {
+        key: [each for each in node.get(key, ()) if each["dest"] == dest] for key in ("dests", "departed", "history")
+    }
+    return {**node, **about} if any(about.values()) else None

@@ -42,8 +42,18 @@ def test_a_node_is_up_is_shown_and_ends(tmp_path: Path) -> None:
             assert dest["wires"][0]["kind"] == "websocket"
             assert dest["slots"][0]["endpoint"] == url
             assert {lane["lane"] for lane in dest["lanes"]} >= {0, 1, 2, 3, 8}
-            tables = litz(tmp_path, "status").stdout
-            assert all(word in tables for word in ("node alice", "node bob", "dests", "wires", "slots", "websocket"))
+            overview = litz(tmp_path, "status").stdout
+            assert all(word in overview for word in ("node alice", "node bob", "connected", "websocket")), overview
+            tables = litz(tmp_path, "status", "bob").stdout
+            words = ("node alice", "wires", "endpoints", "which wire carries what", "history", "session started")
+            assert all(word in tables for word in words), tables
+            about = json.loads(litz(tmp_path, "status", "bob", "--json").stdout)["nodes"]
+            assert [(node["local_id"], [each["dest"] for each in node["dests"]]) for node in about] == [
+                ("alice", ["bob"])
+            ]
+            unknown = litz(tmp_path, "status", "dora")
+            assert unknown.returncode == 1
+            assert "knows 'dora'" in unknown.stderr
             # A WebRTC wire may have come up beside the WebSocket, which is preferred.
             assert "the only wire that may carry it" in tables or "prefer" in tables
             pinged = litz(tmp_path, "ping", "bob", "--count", "2", "--json")

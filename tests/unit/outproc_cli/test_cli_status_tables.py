@@ -1,4 +1,4 @@
-"""The tables of `litz status` show what a snapshot holds, and peers cannot draw in them."""
+"""Numbers and columns for people, in which peers cannot draw."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from inproc import Hub, InprocTransportManager
-from outproc.cli.status import status_of
-from outproc.cli.status_tables import lane_text, show, size_text, time_text
+from outproc.cli.status_tables import lane_text, print_columns, size_text, time_text
 
 
 @pytest.mark.parametrize(
@@ -34,12 +32,16 @@ def test_lanes_have_names() -> None:
     assert [lane_text(lane) for lane in (0, 8, 99)] == ["RPC_RELIABLE", "replies", "99"]
 
 
-async def test_a_snapshot_becomes_tables() -> None:
-    hub = Hub()
-    name = "[red]bob[/red]"
-    async with InprocTransportManager("alice", hub) as alice, InprocTransportManager(name, hub):
-        await alice.send(name, "hello")
-        out = StringIO()
-        show([status_of(alice)], Console(file=out))
-    text = out.getvalue()
-    assert all(word in text for word in ("node alice", name, "connected", "RPC_RELIABLE"))
+def test_columns_fit_a_narrow_terminal_and_peers_cannot_draw_in_them() -> None:
+    out = StringIO()
+    console = Console(file=out, width=40)
+    print_columns(
+        console, "title", ("dest", ">count", "why"), [("[red]bob[/red]", 7, "word " * 20), ("b", 12, "\x1b[2J")]
+    )
+    lines = out.getvalue().splitlines()
+    assert lines[0] == "title"
+    assert all(len(line) <= 40 for line in lines)
+    assert lines[2].startswith("[red]bob[/red]      7  word word")
+    assert lines[-1].split() == ["b", "12", "\N{REPLACEMENT CHARACTER}[2J"]
+    print_columns(console, "nothing", ("dest",), [])
+    assert "nothing" not in out.getvalue()
