@@ -140,12 +140,16 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
         link.write([machine.refuse("stale", reason="a newer half is known")])
         link.close()
         return
-    if action in (JoinAction.PAIR, JoinAction.RENEW_PAIR) and transport.node.overrun_by(transport.dest):
-        reason = "what was sent in earlier sessions waits to be read"
-        link.write([machine.refuse("busy", retry_after=COME_BACK, reason=reason)])
-        link.failure = BusyError(f"{transport.dest}: {reason}", retry_after=COME_BACK)
-        link.close()
-        return
+    if action in (JoinAction.PAIR, JoinAction.RENEW_PAIR):
+        pause, reason = COME_BACK, "what was sent in earlier sessions waits to be read"
+        if not transport.node.overrun_by(transport.dest):
+            pause = transport.node.session_rate.wait(transport.dest, join.mine, transport.node.now())
+            reason = "it begins sessions faster than sessions_per_second"
+        if pause:
+            link.write([machine.refuse("busy", retry_after=pause, reason=reason)])
+            link.failure = BusyError(f"{transport.dest}: {reason}", retry_after=pause)
+            link.close()
+            return
     transport.gate.note(join.mine)
     never_paired = join.yours is not None and paired_with_another(session.pair, Pair(join.yours, join.mine))
     if action in (JoinAction.RENEW_PAIR, JoinAction.RENEW_REFUSE):

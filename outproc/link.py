@@ -373,6 +373,7 @@ class Link:
     def wire_closed(self, loss: WireLoss) -> None:
         self.cause = loss
         self.node.links.pop(self, None)
+        self.node.wires_per_address.left(self)
         self.closed.set()
         self.node.health.schedule(self, None)
         self._deadline.at(None)

@@ -24,6 +24,7 @@ from outproc.lane_mover import LaneMover
 from outproc.log_budget import LogBudget
 from outproc.network_watch import NetworkSource, NetworkWatch, system_network
 from outproc.options import TransportOptions
+from outproc.peer_limits import SessionRate, WiresPerAddress
 from outproc.rights import Authorize, Rights
 from outproc.security.authenticator import Authenticator
 from outproc.session.identity import Half, Incarnation
@@ -106,6 +107,8 @@ class LocalNode:
     departures: Departures = field(init=False)
     internal: InternalTraffic = field(init=False)
     rights: Rights = field(init=False)
+    wires_per_address: WiresPerAddress = field(init=False)
+    session_rate: SessionRate = field(init=False)
     mover: LaneMover = field(init=False)
     session_numbers: SessionNumbers = field(init=False)
     handshake_node: Node = field(init=False)
@@ -131,6 +134,8 @@ class LocalNode:
         self.rights = Rights(self.authorize, self.local_id, options.handshake_timeout)
         self.rights.services = lambda: tuple(self.internal.subscribers)
         self.internal.denied = self.rights.denied
+        self.wires_per_address = WiresPerAddress(options.wires_per_ip)
+        self.session_rate = SessionRate(options.sessions_per_second)
         self.mover = LaneMover(self)
         self.session_numbers = SessionNumbers(options.max_tombstones)
         self.handshake_node = Node(

@@ -73,6 +73,10 @@ class TransportOptions(BaseModel):
     unauthenticated_per_ip: Count = 8
     unauthenticated_size: Annotated[int, Field(ge=HELD_FRAMES_SIZE)] = 64 << 20
     """Bytes of frames that wait because their senders have not proved their ids yet."""
+    wires_per_ip: Count = 4_096
+    """Wires in sessions that came in from one address; loopback is not limited by it."""
+    sessions_per_second: Seconds = 2.0
+    """New sessions of one peer, once it has begun 64 in a row."""
     seal: Literal["auto", "always", "never"] = "auto"
     max_dials: Count = 64
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from litz.errors import BusyError, LitzError, ProtocolError
 from litz.events import PeerViolation
@@ -13,6 +14,9 @@ from outproc.link import Link, Step
 from outproc.local_node import LocalNode
 from outproc.security.preauth import Busy, PreauthLimiter, Ticket
 from outproc.urgent_strand import UrgentStrand
+
+FULL_FOR: Final = 5.0
+"""Seconds for which a peer is asked to stay away from a node that has no room for it."""
 
 
 class Reception:
@@ -66,15 +70,23 @@ class Reception:
             link.close()
             return
         self._release(link)
+        if not self._node.wires_per_address.enter(link, link.wire.path.remote):
+            self._refuse(link, FULL_FOR, "too many wires from this address", "wires_per_ip is reached")
+            return
         transport = self._transport_for(step.peer.id)
         if transport is None:
-            machine = link.machine
-            link.write([machine.refuse("busy", retry_after=5.0, reason="too many dests")])
-            link.failure = BusyError("max_dests is reached", retry_after=5.0)
-            link.close()
+            self._refuse(link, FULL_FOR, "too many dests", "max_dests is reached")
             return
         link.owner = transport
         transport.step(link, step)
+
+    def _refuse(self, link: Link, retry_after: float, told: str, why: str) -> None:
+        """Tell a peer that has proved its id to come back later."""
+        link.write([link.machine.refuse("busy", retry_after=retry_after, reason=told)])
+        link.failure = BusyError(
+            f"{why}; the peer is asked to come back in {retry_after:.3g} s", retry_after=retry_after
+        )
+        link.close()
 
     def frame(self, link: Link, frame: bytes, strand: UrgentStrand | None = None) -> None:
         """Nothing but the handshake is taken before the proof; what overtook it on a wire without order is dropped."""
