@@ -203,10 +203,7 @@ async def follow(path: Path, question: str, **given: str) -> AsyncIterator[Any]:
     try:
         writer.write(json.dumps({"ask": question, "with": given}).encode() + b"\n")
         async with asyncio.timeout(ANSWER_WITHIN):
-            line = await reader.readline()
-        answer = _read(line, path)
-        if not answer["ok"]:
-            raise CommandError(f"the node behind {path} answered: {answer['error']}")
+            _result(await reader.readline(), path)
         while True:
             said = _read(await reader.readline(), path)
             if "end" in said:
@@ -214,6 +211,24 @@ async def follow(path: Path, question: str, **given: str) -> AsyncIterator[Any]:
             yield said["item"]
     finally:
         writer.transport.abort()
+
+
+async def inquire(path: Path, question: str, **given: str) -> Any:
+    """As `ask`, without blocking."""
+    async with asyncio.timeout(ANSWER_WITHIN):
+        reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE)
+        try:
+            writer.write(json.dumps({"ask": question, "with": given}).encode() + b"\n")
+            return _result(await reader.readline(), path)
+        finally:
+            writer.transport.abort()
+
+
+def _result(line: bytes, path: Path) -> Any:
+    answer = _read(line, path)
+    if not answer["ok"]:
+        raise CommandError(f"the node behind {path} answered: {answer['error']}")
+    return answer.get("result")
 
 
 def _read(line: bytes, path: Path) -> Any:
@@ -235,10 +250,7 @@ def ask(path: Path, question: str, **given: str) -> Any:
         client.sendall(json.dumps({"ask": question, "with": given}).encode() + b"\n")
         with client.makefile("rb") as answers:
             line = answers.readline()
-    answer = _read(line, path)
-    if not answer["ok"]:
-        raise CommandError(f"the node behind {path} answered: {answer['error']}")
-    return answer["result"]
+    return _result(line, path)
 
 
 def running_nodes() -> list[Path]:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 
 from litz import __version__
 from litz.errors import LitzError
-from outproc.cli import demo, demo_node, events, key, outbox, ping, recv, send, status, up
+from outproc.cli import chat, demo, demo_node, events, key, outbox, ping, recv, send, status, up
 from outproc.cli.outcome import EXIT_CODES, INTERRUPTED, CommandError, UsageError, code_of, text_of
 
-_COMMANDS = (demo, up, send, recv, status, events, ping, key, outbox)
+_COMMANDS = (demo, up, chat, send, recv, status, events, ping, key, outbox)
 """Each has `add(commands)`, which adds its parser and sets `run`, a function from arguments to an exit code."""
 
 

@@ -12,9 +12,10 @@ from outproc.manager import OutprocTransportManager
 
 
 def questions_for(manager: OutprocTransportManager) -> Answers:
-    """`status`, `ping` with a dest, and `events`, with a dest, which is followed."""
+    """`status`, `endpoints`, `ping` with a dest, and `events`, with a dest, which is followed."""
     return {
         "status": partial(status_of, manager),
+        "endpoints": lambda: manager.endpoints,
         "ping": partial(ping_of, manager),
         "events": partial(EventFeed, manager),
     }

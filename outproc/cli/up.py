@@ -12,6 +12,7 @@ from typing import Any
 
 from litz.errors import LitzError
 from litz.message import Message
+from outproc.cli import chat_talk
 from outproc.cli.control_socket import ControlSocket
 from outproc.cli.incoming_files import IncomingFiles
 from outproc.cli.node_options import (
@@ -55,7 +56,8 @@ def add(commands: Any) -> None:
         "--serve",
         action="append",
         choices=("echo", "recv"),
-        help="echo: answer every request with its own data (default); recv: take files of litz send; repeatable",
+        help="echo: answer every request, and every line of litz chat, with itself (default); recv: take files of litz "
+        "send; repeatable",
     )
     parser.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="where files go (default: here)")
     parser.add_argument(
@@ -67,7 +69,8 @@ def add(commands: Any) -> None:
 class Services:
     """What a node does with what it receives: `--serve`. Other messages are taken and dropped."""
 
-    def __init__(self, echo: bool, files: IncomingFiles | None) -> None:
+    def __init__(self, manager: OutprocTransportManager, echo: bool, files: IncomingFiles | None) -> None:
+        self._manager = manager
         self._echo = echo
         self._files = files
 
@@ -75,7 +78,12 @@ class Services:
         """The handler for `serve`."""
         if self._files is not None and self._files.wants(message):
             return self._files.handle(message)
-        return bytes(message.data) if self._echo and message.is_request else None
+        if not self._echo:
+            return None
+        if message.key == chat_talk.KEY:
+            with suppress(LitzError):  # who reads no answers gets none
+                self._manager.send_nowait(message.sender, message.data)
+        return bytes(message.data) if message.is_request else None
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -108,7 +116,7 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
             await manager.listen(url, **{**tab_options(url, local_id, authenticator), **how})
         files = IncomingFiles(manager, arguments.dir, _say) if "recv" in wanted else None
         async with asyncio.TaskGroup() as group:
-            serving = group.create_task(manager.serve(Services("echo" in wanted, files).handle))
+            serving = group.create_task(manager.serve(Services(manager, "echo" in wanted, files).handle))
             tasks = [serving, *(group.create_task(stay_connected(manager, dest)) for dest in directory)]
             if files is not None:
                 tasks.append(group.create_task(files.watch_senders()))

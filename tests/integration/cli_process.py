@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
@@ -106,5 +107,8 @@ class Litz:
     ) -> None:
         self.process.kill()
         self.wait()
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
         assert self.process.stdout is not None
         self.process.stdout.close()
