@@ -220,6 +220,9 @@ class WireBuilder(ABC):
     kind: str = ""
     schemes: Sequence[str] = ()
     """URL schemes that name this kind of endpoint."""
+    backoff: tuple[float, float] | None = None
+    """The first and the highest ceiling, in seconds, of the waits between dials of such endpoints; None: those of the
+    manager's options. May be set on an instance, before the manager is made."""
 
     def attach(self, port: NodePort) -> None:
         """The manager has been entered and will build wires: `port` is how to reach it, and through it other nodes.

@@ -3,7 +3,8 @@
 from outproc.addressing import Directory
 from outproc.manager import OutprocTransportManager
 from outproc.options import TransportOptions
+from outproc.reachability import Redial
 from outproc.relay_options import RelayOptions
 from outproc.session.limits import Overflow
 
-__all__ = ["Directory", "OutprocTransportManager", "Overflow", "RelayOptions", "TransportOptions"]
+__all__ = ["Directory", "OutprocTransportManager", "Overflow", "Redial", "RelayOptions", "TransportOptions"]

@@ -200,6 +200,9 @@ class Addressing:
             raise InvalidEndpointError(f"{item!r} is no endpoint; give URLs")
         return self.endpoint(str(item))
 
+    def pace(self, endpoint: Endpoint) -> tuple[float, float] | None:
+        return self.builder_of(endpoint).backoff
+
     async def build(self, dest: str, endpoint: Endpoint) -> Wire:
         builder = self.builder_of(endpoint)
         if self.leaving_host is not None and not builder.is_local(endpoint):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from litz.errors import Attempt, ConnectError, UnknownDestError
+from litz.errors import Attempt, ConnectError, GaveUpError, UnknownDestError
 
 
 def nowhere(dest: str, failures: Sequence[Attempt]) -> ConnectError:
@@ -24,3 +24,16 @@ def unreached(text: str, dest: str, attempts: Sequence[Attempt]) -> ConnectError
     """Every endpoint failed. If those who were asked do not know the dest either, the error says so."""
     unknown = bool(attempts) and all(isinstance(attempt.error, UnknownDestError) for attempt in attempts)
     return (UnknownDestError if unknown else ConnectError)(text, dest=dest, attempts=attempts)
+
+
+def gave_up(dest: str, why: str, attempts: Sequence[Attempt], cause: Exception) -> GaveUpError:
+    """The budget of the dest is used up."""
+    cure = "ask for it again with reconnect(), or send to it"
+    error = GaveUpError(f"{dest} is not dialled any more: {why}; {cure}", dest=dest, attempts=attempts)
+    error.__cause__ = cause
+    return error
+
+
+def closed_meanwhile(dest: str) -> ConnectError:
+    """This side closed the transport."""
+    return ConnectError(f"the transport of {dest} was closed while it was dialled", dest=dest)

@@ -10,6 +10,7 @@ from litz.errors import Attempt, ConnectError
 from litz.events import Connecting as ConnectingEvent
 from litz.events import EndReason
 from litz.snapshot import DestState
+from outproc.begin_anew import ask_again
 from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
 
@@ -81,8 +82,11 @@ class DestTable:
             self._check_room(dest)
             transport = self._make(dest)
             self._dests[dest] = Connected(transport)
-        if not transport.dialler.wanted and transport.state is DestState.CONNECTING:
-            transport.dialler.start_round()
+        dialler = transport.dialler
+        if dialler.supervisor.rests:
+            ask_again(dialler, waits=False)
+        elif not dialler.wanted and transport.state is DestState.CONNECTING:
+            dialler.start_round()
         return transport
 
     def _check_room(self, dest: str) -> None:

@@ -6,15 +6,15 @@ Decides in synchronous methods, in the turn in which something is heard. Which s
 
 from __future__ import annotations
 
-import asyncio
-
 from litz.errors import ConnectError, ProtocolError, SessionEndedError, UnauthenticatedError
 from litz.events import EndReason, LostReceipt, MessagesSkipped, WireDown, WireUp
 from litz.lifecycle import move
 from litz.manager import Transport
 from litz.snapshot import DestState
 from outproc.dest_counters import Counters
-from outproc.dialler import Dialler, Resolver
+from outproc.dial_attempt import Resolver
+from outproc.dial_gate import DialGate
+from outproc.dialler import Dialler
 from outproc.ended_error import ended_error
 from outproc.farewell import Farewell
 from outproc.frames.records import LeaveReason
@@ -52,7 +52,7 @@ class DestTransport(Transport):
         requests: Requests,
         *,
         resolver: Resolver,
-        dial_slots: asyncio.Semaphore,
+        dial_gate: DialGate,
     ) -> None:
         self.node = node
         self.owner = owner
@@ -68,9 +68,7 @@ class DestTransport(Transport):
             node, dest, self.session, write=self.write, overflowed=self._overflowed, dropped=requests.dropped
         )
         self.inbound: Inbound | None = None
-        self.dialler = Dialler(
-            node, dest, resolver=resolver, owner=self, slots=dial_slots, provided=self._provided_kinds, full=self._full
-        )
+        self.dialler = Dialler(node, dest, resolver=resolver, owner=self, gate=dial_gate)
         self.counters = Counters()
         self.verified = False
         self.faulted_until = float("-inf")
@@ -162,11 +160,11 @@ class DestTransport(Transport):
         self.dialler.lost(link)
         self.node.internal.wires_changed(self._dest)
 
-    def _full(self) -> bool:
+    def is_full(self) -> bool:
         # With no wire for reliable lanes it goes on dialling: the next one makes one go that is of no use to them.
         return len(self.links) >= self.node.options.max_wires and any(link.dependable for link in self.links)
 
-    def _provided_kinds(self) -> frozenset[str]:
+    def provided_kinds(self) -> frozenset[str]:
         return frozenset(link.wire.kind for link in self.links if not link.dialled)
 
     def bind_lanes(self) -> None:
@@ -333,6 +331,10 @@ class DestTransport(Transport):
         self.node.session_numbers.closed(self._dest, self.session.index)
         self.gone_for_good.happen()
         self.owner.closed(self)
+
+    def gave_up(self, why: str) -> None:
+        if self.session.pair is None:  # one that stands may yet go on, if the peer comes; it expires by itself
+            self.end_session(EndReason.EXPIRED, f"given up: {why}", None)
 
     def _expired(self, now: float) -> None:
         # A peer that came by itself and vanished is forgotten; what this side asked for is dialled for ever.

@@ -6,40 +6,42 @@ All dials are tasks of the node. Who waits for a dial waits for a *round*, which
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from litz.errors import Attempt, ConnectError, LitzError, WireClosedError
-from litz.events import ConnectFailed, LookUpFailed
-from litz.wire import Endpoint, Wire
+from litz.events import ConnectFailed
+from litz.wire import Endpoint
 from outproc.accept_grace import AcceptGrace
 from outproc.addressing import Resolution
-from outproc.connect_errors import nowhere, unreached
+from outproc.connect_errors import closed_meanwhile, gave_up, nowhere, unreached
+from outproc.dial_attempt import Dial, Resolver
+from outproc.dial_gate import DialGate
 from outproc.frames.records import LeaveReason
 from outproc.link import Link, LinkOwner
 from outproc.local_node import LocalNode
-from outproc.pool import Pool, Ready, Yielded
-from outproc.retry.backoff import Backoff, RetryState
+from outproc.look_ups import LookUps
+from outproc.pool import Pool
+from outproc.round_verdict import verdict
 from outproc.rounds import Rounds
+from outproc.supervisor import Supervisor, backoff_for, redial_of
 
 
-class Resolver(Protocol):
-    """Where dests are, and how to dial."""
+class DialOwner(LinkOwner, Protocol):
+    """The transport, as its dialler sees it."""
 
-    async def resolve(self, dest: str, timeout: float) -> Resolution:
-        """Every endpoint known of `dest` now, and what went wrong in asking, for at most `timeout` seconds. Must not
-        raise."""
+    def provided_kinds(self) -> frozenset[str]:
+        """The kinds of wire that the peer has dialled and that are up: those are not dialled."""
 
-    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
-        """Dial once."""
+    def is_full(self) -> bool:
+        """Whether there are as many wires as there may be: then only who asks gets a dial, for it costs a wire (P4)."""
+
+    def gave_up(self, why: str) -> None:
+        """Nothing is dialled by itself any more: the budget of the dest is used up."""
 
 
 class Dialler:
-    """The dialling side of one transport. Does nothing until it is `wanted`.
-
-    `provided()` tells the kinds of wire that the peer has dialled and that are up: those are not dialled. `full()`
-    tells whether there are as many wires as there may be: then only who asks gets a dial, for it costs a wire (P4).
-    """
+    """The dialling side of one transport. Does nothing until it is `wanted`."""
 
     def __init__(
         self,
@@ -47,37 +49,33 @@ class Dialler:
         dest: str,
         *,
         resolver: Resolver,
-        owner: LinkOwner,
-        slots: asyncio.Semaphore,
-        provided: Callable[[], frozenset[str]],
-        full: Callable[[], bool],
+        owner: DialOwner,
+        gate: DialGate,
     ) -> None:
         options = node.options
-        backoff = Backoff(options.backoff_base, options.backoff_cap)
+        redial = redial_of(node, dest)
+        backoff = backoff_for(node, redial)
         self._node = node
         self._dest = dest
         self._resolver = resolver
         self._owner = owner
-        self._slots = slots
-        self._provided = provided
-        self._full = full
+        self._gate = gate
+        self._provided = owner.provided_kinds
         self.pool: Pool[Link] = Pool(
             node.environment.rng,
             backoff=backoff,
             upgrade_cap=options.upgrade_cap,
             stagger=options.stagger,
             stable_after=options.stable_after,
+            cold_probe=options.cold_probe,
+            backoff_of=lambda endpoint: backoff_for(node, redial, resolver.pace(endpoint)),
         )
+        self.supervisor = Supervisor(node, dest, self.pool, redial, self._next_attempt)
         self._release = node.timers.timer(self._released)
         self._grace = AcceptGrace(options.accept_grace)
         self._dials: dict[Endpoint, asyncio.Task[None]] = {}
         self._proved_early: dict[Link, bool] = {}
-        self._asking: asyncio.Task[None] | None = None
-        self._ask_again = RetryState(backoff)
-        self._ask_at: float | None = None
-        self._asked_at = 0.0
-        self._failures: tuple[Attempt, ...] = ()
-        """Of the latest look-up."""
+        self._look_ups = LookUps(node, dest, resolver, backoff, self._answered)
         self._rounds = Rounds(node.loop)
         self.rests_until = 0.0  # nothing is dialled by itself before: the peer said when it is back
         self.wanted = False
@@ -91,80 +89,81 @@ class Dialler:
         outcome: set when a wire (of that kind) is up, ConnectError when every endpoint has failed, or at once when this
         was closed. Shared by those who ask for the same; wait for it behind `shield`."""
         if self.closed:
-            return self._rounds.refused(self._closed_error())
+            return self._rounds.refused(closed_meanwhile(self._dest))
         self.wanted = self.asked_for = True
         outcome, begins = self._rounds.join(kind)
-        if begins:
+        if self._rounds.hurry(kind) or begins:
+            self.supervisor.afresh("somebody here asked for it")
             self.pool.interrupt(self._node.now(), kind)
             self._let_go(self._node.now(), self._grace.over(float("inf")))
-            self._ask()
+            self._gate.hurry(self._dest)
+            self.look_up()
         return outcome
+
+    def next_round(self) -> asyncio.Future[None]:
+        """As `start_round`, but without hurry: each endpoint is dialled in its own time, and the outcome is set when a
+        wire is up, or each of them has failed once more."""
+        if self.closed:
+            return self._rounds.refused(closed_meanwhile(self._dest))
+        return self._rounds.join_calmly(self.pool.tally())
 
     def _failed(self, error: ConnectError, kind: str | None = None) -> None:
         """The round for `kind` is over, if there is one: say so to those who wait, and to those who watch."""
         self._rounds.end(kind, error)
-        due = self._next_due()
-        self._node.emit(ConnectFailed(self._dest, error, None if due is None else max(0.0, due - self._node.now())))
+        self._node.emit(ConnectFailed(self._dest, error, self.supervisor.retry_in()))
+
+    def _in_vain(self, error: Exception) -> bool:
+        """A dial failed, or asking where the dest is. True: that was the last one of its budget."""
+        if self.pool.ready or self._provided():
+            return False
+        self.supervisor.failed(error)
+        tried = self.pool.all_failed()
+        why = self.supervisor.spent() if tried or not self.pool.slots else ""
+        if why:
+            failure = gave_up(self._dest, why, [*tried, *self._look_ups.failures], error)
+            self.supervisor.give_up(why, failure)
+            self._halt(failure)
+            self._owner.gave_up(why)
+        return bool(why)
 
     def _settle_rounds(self) -> None:
         """End rounds in which nothing is left to try: all is up already, or what is not up has failed."""
-        if self._asking is not None:
+        if self._look_ups.tasks:
             return
         for kind in self._rounds.open:
-            self._settle_round(kind)
+            over = verdict(self.pool.slots, self._provided(), kind)
+            if over is True:
+                self._rounds.end(kind, None)
+            elif over is not False and (kind is not None or self._rounds.calm is None):
+                sort = f" by a wire of kind {kind}" if kind is not None else ""
+                attempts = [*over, *self._look_ups.failures]
+                self._failed(unreached(f"cannot reach {self._dest}{sort}", self._dest, attempts), kind)
 
-    def _settle_round(self, kind: str | None) -> None:
-        slots = [slot for slot in self.pool.slots if slot.listed and kind in (None, slot.endpoint.kind)]
-        provided = self._provided()
-        up = bool(provided if kind is None else kind in provided)
-        attempts = []
-        for slot in slots:
-            if isinstance(slot.state, Ready):
-                up = True
-            elif slot.last_error is not None:
-                attempts.append(Attempt(str(slot.endpoint), slot.last_error))
-            elif slot.endpoint.kind not in provided and not isinstance(slot.state, Yielded):
-                return
-        if up:
-            self._rounds.end(kind, None)
-        else:
-            sort = f" by a wire of kind {kind}" if kind is not None else ""
-            attempts += self._failures
-            self._failed(unreached(f"cannot reach {self._dest}{sort}", self._dest, attempts), kind)
+    def look_up(self) -> None:
+        """Ask where the dest is, unless that is under way."""
+        if not self.closed:
+            self._look_ups.ask()
 
-    def _ask(self) -> None:
-        if self._asking is None and not self.closed:
-            self._ask_at = None
-            self._asking = self._node.spawn(self._resolve(), f"litz look up {self._dest}")
-
-    async def _resolve(self) -> None:
-        try:
-            resolution = await self._resolver.resolve(self._dest, self._node.options.dial_timeout)
-        finally:
-            self._asking = None
-            self._asked_at = self._node.now()
-        self._tell_failures(resolution.failures)
+    def _answered(self, resolution: Resolution) -> None:
+        """What is known of where the dest is."""
         endpoints, failures = resolution.endpoints, resolution.failures
         if endpoints:
             if not resolution.complete:
                 # Who did not answer now may have named these before.
                 endpoints = [*endpoints, *(slot.endpoint for slot in self.pool.slots if slot.listed)]
-            self.pool.set_endpoints(endpoints, self._node.now())
-            self._ask_again.proved()
+            if self.pool.set_endpoints(endpoints, self._node.now()) and self.supervisor.rests and self.wanted:
+                self.supervisor.afresh("it has a new endpoint")
+            self._look_ups.proved()
         elif not self.pool.slots:
+            error = nowhere(self._dest, failures)
             if self.asked_for or failures:
                 # Also of a peer that came by itself: a directory that failed does not say that it has no endpoints.
-                self._ask_at = self._node.now() + self._ask_again.failed(self._node.environment.rng)
+                self._look_ups.in_vain(self.pool.until_probe() if self.pool.cold else 0.0)
+                if self._in_vain(error):
+                    return
             for kind in self._rounds.open:
-                self._failed(nowhere(self._dest, failures), kind)
+                self._failed(error, kind)
         self.pump()
-
-    def _tell_failures(self, failures: tuple[Attempt, ...]) -> None:
-        """Once, however often it is asked again."""
-        told = {str(failure) for failure in self._failures}
-        self._failures = failures
-        if any(str(failure) not in told for failure in failures):
-            self._node.emit(LookUpFailed(self._dest, failures))
 
     def _next_due(self) -> float | None:
         """When `check` has something to do: dial, or ask again where the dest is as long as nothing is known of it or
@@ -173,20 +172,28 @@ class Dialler:
             due = self.pool.next_due()
             every = self._ask_every()
             if every is not None:
-                again = self._asked_at + every
+                again = self._look_ups.asked_at + every
                 due = again if due is None else min(due, again)
             return due
-        return None if self._provided() else self._ask_at
+        return None if self._provided() else self._look_ups.due
+
+    def _next_attempt(self) -> float | None:
+        """When something is tried next by itself; now, while it is."""
+        if self._dials or self._look_ups.tasks:
+            return self._node.now()
+        due = self._next_due() if self.wanted and not self.supervisor.gave_up else None
+        return None if due is None else max(due, self.rests_until)
 
     def _gives_no_answer(self) -> bool:
         """Whether all that is known was tried in vain. While that is asked, or within a round, nothing more is due."""
-        return self._asking is None and not self._rounds.open and bool(self.pool.all_failed())
+        return not self._look_ups.tasks and not self._rounds.asked and bool(self.pool.all_failed())
 
     def _ask_every(self) -> float | None:
         """It may have moved: seconds between two look-ups, however long what fails is left alone. None: no need."""
         if self._gives_no_answer():
-            return self._node.options.backoff_cap
-        return self._node.options.upgrade_cap if self._asking is None and self.pool.keeps_failing() else None
+            seldom = self._node.options.cold_probe if self.supervisor.rests else 0.0
+            return max(self._look_ups.cap, seldom)
+        return self._node.options.upgrade_cap if not self._look_ups.tasks and self.pool.keeps_failing() else None
 
     # -- dialling -----------------------------------------------------------------------------------
 
@@ -196,7 +203,7 @@ class Dialler:
             return
         now = self._node.now()
         resting = now < self.rests_until
-        if (resting or self._full()) and not self._rounds.open:
+        if (resting or self._owner.is_full()) and not self._rounds.open:
             self._node.health.schedule(self, self.rests_until if resting else None)  # or until a wire is lost
             return
         for endpoint in self.pool.begin(now):
@@ -209,11 +216,11 @@ class Dialler:
         if self.closed or not self.wanted:
             return None
         if not self.pool.slots or self._gives_no_answer():
-            self._ask()  # the answer leads to the next dial
+            self.look_up()  # the answer leads to the next dial
             return None
         every = self._ask_every()
-        if every is not None and self._asked_at + every <= now:
-            self._ask()
+        if every is not None and self._look_ups.asked_at + every <= now:
+            self.look_up()
         self.pump()
         return None
 
@@ -224,38 +231,20 @@ class Dialler:
             self.pool.cancelled(endpoint, self._node.now())
             return
         error: Exception | None = None
-        link: Link | None = None
+        dial = Dial(self._node, self._owner, self._resolver, self._dest, endpoint)
         try:
-            async with self._slots, asyncio.timeout(self._node.options.dial_timeout):
-                wire = await self._resolver.build(self._dest, endpoint)
-                if _is_cancelled():
-                    # Builders are not ours: this one did not heed it, and there is nobody who waits for its wire.
-                    wire.abort()
-                    raise asyncio.CancelledError
-                link, outcome = self._adopt(wire, endpoint)
-                await outcome
+            await dial.run(self._gate.turn(self._dest, asked=self._rounds.asked))
         except asyncio.CancelledError:
             self._dials.pop(endpoint, None)
             self.pool.cancelled(endpoint, self._node.now())
-            if link is not None:
-                self._proved_early.pop(link, None)
-                link.abort()
+            if dial.link is not None:
+                self._proved_early.pop(dial.link, None)
+                dial.link.abort()
             raise
         except Exception as cause:  # also what builders should not raise: retrying is the default (see `classify`)
             error = cause
         self._dials.pop(endpoint, None)
-        self._dialled(endpoint, link, error)
-
-    def _adopt(self, wire: Wire, endpoint: Endpoint) -> tuple[Link, asyncio.Future[None]]:
-        try:
-            link = Link(self._node, wire, self._owner, dest=self._dest, endpoint=endpoint)
-        except BaseException:
-            wire.abort()
-            raise
-        outcome: asyncio.Future[None] = self._node.loop.create_future()
-        link.outcome = outcome
-        link.start()
-        return link, outcome
+        self._dialled(endpoint, dial.link, error)
 
     def _dialled(self, endpoint: Endpoint, link: Link | None, error: Exception | None) -> None:
         now = self._node.now()
@@ -277,9 +266,12 @@ class Dialler:
                 error = TimeoutError(f"no answer within {self._node.options.dial_timeout:g} s")
             assert error is not None
             self.pool.failed(endpoint, error, now)
+            if self._in_vain(error):
+                return
             attempts = self.pool.all_failed()
-            if attempts:
-                attempts += self._failures
+            calm = self._rounds.calm
+            if attempts and (calm is None or self.pool.failed_since(calm)):
+                attempts += self._look_ups.failures
                 failure = unreached(f"cannot reach {self._dest}", self._dest, attempts)
                 failure.__cause__ = error
                 self._failed(failure)
@@ -297,6 +289,9 @@ class Dialler:
             self._hold()
         elif link.outcome is not None and not link.outcome.done():
             link.outcome.set_result(None)
+        if self.supervisor.gave_up:
+            self.wanted = self.asked_for
+        self.supervisor.up()
         self._rounds.up(link.wire.kind)
         self.pump()
 
@@ -326,6 +321,8 @@ class Dialler:
             if link.dismissed is not LeaveReason.DUPLICATE and link.wire.kind not in self._provided():
                 self._grace.lost(link.wire.kind, now)
             self._hold()
+        if not (self.pool.ready or self._provided()):
+            self.supervisor.down(error)
         self.pump()
 
     def _hold(self) -> None:
@@ -346,7 +343,7 @@ class Dialler:
         # Whoever dialled before does not, so this side does, where it knows how.
         self.wanted = True
         if not self.pool.slots:
-            self._ask()
+            self.look_up()
         self.pump()
 
     def refresh(self, kind: str | None = None) -> None:
@@ -354,30 +351,37 @@ class Dialler:
         if self.wanted:
             if kind is not None:
                 self.pool.interrupt(self._node.now(), kind)
-            self._ask()
+                if self.supervisor.gave_up:
+                    self.supervisor.afresh(f"its endpoints of kind {kind} have changed")
+            self.look_up()
 
     def woke(self) -> None:
         """The machine slept: no wait that began before is waited to its end. Dials under way go on."""
         if self.closed or not self.wanted:
             return
         self.rests_until = 0.0
+        if not self.supervisor.gave_up:
+            self.supervisor.afresh("the machine woke")
         if self.pool.slots:
             self.pool.woke(self._node.now())
             self.pump()
         elif self._next_due() is not None:
-            self._ask_again.proved()
-            self._ask()
+            self._look_ups.proved()
+            self.look_up()
 
     def stop(self, error: LitzError) -> None:
         """Do not dial by itself any more, until the next round: `error` says why. Wires that are up stay."""
+        failure = ConnectError(f"cannot reach {self._dest}", dest=self._dest, attempts=[Attempt(self._dest, error)])
+        failure.__cause__ = error
+        self._halt(failure)
+
+    def _halt(self, failure: ConnectError) -> None:
         self.wanted = False
         self._let_go(self._node.now(), self._grace.over(float("inf")))
         self._node.health.schedule(self, None)
         for task in self._dials.values():
             task.cancel()
         if self._rounds.open:
-            failure = ConnectError(f"cannot reach {self._dest}", dest=self._dest, attempts=[Attempt(self._dest, error)])
-            failure.__cause__ = error
             self._failed(failure)
             self._rounds.fail(failure)
 
@@ -386,15 +390,6 @@ class Dialler:
         self.closed = True
         self._node.health.schedule(self, None)
         self._release.at(None)
-        for task in [*self._dials.values(), *([self._asking] if self._asking is not None else [])]:
+        for task in [*self._dials.values(), *self._look_ups.tasks]:
             task.cancel()
-        self._rounds.fail(self._closed_error())
-
-    def _closed_error(self) -> ConnectError:
-        return ConnectError(f"the transport of {self._dest} was closed while it was dialled", dest=self._dest)
-
-
-def _is_cancelled() -> bool:
-    """Whether this task was cancelled, or its deadline is over, and what it awaited has passed over that."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+        self._rounds.fail(closed_meanwhile(self._dest))

@@ -14,10 +14,12 @@ from litz.payload import PayloadType
 from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState
 from outproc.addressing import Addressing
+from outproc.begin_anew import ask_again
 from outproc.body import body_of
 from outproc.confirmations import all_of
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
+from outproc.dial_gate import DialGate
 from outproc.durable import Durable
 from outproc.durable_port import DurablePort
 from outproc.local_node import LocalNode
@@ -43,7 +45,7 @@ class Dispatch:
         self._owner = owner
         self._addressing = addressing
         self._late: dict[DestTransport, deque[tuple[int, bytes, EntryDetail]]] = {}
-        self._dial_slots = asyncio.Semaphore(node.options.max_dials)
+        self._dial_gate = DialGate(node)
         base = int.from_bytes(node.environment.entropy(8), "little") >> 1
         self.requests = Requests(base, node.options.max_requests, node.inbox, self.append, self._append_now)
         self.dests = DestTable(node, self._make)
@@ -84,7 +86,7 @@ class Dispatch:
 
     def _make(self, dest: str) -> DestTransport:
         transport = DestTransport(
-            self.node, dest, self._owner, self.requests, resolver=self._addressing, dial_slots=self._dial_slots
+            self.node, dest, self._owner, self.requests, resolver=self._addressing, dial_gate=self._dial_gate
         )
         departure = self.node.departures.find(dest, self.node.now())
         if departure is not None and departure.mark is not None:
@@ -110,11 +112,14 @@ class Dispatch:
         """`TransportManager.send` without its fast path and its timeout."""
         if payload_type == PayloadType.RPC_DURABLE:
             key = checked_key(key) if key is not None else None
+            standing = self.dests.get(dest)
+            if standing is not None and standing.dialler.supervisor.rests:
+                ask_again(standing.dialler, waits=confirm is not None)
             return await self._durable.send(dest, data, confirm=confirm, key=key, when_down=when_down)
         lane = _lane_of(payload_type, confirm)
         body = body_of(data, self.node.options.max_message)
         detail = EntryDetail(key=checked_key(key)) if key is not None else None
-        transport = await self._transport(dest, when_down)
+        transport = await self._transport(dest, when_down, waits=confirm is not None)
         outbound = transport.outbound
         full = outbound.batch_is_full(lane)
         receipt = await outbound.accept_in_turn(lane, body, detail)
@@ -129,13 +134,18 @@ class Dispatch:
             outbound.begin_batch(lane)
         return receipt
 
-    async def _transport(self, dest: str, when_down: WhenDown | None) -> DestTransport:
+    async def _transport(self, dest: str, when_down: WhenDown | None, *, waits: bool) -> DestTransport:
+        """The one to send by. `waits`: what is sent will be waited for, so that a dest that rests is dialled."""
         if when_down is not None:
             check_when_down(when_down)
         transport = self.dests.get(dest)
         if transport is not None and not transport.closing:
             state = transport.state
-            if state is DestState.CONNECTED or (state is DestState.DETACHED and when_down != "fail"):
+            if state is DestState.CONNECTED:
+                return transport
+            if state is DestState.DETACHED and when_down != "fail":
+                if transport.dialler.supervisor.rests:
+                    ask_again(transport.dialler, waits=waits or when_down == "wait")
                 return transport
         validate_dest(dest)
         match when_down:
@@ -174,7 +184,7 @@ class Dispatch:
 
     async def append(self, dest: str, lane: int, data: Any, detail: EntryDetail, when_down: WhenDown | None) -> Receipt:
         """Accept a request or a reply."""
-        transport = await self._transport(dest, when_down)
+        transport = await self._transport(dest, when_down, waits=True)
         receipt = await transport.outbound.accept_in_turn(lane, body_of(data, self.node.options.max_message), detail)
         transport.outbound.check_kept(receipt)
         return receipt

@@ -11,8 +11,9 @@ from random import Random
 from typing import Final, TypeVar
 
 from litz.wire import Endpoint
-from outproc.pool import Cooling, Pool
+from outproc.pool import Pool
 from outproc.retry.classify import classify
+from outproc.slots import Cooling
 
 W = TypeVar("W")
 

@@ -34,6 +34,7 @@ from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import EndpointFilter, Wire, WireBuilder, WireListener
 from litz.within import LATE_DRAIN, late_send, late_wire, within
 from outproc.addressing import Addressing, Directory
+from outproc.begin_anew import hinted
 from outproc.body import body_of
 from outproc.closing import GRACE, close_node
 from outproc.dest_transport import DestTransport
@@ -314,7 +315,7 @@ class OutprocTransportManager(TransportManager):
         self._addressing.add_hints(validate_dest(dest), hints)
         transport = running.dests.get(dest)
         if transport is not None:
-            transport.dialler.refresh()
+            hinted(transport.dialler, running.node.now())
 
     async def reconnect(self, dest: str, kind: str | None = None) -> None:
         running = self._running(dest)

@@ -83,6 +83,9 @@ class ManagerPort:
         return "|".join(map(str, sorted(transport.session.pair or ()))) if transport is not None else ""
 
     def want(self, dest: str) -> None:
+        known = self._dests.get(dest)
+        if known is not None and known.dialler.supervisor.gave_up:
+            return  # until a user asks for it
         transport = self._dests.existing_or_new(dest, by_right=True)
         if not transport.dialler.wanted:
             transport.dialler.start_round()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from litz.payload import DEFAULT_WIRE_PREFERENCE, PayloadType, WirePreference
 from litz.restarts import RestartPolicy
 from outproc.held_frames import HELD_FRAMES_SIZE
+from outproc.reachability import Redial
 from outproc.session.limits import Overflow, SessionLimits
 from outproc.wire_choice import BestWire, WirePolicy
 
@@ -66,6 +67,15 @@ class TransportOptions(BaseModel):
     upgrade_cap: Seconds = 60.0
     """Of the waits of an endpoint that keeps failing, or being displaced, while another wire of the dest is up."""
     stable_after: Seconds = 10.0
+    redial: Mapping[str, Redial] = Field(default_factory=dict)
+    """How single dests are redialled, by id; `"*"` is all others. What it does not name is as the options say."""
+    redial_rate: Seconds = 200.0
+    """Redials that nobody waits for, a second, all dests together."""
+    cold_failures: Count = 10
+    cold_after: Seconds = 300.0
+    """So many dials that fail for one cause, over so long, without a success, make a dest cold."""
+    cold_probe: Seconds = 60.0
+    """A cold dest is dialled after half of that to all of it."""
     accept_grace: Seconds = 1.0
     """How long an accepting side waits for the other to redial before it dials an endpoint itself."""
 

@@ -6,18 +6,16 @@ asks `begin` what to dial, and sets one timer to `next_due`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from random import Random
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic
 
 from litz.errors import Attempt, WireClosedError
 from litz.wire import Endpoint
 from outproc.retry.backoff import DEFAULT_BACKOFF, Backoff, RetryState
 from outproc.retry.classify import Verdict, classify
-
-W = TypeVar("W")
+from outproc.slots import Building, Cooling, Dead, Idle, Ready, Slot, W, Yielded
 
 MAX_ENDPOINTS: Final = 32
 """Endpoints of one dest that are looked at; directories are not ours, so there is a limit."""
@@ -30,80 +28,6 @@ AT_ONCE: Final = 8
 
 AT_ONCE_AGAIN: Final = 0.5
 """Seconds after which it may once more; so a wire that answers and breaks, again and again, is no storm of dials."""
-
-
-@dataclass(frozen=True, slots=True)
-class Idle:
-    """Not dialled yet, or told to start afresh. Due as the race allows."""
-
-
-@dataclass(frozen=True, slots=True)
-class Building:
-    """A dial is under way since `since`; it is number `attempt` since the endpoint last proved well, from 0."""
-
-    since: float
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ready(Generic[W]):
-    """`wire` is up since `since`. `proved`: it has carried an answer, so its loss is a new story."""
-
-    wire: W
-    since: float
-    proved: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Cooling:
-    """Due again at `until`, after `failures` failures in a row (0: a wire that was well broke). `leisurely`: so late
-    only because another wire is up."""
-
-    until: float
-    failures: int
-    error: BaseException
-    leisurely: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Yielded:
-    """Its wire was the loser of a tie. Not dialled while the winner lives (R12)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """Not dialled by itself any more, because of `error`."""
-
-    error: BaseException
-
-
-State = Idle | Building | Ready[W] | Cooling | Yielded | Dead
-
-
-@dataclass(slots=True)
-class Slot(Generic[W]):
-    """One endpoint of the dest. Read it; only its pool changes it, and `outproc.hastening`.
-
-    dials       how often it was dialled, ever
-    failures    how often a dial failed, ever
-    displaced   how often in a row its wire made room for a newer one at the limit of wires
-    spent_until when all of its dials at once are there again (see `AT_ONCE`)
-    last_error  of the failures since it last proved well
-    listed      False once the endpoint was taken off the list: the slot only waits for its wire or dial to end
-    """
-
-    endpoint: Endpoint
-    retry: RetryState
-    state: State[W] = field(default_factory=Idle)
-    dials: int = 0
-    failures: int = 0
-    displaced: int = 0
-    spent_until: float = 0.0
-    last_error: BaseException | None = None
-    listed: bool = True
-
-    def __repr__(self) -> str:
-        return f"<slot {self.endpoint} {type(self.state).__name__.lower()} after {self.dials} dials>"
 
 
 @lru_cache(maxsize=8)
@@ -119,6 +43,8 @@ class Pool(Generic[W]):
     upgrade_cap   highest ceiling in seconds of the waits of an endpoint while another wire is up
     stagger       seconds between the first dials of two endpoints while none has failed
     stable_after  seconds after which a wire that was up counts as proved
+    cold_probe    seconds between the dials of an endpoint while the dest is cold: from half of that to all of it
+    backoff_of    the backoff of one endpoint, where it has another one
     """
 
     def __init__(
@@ -129,12 +55,19 @@ class Pool(Generic[W]):
         upgrade_cap: float = 60.0,
         stagger: float = 0.1,
         stable_after: float = 10.0,
+        cold_probe: float = 60.0,
+        backoff_of: Callable[[Endpoint], Backoff] | None = None,
     ) -> None:
         self._rng = rng
         self._backoff = backoff
+        self._backoff_of = backoff_of
+        self._upgrade_cap = upgrade_cap
         self._leisurely = _leisurely(backoff, upgrade_cap)
         self._stagger = stagger
         self._stable_after = stable_after
+        self._cold_probe = cold_probe
+        self.cold = False
+        """Whether its endpoints are only probed: `chill` begins it, `thaw` ends it."""
         self._slots: dict[Endpoint, Slot[W]] = {}
         self.held: frozenset[str] = frozenset()
         """Kinds of wire that the peer provides: their endpoints are not dialled meanwhile. Set by the caller, who then
@@ -168,6 +101,27 @@ class Pool(Generic[W]):
                 attempts.append(Attempt(str(slot.endpoint), slot.last_error))
         return tuple(attempts)
 
+    def stopped(self) -> BaseException | None:
+        """Why no endpoint is dialled by itself any more; None: one is, or is up, or there is none."""
+        error: BaseException | None = None
+        for slot in self._slots.values():
+            if not isinstance(slot.state, Dead):
+                return None
+            error = slot.state.error
+        return error
+
+    def tally(self) -> dict[Endpoint, int]:
+        """How often each endpoint has failed, for `failed_since`."""
+        return {slot.endpoint: slot.failures for slot in self._slots.values()}
+
+    def failed_since(self, tally: dict[Endpoint, int]) -> bool:
+        """Whether every endpoint has failed again since that tally, but for those that are not dialled any more."""
+        return all(
+            isinstance(slot.state, Dead) or slot.failures > tally.get(slot.endpoint, 0)
+            for slot in self._slots.values()
+            if slot.listed
+        )
+
     def keeps_failing(self) -> bool:
         """Whether some endpoint has not been reached for long, `LONG` dials in a row, or is dead: the dest may have
         moved away from there. What the peer provides is not dialled, and does not count."""
@@ -179,17 +133,19 @@ class Pool(Generic[W]):
 
     # What is to be done.
 
-    def set_endpoints(self, endpoints: Iterable[Endpoint], now: float) -> None:
+    def set_endpoints(self, endpoints: Iterable[Endpoint], now: float) -> bool:
         """Replace the list, best first. Slots that stay are untouched. Those that go are forgotten, but a live
         wire is kept until it is lost, and of a dial under way nothing is wanted any more. The caller then asks `begin`:
-        of the new endpoints the first is due at once."""
-        old = self._slots
+        of the new endpoints the first is due at once. Returns whether there is a new one."""
+        old, new = self._slots, False
         self._slots = {}
         for endpoint in list(dict.fromkeys(endpoints))[:MAX_ENDPOINTS]:
             slot = old.pop(endpoint, None)
             if slot is None:
-                slot = Slot(endpoint, RetryState(self._backoff))
+                backoff = self._backoff if self._backoff_of is None else self._backoff_of(endpoint)
+                slot = Slot(endpoint, RetryState(backoff))
                 self._gate = now
+                new = True
             slot.listed = True
             self._slots[endpoint] = slot
         for endpoint, slot in old.items():
@@ -197,6 +153,7 @@ class Pool(Generic[W]):
             if isinstance(slot.state, Building | Ready):
                 slot.listed = False
                 self._slots[endpoint] = slot
+        return new
 
     def begin(self, now: float) -> list[Endpoint]:
         """Endpoints to dial now; each is marked as building. The caller starts one dial for each and reports its
@@ -300,7 +257,7 @@ class Pool(Generic[W]):
         for slot in self._slots.values():
             state = slot.state
             if isinstance(state, Cooling) and state.leisurely:
-                soon = now + self._rng.random() * self._backoff.cap
+                soon = now + self._rng.random() * slot.retry.backoff.cap
                 slot.state = Cooling(min(state.until, soon), state.failures, state.error)
 
     def yielded(self, wire: W) -> None:
@@ -326,6 +283,26 @@ class Pool(Generic[W]):
                 self._well(slot)
                 slot.state = Idle()
         self._gate = now
+
+    def chill(self, now: float) -> None:
+        """The dest is cold: what waits to be dialled waits for a probe's time."""
+        self.cold = True
+        for slot in self._slots.values():
+            state = slot.state
+            if isinstance(state, Cooling):
+                until = max(state.until, now + self.until_probe())
+                slot.state = Cooling(until, state.failures, state.error, state.leisurely, cold=True)
+
+    def thaw(self, now: float) -> None:
+        """The dest is not cold any more: no endpoint waits for a probe's time."""
+        self.cold = False
+        for slot in self._slots.values():
+            state = slot.state
+            if isinstance(state, Cooling) and state.cold:
+                up = self._is_up()
+                ceiling = self._leisure(slot).cap if up else slot.retry.backoff.cap
+                until = min(state.until, now + self._rng.random() * ceiling)
+                slot.state = Cooling(until, state.failures, state.error, leisurely=up)
 
     def woke(self, now: float) -> None:
         """The machine slept: start afresh with what is cooling, for the waits are of another day. What is dead stays
@@ -380,9 +357,21 @@ class Pool(Generic[W]):
         else:
             slot.last_error = error
             up = self._is_up()
-            delay = decision.min_delay + slot.retry.failed(self._rng, self._leisurely if up else self._backoff)
-            slot.state = Cooling(now + delay, slot.retry.attempt, error, leisurely=up and not decision.min_delay)
+            delay = decision.min_delay + slot.retry.failed(self._rng, self._leisure(slot) if up else None)
+            cold = self.cold and not up
+            if cold:
+                delay = max(delay, self.until_probe())
+            leisurely = up and not decision.min_delay
+            slot.state = Cooling(now + delay, slot.retry.attempt, error, leisurely=leisurely, cold=cold)
         self._forget_unlisted(slot)
+
+    def _leisure(self, slot: Slot[W]) -> Backoff:
+        own = slot.retry.backoff
+        return self._leisurely if own is self._backoff else _leisurely(own, self._upgrade_cap)
+
+    def until_probe(self) -> float:
+        """Seconds between two dials of a cold dest."""
+        return self._cold_probe * (0.5 + 0.5 * self._rng.random())
 
     def _rest(self, slot: Slot[W], now: float) -> float:
         """Seconds until a wire that was well is dialled again: none, but for one that breaks again and again."""

@@ -11,9 +11,9 @@ from outproc.dest_transport import DestTransport
 from outproc.durable import Durable
 from outproc.link import Link
 from outproc.local_node import LocalNode
-from outproc.pool import Cooling, Slot
 from outproc.session.internal_lanes import lane_in, lane_out
 from outproc.session.session import LOSSY_LANE
+from outproc.slots import Cooling, Slot
 from outproc.urgent_strand import UrgentStrand
 from outproc.wire_set import link_of
 
@@ -53,6 +53,10 @@ def _dest(node: LocalNode, transport: DestTransport) -> DestSnapshot:
         wires=tuple(_wire(transport, link, now) for link in transport.links),
         slots=tuple(_slot(slot, now) for slot in transport.dialler.pool.slots),
         lanes=tuple(_lanes(transport)),
+        cause=transport.dialler.supervisor.cause,
+        retry_in=transport.dialler.supervisor.retry_in() if not transport.links else None,
+        cold=transport.dialler.supervisor.cold,
+        given_up=bool(transport.dialler.supervisor.gave_up),
         history=node.events.history.of(transport.dest),
     )
 

@@ -13,6 +13,7 @@ from typing import Final
 from litz.errors import (
     BusyError,
     ConnectError,
+    GaveUpError,
     IncompatibleError,
     InsecureListenError,
     InvalidDestError,
@@ -22,6 +23,7 @@ from litz.errors import (
     ReplacedError,
     SealBrokenError,
     UnauthenticatedError,
+    UntrustedPeerError,
 )
 
 SLOW_AFTER: Final = 30.0
@@ -58,15 +60,20 @@ RETRY: Final = Decision(Verdict.RETRY)
 SLOW: Final = Decision(Verdict.SLOW, SLOW_AFTER)
 STOP: Final = Decision(Verdict.STOP)
 
+OUT_OF_DATE: Final = (9, 10)
+"""OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED (openssl/x509_vfy.h)."""
+
 TABLE: Final[dict[type[BaseException], Decision]] = {
-    UnauthenticatedError: SLOW,  # wrong key or identity: keys and trust can be changed while we run
-    ssl.SSLCertVerificationError: SLOW,  # a certificate can be renewed
+    UntrustedPeerError: STOP,  # it has shown who it is, and nothing but a change at this end makes it right
+    UnauthenticatedError: SLOW,  # unproved: keys and trust can be changed while both run
+    ssl.SSLCertVerificationError: STOP,  # see `UntrustedPeerError`
     SealBrokenError: Decision(Verdict.RETRY, 1.0),  # somebody between: the next wire may fare no better
     IncompatibleError: SLOW,  # the peer can be upgraded
     InvalidEndpointError: STOP,
     InvalidDestError: STOP,
     InsecureListenError: STOP,
     ManagerStateError: STOP,
+    GaveUpError: STOP,  # its budget is used up
     PeerClosedError: STOP,  # it said goodbye; a reset is not a goodbye
     ReplacedError: STOP,  # a newer incarnation of ourselves has taken over (R13)
 }
@@ -88,7 +95,14 @@ def is_retryable(error: BaseException) -> bool:
     return classify(error).verdict is not Verdict.STOP
 
 
+def is_out_of_date(error: ssl.SSLCertVerificationError) -> bool:
+    """Whether all that is wrong with a certificate is its time: it will be renewed, or a clock will be set."""
+    return getattr(error, "verify_code", None) in OUT_OF_DATE
+
+
 def _decide(error: BaseException, depth: int) -> Decision | None:
+    if isinstance(error, ssl.SSLCertVerificationError) and is_out_of_date(error):
+        return SLOW
     if isinstance(error, BusyError):
         return Decision(Verdict.RETRY, _believable(error.retry_after))
     for base in type(error).__mro__:

@@ -9,7 +9,7 @@ from typing import Final
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from litz.errors import UnauthenticatedError
+from litz.errors import UnauthenticatedError, UntrustedPeerError
 from outproc.security.authenticator import Proves, Role, statement
 from outproc.security.key_ring import KeyRing
 from outproc.security.key_text import DERIVED_PREFIX, derived_id, public_key_text
@@ -64,7 +64,8 @@ class Ed25519Authenticator:
                 "(a proxy that ends TLS, or an attacker), or its key file is damaged"
             ) from None
         if not self._may_be(peer_id, credential, role):
-            raise UnauthenticatedError(self._cure(peer_id, credential))
+            known = peer_id in self.ring or peer_id.startswith(DERIVED_PREFIX)
+            raise (UntrustedPeerError if known else UnauthenticatedError)(self._cure(peer_id, credential))
 
     def _may_be(self, peer_id: str, public_key: bytes, role: Role) -> bool:
         if peer_id.startswith(DERIVED_PREFIX):

@@ -10,7 +10,13 @@ from tests.house.sources import Import, Source, below
 PURE = (
     "outproc.frames",
     "outproc.session",
+    "outproc.dial_line",
+    "outproc.failure_words",
+    "outproc.patience",
     "outproc.pool",
+    "outproc.reachability",
+    "outproc.round_verdict",
+    "outproc.slots",
     "outproc.health",
     "outproc.wire_choice",
     "outproc.hastening",
@@ -35,7 +41,7 @@ _SYSTEM = frozenset({"os", "signal", "socket", "ssl", "subprocess", "tempfile"})
 _CLOCKS_AND_CHANCE = frozenset({"random", "secrets", "time", "uuid"})
 _ALLOWED = ("random", "random.Random")
 """As the type of what is passed in; `habits.cores_are_deterministic` sees to it that nothing is drawn from it."""
-_ERRORS_ONLY = {"outproc.retry.classify": ("ssl", "socket")}
+_ERRORS_ONLY = {"outproc.retry.classify": ("ssl", "socket"), "outproc.failure_words": ("ssl", "socket")}
 """Modules whose job is to tell apart the errors of these."""
 _PURE_THIRD_PARTY = ("pydantic", "pydantic_core")
 

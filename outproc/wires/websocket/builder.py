@@ -14,9 +14,10 @@ from websockets.client import ClientProtocol
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
-from litz.errors import HandshakeError, UnauthenticatedError
+from litz.errors import HandshakeError, UnauthenticatedError, UntrustedPeerError
 from litz.node_port import NodePort
 from litz.wire import AcceptWire, Endpoint, WireBuilder, WireListener
+from outproc.retry.classify import is_out_of_date
 from outproc.wires.websocket import binding
 from outproc.wires.websocket.address import Address, parse
 from outproc.wires.websocket.driver import CLOSE_TIMEOUT, MAX_FRAME, WebSocketWire
@@ -85,7 +86,9 @@ class WebSocketWireBuilder(WireBuilder):
                 raise  # a timeout of the system, which says more
             raise TimeoutError(f"{address} did not open a WebSocket within {self._open_timeout:g} s") from None
         except ssl.SSLCertVerificationError as error:
-            raise UnauthenticatedError(
+            # One that is out of date is renewed there, or the clock here is set: it is asked again now and then.
+            refused = UnauthenticatedError if is_out_of_date(error) else UntrustedPeerError
+            raise refused(
                 f"the certificate of {address} is not trusted ({error.verify_message}); dial the name it was issued "
                 "for, or give WebSocketWireBuilder(ssl=...) a context that trusts its authority"
             ) from error

@@ -64,7 +64,7 @@ class Chatter:
         self.world.hits["lossy wire deaf"] += 1
         for _ in range(WORDS):
             for life in lives:
-                for dest in life.manager.list_dests():
+                for dest in filter(life.manager.is_connected, life.manager.list_dests()):
                     life.spawn(self._say(life, dest), "last words")
             await asyncio.sleep(EVERY)
         for life in lives:

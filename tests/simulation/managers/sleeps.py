@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from litz.events import Woke
 from outproc.dest_transport import DestTransport
 from outproc.link import Link
-from outproc.pool import Cooling, Slot
+from outproc.slots import Cooling, Slot
 from outproc.wake_watch import SleepClocks
 from tests.simulation.managers.record import InvariantError
 
@@ -146,7 +146,7 @@ class Sleeps:
 def _may_dial(life: Life, transport: DestTransport, slot: Slot[Link]) -> bool:
     dialler = transport.dialler
     held = slot.endpoint.kind in dialler.pool.held
-    if dialler._asking is not None:
+    if dialler._look_ups.tasks:
         return False  # where all has failed the directory is asked first, and it may be slow
     known = slot.listed and slot in dialler.pool.slots
     return known and dialler.wanted and not dialler.closed and not held and transport in life.transports()

@@ -83,8 +83,8 @@ DRIVER_MUTANTS = (
         (
             Edit(
                 DIALLER,
-                "([self._asking] if self._asking is not None else [])]:\n            task.cancel()\n",
-                "([self._asking] if self._asking is not None else [])]:\n            pass\n",
+                "*self._look_ups.tasks]:\n            task.cancel()\n",
+                "*self._look_ups.tasks]:\n            pass\n",
             ),
             Edit(
                 CLOSING,

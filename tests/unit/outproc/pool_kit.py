@@ -5,8 +5,9 @@ from __future__ import annotations
 from random import Random
 
 from litz.wire import Endpoint
-from outproc.pool import Cooling, Pool, Slot
+from outproc.pool import Pool
 from outproc.retry.backoff import Backoff
+from outproc.slots import Cooling, Slot
 
 A, B, C = (Endpoint("websocket", f"ws://{name}") for name in "abc")
 M = Endpoint("memory", "memory:m")

@@ -7,8 +7,9 @@ from random import Random
 from litz.errors import BusyError
 from litz.wire import Endpoint
 from outproc.hastening import EACH, hasten, spread
-from outproc.pool import Cooling, Pool
+from outproc.pool import Pool
 from outproc.retry.backoff import Backoff
+from outproc.slots import Cooling
 
 FAR = Endpoint("websocket", "ws://203.0.113.5:1")
 NEAR = Endpoint("websocket", "ws://127.0.0.1:1")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from litz.errors import BusyError, InvalidEndpointError, PeerClosedError, UnauthenticatedError, WireClosedError
-from outproc.pool import AT_ONCE, AT_ONCE_AGAIN, Building, Cooling, Dead, Idle, Ready, Yielded
+from outproc.pool import AT_ONCE, AT_ONCE_AGAIN
+from outproc.slots import Building, Cooling, Dead, Idle, Ready, Yielded
 from tests.unit.outproc.pool_kit import A, B, C, M, Wire, cooling, pool_of, ready, slot
 
 # The race.

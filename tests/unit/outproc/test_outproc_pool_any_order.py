@@ -10,7 +10,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from litz.errors import InvalidEndpointError
 from litz.wire import Endpoint
-from outproc.pool import Building, Cooling, Idle, Pool, Ready
+from outproc.pool import Pool
+from outproc.slots import Building, Cooling, Idle, Ready
 from tests.unit.outproc.pool_kit import A, B, C, M, Wire
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from litz.wire import Endpoint
-from outproc.pool import MAX_ENDPOINTS, Building
+from outproc.pool import MAX_ENDPOINTS
+from outproc.slots import Building
 from tests.unit.outproc.pool_kit import A, B, C, M, Wire, cooling, pool_of, ready, slot
 
 # Giving up, and starting afresh.

@@ -22,13 +22,13 @@ Result = TypeVar("Result")
 Found = TypeVar("Found", bound=Event)
 
 
-def virtual(scenario: Callable[[], Awaitable[Result]], seed: int = 1) -> Result:
+def virtual(scenario: Callable[[], Awaitable[Result]], seed: int = 1, *, max_time: float = 3600.0) -> Result:
     """Run on virtual time: what waits for ever fails at once, and nothing may be left behind."""
 
     async def main(loop: SimLoop) -> Result:
         return await scenario()
 
-    return run_simulation(main, seed=seed).value
+    return run_simulation(main, seed=seed, max_time=max_time).value
 
 
 class WatchedBuilder(MemoryWireBuilder):

@@ -13,6 +13,7 @@ from litz.errors import (
     Attempt,
     BusyError,
     ConnectError,
+    GaveUpError,
     HandshakeError,
     IncompatibleError,
     InsecureListenError,
@@ -26,6 +27,7 @@ from litz.errors import (
     SessionExpiredError,
     UnauthenticatedError,
     UnknownDestError,
+    UntrustedPeerError,
 )
 from outproc.retry.classify import (
     LONGEST_RETRY_AFTER,
@@ -39,6 +41,9 @@ from outproc.retry.classify import (
 )
 
 CERTIFICATE = ssl.SSLCertVerificationError(1, "certificate has expired")
+CERTIFICATE.verify_code = 10
+FOREIGN = ssl.SSLCertVerificationError(1, "unable to get local issuer certificate")
+FOREIGN.verify_code = 20
 
 
 def caused(error: BaseException, cause: BaseException) -> BaseException:
@@ -69,6 +74,9 @@ def connect(*errors: BaseException) -> ConnectError:
         (UnauthenticatedError(), SLOW),
         (IncompatibleError(), SLOW),
         (CERTIFICATE, SLOW),
+        (FOREIGN, STOP),
+        (UntrustedPeerError(), STOP),
+        (GaveUpError("no more", dest="bob"), STOP),
         (InvalidEndpointError(), STOP),
         (InvalidDestError(), STOP),
         (InsecureListenError(), STOP),

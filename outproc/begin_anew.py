@@ -1,0 +1,30 @@
+"""Reasons to dial a dest that rests, because it is cold or given up, or whose endpoints are dialled seldom: now."""
+
+from __future__ import annotations
+
+from outproc.dialler import Dialler
+
+
+def restart(dialler: Dialler, now: float, reason: str) -> None:
+    """What made dials fail may be mended (`reason` says how): all that is not up has a new chance now, what was given
+    up included. A dest that nobody dials from here is left alone."""
+    if dialler.closed or not (dialler.wanted or dialler.supervisor.gave_up):
+        return
+    dialler.wanted = True
+    dialler.supervisor.afresh(reason)
+    dialler.pool.interrupt(now)
+    dialler.look_up()
+
+
+def hinted(dialler: Dialler, now: float) -> None:
+    """A user has named endpoints."""
+    if dialler.supervisor.rests:
+        restart(dialler, now, "endpoints were named")
+    else:
+        dialler.refresh()
+
+
+def ask_again(dialler: Dialler, *, waits: bool) -> None:
+    """Somebody sends to a dest that rests, and perhaps waits for what becomes of it."""
+    if dialler.supervisor.begins_anew(waits=waits):
+        dialler.start_round()
