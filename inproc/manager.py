@@ -10,12 +10,13 @@ from typing import Any, Final, Literal, Self
 
 from inproc.health import NothingToCheck
 from inproc.hub import Hub
+from inproc.lame_duck import all_received, drain_finally
 from inproc.lane import Level, OutLane
 from inproc.node import Node
 from inproc.options import InprocOptions
 from inproc.transport import InprocTransport
 from litz.bound_peer import BoundPeer
-from litz.departures import check_returning
+from litz.departures import check_drain, check_returning
 from litz.dest import validate_dest
 from litz.errors import ConnectError, ManagerStateError, RequestTimeoutError
 from litz.events import LostReceipt
@@ -32,6 +33,7 @@ from litz.manager import (
 )
 from litz.message import Detail, Receipt
 from litz.payload import PayloadType
+from litz.restarts import RestartPolicy
 from litz.routing import LocalTransportManager
 from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState, ManagerSnapshot
@@ -61,6 +63,7 @@ class InprocTransportManager(LocalTransportManager):
         connect_timeout: float = 0.0,
         close_timeout: float = 5.0,
         max_dests: int = 65_536,
+        on_restart: RestartPolicy = "surface",
     ) -> None:
         self._local_id = validate_dest(local_id)
         self._hub = hub
@@ -71,6 +74,7 @@ class InprocTransportManager(LocalTransportManager):
             connect_timeout=connect_timeout,
             close_timeout=close_timeout,
             max_dests=max_dests,
+            on_restart=on_restart,
         )
         self._home = HomeLoop(f"the in-process manager {local_id!r}")
         self._node: Node | None = None
@@ -262,24 +266,22 @@ class InprocTransportManager(LocalTransportManager):
             if future.done() and not future.cancelled():
                 future.exception()  # it may have failed while we were being cancelled
 
-    async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
+    async def drain(
+        self,
+        dest: str | None = None,
+        *,
+        timeout: float | None = None,
+        final: bool = False,
+        reason: str = "",
+        returning_in: float | None = None,
+    ) -> tuple[LostReceipt, ...]:
         node = self._use()
-        found = node.transports.values() if dest is None else [node.transports.get(dest)]
-        futures = [
-            lane.acked(lane.next, "received")
-            for transport in found
-            if transport is not None
-            for lane in transport.out.values()
-            if not lane.lossy and lane.received < lane.next
-        ]
-        try:
-            async with within(timeout, *LATE_DRAIN):
-                for future in futures:
-                    await future
-        finally:
-            for future in futures:
-                if not future.cancel() and not future.cancelled():
-                    future.exception()
+        check_drain(dest, final=final, reason=reason, returning_in=returning_in)
+        if final:
+            return await drain_finally(node, timeout, reason, returning_in)
+        async with within(timeout, *LATE_DRAIN):
+            await all_received(node, dest)
+        return ()
 
     def peer(self, dest: str) -> Peer:
         return BoundPeer(self, validate_dest(dest))
@@ -355,6 +357,7 @@ class InprocTransportManager(LocalTransportManager):
             inbox_bytes=node.inbox.pending_bytes if node is not None else 0,
             dests=dests,
             departed=node.departures.snapshot(node.loop.time()) if node is not None else (),
+            draining=node is not None and node.leaving is not None,
             history=node.events.history.others(node.transports) if node is not None else (),
         )
 

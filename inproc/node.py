@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from inproc.hub import Goodbye, Hub, Link, post
+from inproc.lame_duck import Leaving, leave, peer_draining
 from inproc.lane import OutLane, never_reached
 from inproc.options import InprocOptions
+from inproc.resending import keep, received
 from inproc.transport import InprocTransport
 from litz.departures import Departure, Departures
 from litz.dest import validate_dest
@@ -71,8 +73,9 @@ class Node:
         self._sessions: OrderedDict[str, int] = OrderedDict()
         self.watch = DestWatch()
         self.departures = Departures(keep=DEPARTURES_KEPT, limit=MAX_DEPARTURES)
-        self.returning_in: float | None = None
-        """Set while this node closes and means to be back."""
+        self.said = Goodbye()
+        """What is said to peers whose link this node ends."""
+        self.leaving: Leaving | None = None
         self.incarnation = hub.join(self)
 
     # -- dests --------------------------------------------------------------------------------------------
@@ -107,7 +110,11 @@ class Node:
         if dest not in self.transports:
             validate_dest(dest)
             self._check_room()
+        if self.leaving is not None:
+            raise self.leaving.error.with_traceback(None)
         self.departures.check(dest, self.loop.time())
+        if (why := self.hub.leaves(dest)) is not None:
+            raise peer_draining(dest, why)
         link, new = self.hub.connect(self, dest, wait=False)
         if link is None:
             return None
@@ -145,17 +152,20 @@ class Node:
         other = link.other(self)
         dest = other.local_id
         transport = self.transports.get(dest)
-        if transport is None and len(self.transports) >= self.options.max_dests:
-            self._end_link(link, f"{self.local_id} has no room for more dests (max_dests)")
+        full = len(self.transports) >= self.options.max_dests
+        if transport is None and (full or self.leaving is not None):
+            why = "has no room for more dests (max_dests)" if full else "leaves"
+            self._end_link(link, f"{self.local_id} {why}")
             return False
         if transport is not None and transport.link is not None:
             if transport.link is link:
                 return True
             self.detach(transport.link)
-            transport = None
+            return self.attach(link)  # looking anew: what was kept of the old session may have come here already
         transport = transport or self._new_transport(dest)
         transport.connected(link)
         self.departures.back(dest)
+        leave(self, transport)
         if link.same_loop:
             if not other.attach(link):
                 return False
@@ -190,7 +200,8 @@ class Node:
     ) -> tuple[LostReceipt, ...]:
         dest = transport.dest
         del self.transports[dest]
-        had_session = transport.link is not None
+        link = transport.link
+        kept = keep(transport, reason)
         lost = tuple(receipt for lane in transport.out.values() for receipt in lane.lost())
         refused = {
             message.detail.request_id
@@ -204,6 +215,9 @@ class Node:
             text = f"the session with {dest} ended: {reason.value}" + (f" ({detail})" if detail else "")
             return kind(text, dest=dest, lost=lost or unconfirmed)
 
+        if self.leaving is not None:
+            self.leaving.lost += lost
+            self.leaving.awaited.pop(transport.link, None)
         transport.finished()
         for lane in transport.out.values():
             lane.finish(failure, closed)
@@ -214,10 +228,15 @@ class Node:
                 future.set_exception(never_reached(dest))
             else:
                 future.set_exception(OutcomeUnknownError(f"{dest} is gone ({reason.value}); the request may have run"))
-        if had_session:
+        if link is not None:
             self.events.emit(WireDown(dest, "inproc", "inproc", reason.value, 0))
-        self.events.emit(SessionEnded(dest, transport.session, reason, detail, lost))
+        incarnation = str(link.other(self).incarnation) if link is not None else ""
+        resent = kept.receipts(transport, self._sessions.get(dest, 0) + 1)
+        ended = SessionEnded(dest, transport.session, reason, detail, lost, resent, received(transport), incarnation)
+        self.events.emit(ended)
         self.watch.tell(dest)
+        if resent:
+            kept.give(self.queueing(dest))
         return lost
 
     def close_dest(self, dest: str, detail: str, closed: Exception) -> tuple[LostReceipt, ...]:
@@ -231,7 +250,7 @@ class Node:
         if link is None:
             self.hub.stop_waiting(self, dest)
             return self._end(transport, EndReason.CLOSED_HERE, detail, closed)
-        return self._end_link(link, detail, closed, Goodbye(self.returning_in))
+        return self._end_link(link, detail, closed, self.said)
 
     def _end_link(
         self, link: Link, detail: str, closed: Exception | None = None, said: Goodbye | None = None
@@ -255,15 +274,19 @@ class Node:
         if self.closed:
             return
         self.closed = True
-        self.returning_in = returning_in
+        reason, self.said = "closing", Goodbye(returning_in)
+        if self.leaving is not None:
+            reason, self.said = self.leaving.goodbye(reason, returning_in)
         self.inbox.close()
         # First, so that no peer in another thread makes a link that nobody would end.
         links = self.hub.leave(self)
         error = ManagerStateError(f"the manager of {self.local_id} was closed")
         for dest in list(self.transports):
-            self.close_dest(dest, "closing", error)
+            self.close_dest(dest, reason, error)
         for link in links:
-            self._end_link(link, "closing", error, Goodbye(returning_in))
+            self._end_link(link, reason, error, self.said)
+        if self.leaving is not None:
+            self.leaving.closed()
         self.events.close()
         self.watch.tell_all()
 

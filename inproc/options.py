@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from litz.restarts import RestartPolicy, check_policy
+
 
 @dataclass(frozen=True, slots=True)
 class InprocOptions:
@@ -16,6 +18,7 @@ class InprocOptions:
     connect_timeout   seconds that `when_down="wait"` waits for a dest that is not on the hub.
     close_timeout     seconds that `aclose` waits for running handlers.
     max_dests         dests at once.
+    on_restart        about what a peer that was gone without a word did not take: see `litz.restarts`.
     """
 
     queue_messages: int = 16_384
@@ -24,6 +27,7 @@ class InprocOptions:
     connect_timeout: float = 0.0
     close_timeout: float = 5.0
     max_dests: int = 65_536
+    on_restart: RestartPolicy = "surface"
 
     def __post_init__(self) -> None:
         for name in ("queue_messages", "queue_bytes", "pending_requests", "max_dests"):
@@ -31,3 +35,4 @@ class InprocOptions:
                 raise ValueError(f"{name} is at least 1")
         if self.connect_timeout < 0 or self.close_timeout < 0:
             raise ValueError("times are not negative")
+        check_policy(self.on_restart)

@@ -117,9 +117,9 @@ def value_of(text: str) -> object:
 
 
 def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
-    """The parameters that have a number as default."""
+    """The parameters that have a number or a word as default."""
     parameters = inspect.signature(function).parameters.values()
-    return {each.name: each.default for each in parameters if type(each.default) in (int, float)}
+    return {each.name: each.default for each in parameters if type(each.default) in (int, float, str)}
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,12 @@ OUTPUTS = {
         "bob: shipped order 3",
         "alice: left in the outbox: 0",
     ],
+    "restarts": [
+        "bob: does work 1",
+        "bob: does work 2, which may have come before",
+        "bob: does work 3, which may have come before",
+        "alice: peer restarted; sent again: 2, lost: 0",
+    ],
     "identity": ["alice, verified True: it is really me", "mallory: UnauthenticatedError"],
     "several_wires": [
         "ws wire: dialled 2 times",

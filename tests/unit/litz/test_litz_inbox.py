@@ -13,9 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from litz import ConsumerConflictError, ManagerStateError, Message, PayloadType
+from litz import ConsumerConflictError, ManagerStateError, Message, Origin, PayloadType
 from litz.inbox import Inbox, InboxQueue
-from litz.message import Origin
 from litz.message_stream import InboxStream
 from litz.turns import Batch
 
@@ -27,8 +26,7 @@ class FakeSource:
     verified = True
 
     def __init__(self, sender: str, payload_type: PayloadType) -> None:
-        self.sender = sender
-        self.payload_type = payload_type
+        self.sender, self.payload_type = sender, payload_type
 
     def origin(self, number: int) -> Origin:
         return Origin("a life", 1, int(self.payload_type), number)
@@ -36,8 +34,7 @@ class FakeSource:
     def reply(self, message: Message, data: Any) -> Awaitable[None]:
         raise AssertionError("nobody asked")
 
-    def fail(self, message: Message, error: BaseException) -> Awaitable[None]:
-        raise AssertionError("nobody asked")
+    fail = reply
 
 
 class Feeder:
