@@ -98,7 +98,8 @@ class Hub:
                 raise ManagerStateError(f"this hub is full with {self._max_nodes} managers; raise max_nodes")
             if self._nodes.setdefault(node.local_id, node) is not node:
                 raise ManagerStateError(f"{node.local_id!r} is on this hub already; use another id")
-            incarnation = next(self._incarnations)
+            # Before anybody in another thread can find it.
+            node.incarnation = incarnation = next(self._incarnations)
             waiting = self._waiting.pop(node.local_id, {})
         for waiter in waiting:
             post(waiter.loop, waiter.peer_appeared, node.local_id)
