@@ -174,6 +174,8 @@ class Link:
         if came != self._seen_bytes:  # a frame that is still coming is life too; of whole ones the time is known
             self._seen_bytes = came
             self.liveness.received(now)
+            if now >= self.heard_at + self.liveness.silent_after:
+                self.liveness.probe()  # the peer hears nothing of us, and must not take us for dead
         match self.liveness.verdict(now, lag):
             case Verdict.PING:
                 token = self.node.environment.rng.getrandbits(63)

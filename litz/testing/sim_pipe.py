@@ -162,9 +162,9 @@ class Pipe:
                 continue
             self.buffered -= size
             self.in_flight += size
-            rates = [rate for rate in (self.link.bandwidth, self.own_bandwidth) if rate is not None]
-            if rates:
-                self._free_at = now + size / min(rates)
+            rate = self._rate
+            if rate is not None:
+                self._free_at = now + size / rate
             # Joined as late as a real wire might: a buffer that was changed after `write` shows.
             self._transmit(b"".join(buffers), max(now, self._free_at))
         if self.buffered < before:
@@ -220,6 +220,19 @@ class Pipe:
         """The frame that arrives next, empty if none is on its way."""
         item = self._flight[0][2] if self._flight else b""
         return item if isinstance(item, bytes) else b""
+
+    def arrived_of_next(self) -> int:
+        """Bytes of the frame that arrives next which are there already: a slow wire brings it bit by bit."""
+        item, rate = self.next_in_flight(), self._rate
+        if not item or rate is None or self._blocked():
+            return 0
+        missing = (self._flight[0][0] - self._world.loop.time()) * rate
+        return max(0, len(item) - max(0, int(missing)))
+
+    @property
+    def _rate(self) -> float | None:
+        """Bytes a second; None: unlimited."""
+        return min((rate for rate in (self.link.bandwidth, self.own_bandwidth) if rate is not None), default=None)
 
     def replace_next(self, frames: Sequence[bytes]) -> None:
         """Something on the way makes `frames` of the frame that arrives next; they arrive together, in this order."""

@@ -94,6 +94,7 @@ class SimWire(Wire):
         self._sink: WireSink | None = None
         self._full = False
         self._close_timer: asyncio.TimerHandle | None = None
+        self._whole = self._came = 0
         self._ended = self._flushed = 0
         """How many of its pipes were closed by the peer, and how many of ours have been flushed."""
         outs[0].sender = self
@@ -104,6 +105,16 @@ class SimWire(Wire):
     @property
     def dead(self) -> bool:
         return self._state is _State.DEAD
+
+    @property
+    def received_bytes(self) -> int:
+        """Of whole frames, and of those that are still coming."""
+        self._came = max(self._came, self._whole + sum(pipe.arrived_of_next() for pipe in self._intos))
+        return self._came
+
+    @received_bytes.setter
+    def received_bytes(self, count: int) -> None:
+        self._whole = count
 
     def start(self, sink: WireSink) -> None:
         if self._sink is not None:
@@ -174,12 +185,12 @@ class SimWire(Wire):
 
     def pipe_frame(self, frame: bytes) -> None:
         if self._sink is not None:
-            self.received_bytes += len(frame)
+            self.received_bytes = self._whole + len(frame)
             self._sink.frame_received(frame)
 
     def urgent_frame(self, frame: bytes) -> None:
         if self._sink is not None:
-            self.received_bytes += len(frame)
+            self.received_bytes = self._whole + len(frame)
             self._sink.urgent_received(frame)
 
     def pipe_ended(self, loss: WireLoss) -> None:

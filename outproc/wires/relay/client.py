@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final
 
 from litz.errors import BusyError, ConnectError, LitzError, ProtocolError, UnknownDestError, WireClosedError
@@ -68,6 +69,7 @@ class RelayClient:
         self._trusted = trusted
         self._loop = loop
         self._hubs: dict[str, Hub] = {}
+        self._serial = count(1)
 
     # -- dialling -------------------------------------------------------------------------------------
 
@@ -162,7 +164,7 @@ class RelayClient:
             self._port.accept(wire, hub)
 
     def _wire(self, hub: str, number: int) -> RelayWire:
-        return RelayWire(self._loop, self, self._port.local_id, hub, number)
+        return RelayWire(self._loop, self, self._port.local_id, hub, number, serial=next(self._serial))
 
     # -- news -----------------------------------------------------------------------------------------
 

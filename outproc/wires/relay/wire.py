@@ -32,15 +32,22 @@ class WireOwner(Protocol):
 
 
 class RelayWire(Wire):
-    """Never `secure`: the hub reads what is not sealed. The session of the two nodes seals it (docs/relay.md)."""
+    """Never `secure`: the hub reads what is not sealed. The session of the two nodes seals it (docs/relay.md).
+
+    `serial` tells it from others of the same node and hub, for people: the numbers of circuits begin anew with each
+    session with the hub.
+    """
 
     kind = KIND
     max_frame = MAX_FRAME
     secure = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, owner: WireOwner, local: str, hub: str, number: int) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, owner: WireOwner, local: str, hub: str, number: int, *, serial: int
+    ) -> None:
         self.path = WirePath("relay", local, f"via {hub}")
         self.hub = hub
+        self._serial = serial
         self.circuit = Circuit(number)
         self._loop = loop
         self._owner = owner
@@ -154,3 +161,6 @@ class RelayWire(Wire):
             return
         self._told = True
         self._sink.wire_closed(self._loss)
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} wire {self.path.local}#{self._serial} - {self.path.remote}>"

@@ -106,9 +106,11 @@ class Choosing:
         self._chosen.pop((session, lane), None)
 
     def made_room(self, life: Life, came: WireUp, event: WireDown) -> None:
-        """A wire went in the moment in which another came. Raises if reliable lanes lost their last one by that."""
+        """A wire went in the moment in which another came. Raises if reliable lanes lost their last one by that, unless
+        it was the peer that took it out: it may have had others at that moment."""
         left = [link for each in life.transports() if each.dest == event.dest for link in each.links]
         for_it = came.dest == event.dest and came.wire != event.wire and "displaced" in event.cause
+        for_it = for_it and event.wires_left >= life.options.max_wires
         if for_it and event.kind != LOSSY and not any(link.dependable for link in left):
             raise InvariantError("heals", f"{life}: {event} for {left}, which reliable lanes cannot ride on")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from litz.errors import LitzError
 from litz.snapshot import DestState
+from tests.simulation.managers.kinds import carrying
 from tests.simulation.managers.node_options import BACKOFF_CAP
 from tests.simulation.managers.record import InvariantError
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from tests.simulation.managers.world import World
 
 HEALED_WITHIN = 10 * BACKOFF_CAP
-NARROW = 10_000
-"""Bytes that the network holds of a wire, below which the wire is slow."""
 FIGHT = 2.5
 """Seconds in which two processes of one id, and nobody's fault, find out which of them goes."""
 FAILED = {
@@ -46,7 +45,7 @@ class Healing:
         await self._settle_lives()
         self.alive = [life for life in self.world.lives if life.alive]
         visits = self.world.later(self._visit())
-        what, within = "", HEALED_WITHIN + self._carrying()
+        what, within = "", HEALED_WITHIN + carrying(self.world.plan.natures)
         try:
             async with asyncio.timeout(within):
                 for what in ("end every request", "end every verb", "drain", "read all", "end every handler"):
@@ -56,12 +55,6 @@ class Healing:
             raise InvariantError(FAILED[what], detail) from None
         finally:
             visits.cancel()
-
-    def _carrying(self) -> float:
-        """Seconds more where the network holds so little of a wire that what is logged, and what waits to be, takes
-        long to carry: 3,000 bytes in 0.1 s are less than what a burst has."""
-        held = [nature["buffer"] for nature in self.world.plan.natures.values() if nature.get("buffer")]
-        return 2 * HEALED_WITHIN if min(held, default=NARROW) < NARROW else 0.0
 
     async def _do(self, what: str) -> None:
         world = self.world

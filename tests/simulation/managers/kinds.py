@@ -21,6 +21,12 @@ RELAYED_FROM: Final = 500_000
 
 LIMITED_SEEDS: Final = 0.35
 """The part in which kinds differ in more than their route, latency and bandwidth."""
+SLOW_SEEDS: Final = 0.06
+SLOW: Final = 40_000.0
+"""Bytes a second of a wire on which a large frame takes longer than any silence may last."""
+NARROW: Final = 20_000
+"""Bytes that the network holds of a wire, below which the wire is slow."""
+
 TINY: Final = (2_048,)
 """The largest frame in bytes."""
 
@@ -61,13 +67,26 @@ def draw_limits(seed: int, kinds: tuple[str, ...], *, proved: bool) -> tuple[dic
     rng = Random(f"managers plan, limits {seed}")
     natures: dict[str, Any] = {kind: {} for kind in kinds}
     frames: dict[str, Any] = {}
+    slow = Random(f"managers plan, slow {seed}")
+    if slow.random() < SLOW_SEEDS:
+        natures[slow.choice(kinds)]["bandwidth"] = SLOW
     if rng.random() >= LIMITED_SEEDS:
         return natures, frames
     for kind in kinds:
-        natures[kind] = {"buffer": rng.choice((None, 3_000, 16_384)), "spikes": rng.choice((0.0, 0.0, 0.02, 0.1))}
+        natures[kind] |= {"buffer": rng.choice((None, 3_000, 16_384)), "spikes": rng.choice((0.0, 0.0, 0.02, 0.1))}
         if rng.random() < 0.3 and not proved:
             frames[kind] = TINY  # proofs need more
     return natures, frames
+
+
+def carrying(natures: dict[str, dict[str, Any]]) -> float:
+    """Seconds more where wires are so slow, or the network holds so little of them, that what is logged, and what waits
+    to be, takes long to carry: 3,000 bytes in 0.1 s are less than what a burst has."""
+    held = [nature["buffer"] for nature in natures.values() if nature.get("buffer")]
+    rates = [nature["bandwidth"] for nature in natures.values() if nature.get("bandwidth")]
+    return max(
+        20.0 if min(held, default=NARROW) < NARROW else 0.0, 40.0 if min(rates, default=SLOW + 1) <= SLOW else 0.0
+    )
 
 
 def draw_more_kinds(seed: int, kinds: tuple[str, ...]) -> MoreKinds:

@@ -87,6 +87,21 @@ def test_a_half_open_wire_is_found_and_the_lane_moves() -> None:
     play(story)
 
 
+def test_a_frame_that_takes_long_on_a_slow_wire_is_no_silence() -> None:
+    """Seed 40006460 once: who received a large frame said nothing while it came, and was taken for dead; the next wire
+    began with the same frame, and so without end. At 5,000 bytes a second a frame of 64 KiB takes 13 s."""
+
+    async def story(stage: Stage) -> None:
+        slow = {"sim": {"bandwidth": 5_000.0}}
+        a = await stage.actor("a", reach=["b"], natures=slow, ping_after=5.0, dead_after=5.0)
+        b = await stage.actor("b", natures=slow, ping_after=5.0, dead_after=5.0)
+        await a.manager.send("b", bytes(200_000), payload_type=PayloadType.STREAM_RELIABLE, confirm="processed")
+        assert [len(each) for each in b.got] == [200_000]
+        assert a.builders[0].dials == 1
+
+    play(story)
+
+
 def test_early_data_of_a_refused_join_does_not_cost_the_wire() -> None:
     """The peer closed its transport while we were cut off: we learn it by MISMATCH, and meet again on that wire.
 

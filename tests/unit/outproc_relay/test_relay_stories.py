@@ -96,6 +96,17 @@ def test_nodes_without_a_port_reach_each_other_both_ways_at_once() -> None:
     story(tell)
 
 
+def test_each_relay_wire_has_a_name_of_its_own_in_events() -> None:
+    async def tell(place: Place) -> None:
+        async with place.hub(), place.node("alice") as alice, place.node("bob") as bob, place.node("carol") as carol:
+            for peer in (bob, carol):
+                await alice.send(peer.local_id, b"x", confirm="received")
+            names = [wire.wire for dest in alice.snapshot().dests for wire in dest.wires if wire.kind == "relay"]
+            assert len(names) == len(set(names)) == 2, names
+
+    story(tell)
+
+
 @pytest.mark.parametrize("seal", ["auto", "never"])
 def test_the_hub_sees_no_plaintext(seal: str, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bytes] = []
