@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import socket
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from outproc.cli.outcome import UsageError
 from outproc.security.authenticator import Authenticator
 from outproc.security.ed25519 import Ed25519Authenticator
 from outproc.security.keys import KeyFileError, load_key, load_trust
+from outproc.security.secret_file import read_secret_file
 from outproc.security.shared_key import SharedKeyAuthenticator
 
 DEFAULT_LISTEN = "ws://127.0.0.1:8400"
@@ -90,28 +90,9 @@ def directory_of(dests: Sequence[str] | None) -> dict[str, list[str]]:
 
 def read_secret(path: Path) -> str:
     """The secret in `path`, without white space around it. Raises `KeyFileError`."""
+    secret = read_secret_file(path, "shared key", MAX_SECRET_FILE, cure=f"(umask 077; openssl rand -hex 32 > {path})")
     try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            raw = file.read(MAX_SECRET_FILE + 1)
-    except FileNotFoundError as error:
-        raise KeyFileError(
-            f"there is no shared key file {path}; make one with: (umask 077; openssl rand -hex 32 > {path})"
-        ) from error
-    except OSError as error:
-        raise KeyFileError(f"cannot read the shared key file {path}: {error.strerror}") from error
-    if mode & 0o077:
-        raise KeyFileError(
-            f"others can read the shared key file {path} (mode {mode:04o}); run: chmod 600 {path} - and make a new "
-            "secret if somebody may have read it"
-        )
-    try:
-        secret = raw.decode("utf-8").strip()
         SharedKeyAuthenticator(secret)
-    except UnicodeDecodeError:
-        raise KeyFileError(f"the shared key file {path} is not text") from None
     except ValueError as error:
         raise KeyFileError(f"{path}: {error}") from None
-    if len(raw) > MAX_SECRET_FILE:
-        raise KeyFileError(f"the shared key file {path} has more than {MAX_SECRET_FILE} bytes")
     return secret

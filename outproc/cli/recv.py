@@ -12,18 +12,18 @@ from typing import Any
 from litz.errors import LitzError
 from litz.message import Message
 from outproc.cli.control_socket import ControlSocket
+from outproc.cli.credentials import Credentials, add_allow_option, add_proof_options, authorize_of
 from outproc.cli.incoming_files import Finished, IncomingFiles
 from outproc.cli.node_options import (
     DEFAULT_LISTEN,
     add_identity_options,
     add_listen_option,
-    authenticator_of,
     local_id_of,
 )
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, UsageError
 from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, StoppedError, run
-from outproc.cli.tls_options import add_cert_options, listen_options
+from outproc.cli.tls_options import add_ca_option, add_cert_options, listen_options
 from outproc.cli.transfer_progress import Standing, show_progress
 from outproc.manager import OutprocTransportManager
 
@@ -46,6 +46,9 @@ def add(commands: Any) -> None:
     add_identity_options(parser, default_id="recv")
     add_listen_option(parser)
     add_cert_options(parser)
+    add_ca_option(parser)
+    add_proof_options(parser)
+    add_allow_option(parser)
     parser.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="where files go (default: here)")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="end after N files (default: 1)")
     parser.add_argument("--forever", action="store_true", help="take files until Ctrl-C or SIGTERM, which then exit 0")
@@ -64,11 +67,14 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def receive_files(arguments: argparse.Namespace, stop: Stop) -> int:
     """Take as many files as asked for; 0 if all were verified."""
-    authenticator = authenticator_of(arguments)
+    credentials = Credentials(arguments)
+    authenticator = credentials.authenticator
     local_id = local_id_of(arguments, authenticator, "recv")
-    ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN])
+    ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN], credentials.server_context())
     results: asyncio.Queue[Finished] = asyncio.Queue()
-    manager = OutprocTransportManager(local_id, authenticator=authenticator)
+    manager = OutprocTransportManager(
+        local_id, authenticator=authenticator, authorize=authorize_of(arguments), builders=credentials.builders()
+    )
     # The socket outlives the manager: those who follow its events see its end.
     async with ControlSocket(local_id, questions_for(manager)), manager:
         files = IncomingFiles(manager, arguments.dir, _say, results.put_nowait)

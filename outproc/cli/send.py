@@ -11,14 +11,15 @@ from contextlib import asynccontextmanager, closing
 from typing import Any
 
 from litz.dest import validate_dest
+from outproc.cli.credentials import Credentials, add_proof_options
 from outproc.cli.file_records import Verdict
 from outproc.cli.file_sources import source_of
-from outproc.cli.node_options import add_identity_options, authenticator_of, host_id, local_id_of
+from outproc.cli.node_options import add_identity_options, host_id, local_id_of
 from outproc.cli.outcome import DONE, EXIT_CODES
 from outproc.cli.outgoing_file import OutgoingFile
 from outproc.cli.running import Stop, run
 from outproc.cli.status_tables import size_text
-from outproc.cli.tls_options import add_ca_option, builders_of
+from outproc.cli.tls_options import add_ca_option, add_cert_options
 from outproc.cli.transfer_progress import Standing, show_progress
 from outproc.manager import OutprocTransportManager
 
@@ -41,6 +42,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--name", help="what the file is called there (default: its own name, or stdin)")
     add_identity_options(parser, default_id="one of its own for each run")
     add_ca_option(parser)
+    add_cert_options(parser)
+    add_proof_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -54,14 +57,15 @@ def _run(arguments: argparse.Namespace) -> int:
 async def send_file(arguments: argparse.Namespace, stop: Stop) -> int:
     """Send it; 0 once it is verified."""
     dest = validate_dest(arguments.dest)
-    authenticator = authenticator_of(arguments)
+    credentials = Credentials(arguments)
+    authenticator = credentials.authenticator
     # Two runs at once must not be the same node: the newer would take over from the older.
     local_id = local_id_of(arguments, authenticator, f"send-{host_id()}-{os.getpid()}-{os.urandom(3).hex()}")
     source = source_of(arguments.file, arguments.name)
     began = time.monotonic()
     with closing(source):
         async with OutprocTransportManager(
-            local_id, directory={dest: arguments.to}, authenticator=authenticator, builders=builders_of(arguments)
+            local_id, directory={dest: arguments.to}, authenticator=authenticator, builders=credentials.builders()
         ) as manager:
             outgoing = OutgoingFile(manager, dest, source)
 

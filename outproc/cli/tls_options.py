@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,11 @@ def add_ca_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def listen_options(arguments: argparse.Namespace, urls: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Each URL with the options for `listen`. Raises `UsageError` that names the URL and the file."""
+def listen_options(
+    arguments: argparse.Namespace, urls: Sequence[str], context: ssl.SSLContext | None = None
+) -> list[tuple[str, dict[str, Any]]]:
+    """Each URL with the options for `listen`; `context` is what `wss://` ports use. Raises `UsageError` that names the
+    URL and the file."""
     secure = [url for url in urls if scheme_of(url) == "wss"]
     if arguments.cert is None:
         if arguments.cert_key is not None:
@@ -43,9 +46,11 @@ def listen_options(arguments: argparse.Namespace, urls: Sequence[str]) -> list[t
         if secure:
             raise UsageError(f"{secure[0]} needs a certificate: give --cert FILE --cert-key FILE, or listen at ws://")
         return [(url, {}) for url in urls]
+    if not secure and getattr(arguments, "mtls", False):
+        return [(url, {}) for url in urls]  # it is for dialling
     if not secure:
         raise UsageError(f"--cert is for wss:// ports, and this is {', '.join(urls)}; give --listen wss://HOST:PORT")
-    context = _server_context(arguments.cert, arguments.cert_key, secure[0])
+    context = context or check_certificate(arguments.cert, arguments.cert_key, secure[0])
     return [(url, {"ssl": context} if url in secure else {}) for url in urls]
 
 
@@ -58,6 +63,11 @@ def builders_of(arguments: argparse.Namespace) -> list[WireBuilder] | None:
         context = ssl.create_default_context(cafile=arguments.ca)
     except ssl.SSLError as error:
         raise UsageError(f"{arguments.ca} holds no certificate of an authority in PEM") from error
+    return builders_with(context)
+
+
+def builders_with(context: ssl.SSLContext | Callable[[], ssl.SSLContext]) -> list[WireBuilder]:
+    """All that are installed; WebSockets dial with `context`."""
     trusting = WebSocketWireBuilder(ssl=context)
     return [
         trusting,
@@ -65,7 +75,8 @@ def builders_of(arguments: argparse.Namespace) -> list[WireBuilder] | None:
     ]
 
 
-def _server_context(cert: Path, key: Path | None, url: str) -> ssl.SSLContext:
+def check_certificate(cert: Path, key: Path | None, url: str) -> ssl.SSLContext:
+    """A server's context, for a certificate that may be used. Raises `UsageError` that names `url` and the file."""
     _check_readable(cert, f"certificate for {url}")
     if key is not None:
         _check_readable(key, f"private key for {url}")

@@ -14,12 +14,13 @@ from litz.errors import LitzError
 from litz.message import Message
 from outproc.cli import chat_talk
 from outproc.cli.control_socket import ControlSocket
+from outproc.cli.credentials import Credentials, add_allow_option, add_proof_options, authorize_of
+from outproc.cli.hangup import reload_on_hangup
 from outproc.cli.incoming_files import IncomingFiles
 from outproc.cli.node_options import (
     DEFAULT_LISTEN,
     add_identity_options,
     add_listen_option,
-    authenticator_of,
     directory_of,
     host_id,
     local_id_of,
@@ -28,7 +29,7 @@ from outproc.cli.outcome import DONE, EXIT_CODES, text_of
 from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, run
 from outproc.cli.tab_page import page_urls, tab_options
-from outproc.cli.tls_options import add_ca_option, add_cert_options, builders_of, listen_options
+from outproc.cli.tls_options import add_ca_option, add_cert_options, listen_options
 from outproc.manager import OutprocTransportManager
 from outproc.options import TransportOptions
 from outproc.relay_options import RelayOptions
@@ -51,6 +52,8 @@ def add(commands: Any) -> None:
     add_listen_option(parser)
     add_cert_options(parser)
     add_ca_option(parser)
+    add_proof_options(parser)
+    add_allow_option(parser)
     parser.add_argument("--dest", action="append", metavar="ID=URL", help="stay connected to this dest; repeatable")
     parser.add_argument(
         "--serve",
@@ -95,18 +98,20 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
     """Run the node; 0 once it has closed in order."""
-    authenticator = authenticator_of(arguments)
+    credentials = Credentials(arguments)
+    authenticator = credentials.authenticator
     directory = directory_of(arguments.dest)
     wanted = arguments.serve or ["echo"]
     local_id = local_id_of(arguments, authenticator, host_id())
     # Half of the default, so that draining and closing together stay within one close deadline.
     options = TransportOptions(close_timeout=TransportOptions().close_timeout - DRAIN_TIMEOUT)
-    ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN])
+    ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN], credentials.server_context())
     manager = OutprocTransportManager(
         local_id,
         directory=directory,
         authenticator=authenticator,
-        builders=builders_of(arguments),
+        authorize=authorize_of(arguments),
+        builders=credentials.builders(),
         options=options,
         relay=RelayOptions() if arguments.relay else None,
     )
@@ -117,7 +122,8 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
         files = IncomingFiles(manager, arguments.dir, _say) if "recv" in wanted else None
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(manager.serve(Services(manager, "echo" in wanted, files).handle))
-            tasks = [serving, *(group.create_task(stay_connected(manager, dest)) for dest in directory)]
+            tasks = [serving, group.create_task(reload_on_hangup(manager, credentials, _say))]
+            tasks += [group.create_task(stay_connected(manager, dest)) for dest in directory]
             if files is not None:
                 tasks.append(group.create_task(files.watch_senders()))
             _say(f"node {local_id} is up at {', '.join(manager.endpoints)}")

@@ -10,7 +10,8 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from litz.errors import UnauthenticatedError, UntrustedPeerError
-from outproc.security.authenticator import Proves, Role, statement
+from outproc.security.authenticator import Authenticator, Proves, Role, statement
+from outproc.security.channel import Channel
 from outproc.security.key_ring import KeyRing
 from outproc.security.key_text import DERIVED_PREFIX, derived_id, public_key_text
 
@@ -37,10 +38,20 @@ class Ed25519Authenticator:
             if len(private_key) != 32:
                 raise ValueError("an Ed25519 private key has 32 bytes")
             private_key = Ed25519PrivateKey.from_private_bytes(private_key)
-        self._private = private_key
         self._accept_derived = accept_derived
         self.ring: Final = trusted if isinstance(trusted, KeyRing) else KeyRing(trusted)
-        self.public_key: Final = private_key.public_key().public_bytes_raw()
+        self.use_key(private_key)
+
+    def use_key(self, private_key: Ed25519PrivateKey) -> None:
+        """Prove this node by another key, from the next handshake on. Wires under way go on with the one they began
+        with. Peers must trust the new one before."""
+        self._private = private_key
+        self.public_key = private_key.public_key().public_bytes_raw()
+        self._on_wire = _OnWire(self, private_key, self.public_key)
+
+    def on_wire(self, channel: Channel) -> Authenticator:
+        """See `PerWire`: a wire keeps the key it began with. Subclasses do as they do."""
+        return self._on_wire if type(self) is Ed25519Authenticator else self
 
     @property
     def derived_id(self) -> str:
@@ -90,3 +101,24 @@ class Ed25519Authenticator:
 
     def __repr__(self) -> str:
         return f"<ed25519 {public_key_text(self.public_key)}, {len(self.ring)} ids trusted>"
+
+
+class _OnWire:
+    """The key of the wires that begin now."""
+
+    method: str = Ed25519Authenticator.method
+    proves: Proves = "id"
+
+    def __init__(self, owner: Ed25519Authenticator, private_key: Ed25519PrivateKey, public_key: bytes) -> None:
+        self._private = private_key
+        self._public = public_key
+        self.verify = owner.verify
+
+    def credential(self) -> bytes:
+        return self._public
+
+    def prove(self, transcript: bytes, role: Role) -> bytes:
+        return self._private.sign(statement(role, self.method, transcript))
+
+    def __repr__(self) -> str:
+        return f"<ed25519 {public_key_text(self._public)} on a wire>"

@@ -33,8 +33,13 @@ class KeyRing:
         if public_key not in known:
             self._keys[peer_id] = (*known, public_key)
 
+    def become(self, other: KeyRing) -> None:
+        """Trust exactly what `other` trusts. Wires that are up stay up until `reauthorize`."""
+        self._keys = dict(other._keys)
+
     def forget(self, peer_id: str) -> None:
-        """No key proves `peer_id` any more. Unknown ids are fine. Wires that are up stay up."""
+        """No key proves `peer_id` any more. Unknown ids are fine. Wires that are up stay up until
+        `reauthorize`."""
         self._keys.pop(peer_id, None)
 
     def trusts(self, peer_id: str, public_key: bytes) -> bool:

@@ -7,6 +7,7 @@ This type binds to the server's certificate: a proof cannot be replayed on a cha
 from __future__ import annotations
 
 import ssl
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -17,6 +18,7 @@ PREFIX: Final = b"tls-server-end-point:"
 _FLIGHTS: Final = 8
 
 
+@lru_cache(maxsize=64)
 def end_point(certificate: bytes) -> bytes | None:
     """The binding for a server certificate in DER: its hash, by the hash of its own signature.
 
@@ -50,9 +52,18 @@ def of_server(context: ssl.SSLContext) -> bytes | None:
     """
     if context.sni_callback is not None:
         return None
+    own = own_certificate(context)
+    if own is not None:
+        return end_point(own)
     probes = (("", ssl.TLSVersion.TLSv1_3), ("aECDSA", ssl.TLSVersion.TLSv1_2), ("aRSA", ssl.TLSVersion.TLSv1_2))
     seen = [found for ciphers, version in probes if (found := _shown(context, ciphers, version)) is not None]
     return end_point(seen[0]) if seen and all(one == seen[0] for one in seen) else None
+
+
+def own_certificate(context: ssl.SSLContext) -> bytes | None:
+    """The certificate that a context shows, in DER, if it is of those that tell: `outproc.security.tls_files`."""
+    own = getattr(context, "own_certificate", None)
+    return own if isinstance(own, bytes) else None
 
 
 def _shown(context: ssl.SSLContext, ciphers: str, version: ssl.TLSVersion) -> bytes | None:

@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 import aiohappyeyeballs
@@ -39,9 +39,9 @@ EYEBALLS_DELAY: Final = 0.25
 class WebSocketWireBuilder(WireBuilder):
     """Wires of kind "websocket" for `ws://`, `wss://` and `unix:` endpoints.
 
-    ssl           context for `wss://` dials: own authorities, a client certificate. Default: the system's
-                  authorities. The server's certificate and name are verified; only a context that you build
-                  yourself can change that.
+    ssl           context for `wss://` dials, or a function that gives the one of the next dial: own authorities,
+                  a client certificate. Default: the system's authorities. The server's certificate and name are
+                  verified; only a context that you build yourself can change that.
     headers       sent with every dial (a token for a proxy, an Origin). Never shown in a repr or an error.
     open_timeout  seconds for one dial, whole
     dead_after    seconds of unacknowledged data after which the system ends a connection
@@ -56,7 +56,7 @@ class WebSocketWireBuilder(WireBuilder):
     def __init__(
         self,
         *,
-        ssl: ssl.SSLContext | None = None,
+        ssl: ssl.SSLContext | Callable[[], ssl.SSLContext] | None = None,
         headers: Mapping[str, str] | None = None,
         open_timeout: float = OPEN_TIMEOUT,
         dead_after: float = DEAD_AFTER,
@@ -154,7 +154,7 @@ class WebSocketWireBuilder(WireBuilder):
     def _context(self) -> ssl.SSLContext:
         if self._ssl is None:
             self._ssl = ssl.create_default_context()  # reads the system's store: once, and only when dialling wss
-        return self._ssl
+        return self._ssl if isinstance(self._ssl, ssl.SSLContext) else self._ssl()
 
     def _wire(self, transport: asyncio.Transport, protocol: ClientProtocol, tail: bytes) -> WebSocketWire:
         tune(transport, dead_after=self._dead_after)

@@ -168,6 +168,8 @@ class Gate:
         context = transport.get_extra_info("sslcontext")
         if context is None:
             return None
+        if binding.own_certificate(context) is not None:
+            return binding.of_server(context)  # it may have been replaced just now
         now = asyncio.get_running_loop().time()
         known = self.bindings.get(context)
         if known is None or now - known[0] > _BINDING_AGE:
