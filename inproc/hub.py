@@ -78,6 +78,12 @@ class Hub:
         """Whether a manager with this id is on the hub now."""
         return local_id in self._nodes
 
+    def leaves(self, local_id: str) -> str | None:
+        """Why the manager with this id leaves; None: it does not, or is not here."""
+        node = self._nodes.get(local_id)
+        leaving = node.leaving if node is not None else None
+        return (leaving.reason or "no reason given") if leaving is not None else None
+
     def __repr__(self) -> str:
         return f"<hub: {len(self._nodes)} nodes, {len(self._links)} sessions>"
 

@@ -10,12 +10,13 @@ from typing import Any, Final, Literal, Self
 
 from inproc.health import NothingToCheck
 from inproc.hub import Hub
+from inproc.lame_duck import all_received, drain_finally
 from inproc.lane import Level, OutLane
 from inproc.node import Node
 from inproc.options import InprocOptions
 from inproc.transport import InprocTransport
 from litz.bound_peer import BoundPeer
-from litz.departures import check_returning
+from litz.departures import check_drain, check_returning
 from litz.dest import validate_dest
 from litz.errors import ConnectError, ManagerStateError, RequestTimeoutError
 from litz.events import LostReceipt
@@ -265,24 +266,22 @@ class InprocTransportManager(LocalTransportManager):
             if future.done() and not future.cancelled():
                 future.exception()  # it may have failed while we were being cancelled
 
-    async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
+    async def drain(
+        self,
+        dest: str | None = None,
+        *,
+        timeout: float | None = None,
+        final: bool = False,
+        reason: str = "",
+        returning_in: float | None = None,
+    ) -> tuple[LostReceipt, ...]:
         node = self._use()
-        found = node.transports.values() if dest is None else [node.transports.get(dest)]
-        futures = [
-            lane.acked(lane.next, "received")
-            for transport in found
-            if transport is not None
-            for lane in transport.out.values()
-            if not lane.lossy and lane.received < lane.next
-        ]
-        try:
-            async with within(timeout, *LATE_DRAIN):
-                for future in futures:
-                    await future
-        finally:
-            for future in futures:
-                if not future.cancel() and not future.cancelled():
-                    future.exception()
+        check_drain(dest, final=final, reason=reason, returning_in=returning_in)
+        if final:
+            return await drain_finally(node, timeout, reason, returning_in)
+        async with within(timeout, *LATE_DRAIN):
+            await all_received(node, dest)
+        return ()
 
     def peer(self, dest: str) -> Peer:
         return BoundPeer(self, validate_dest(dest))
@@ -358,6 +357,7 @@ class InprocTransportManager(LocalTransportManager):
             inbox_bytes=node.inbox.pending_bytes if node is not None else 0,
             dests=dests,
             departed=node.departures.snapshot(node.loop.time()) if node is not None else (),
+            draining=node is not None and node.leaving is not None,
             history=node.events.history.others(node.transports) if node is not None else (),
         )
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from inproc.hub import Goodbye, Hub, Link, post
+from inproc.lame_duck import Leaving, leave, peer_draining
 from inproc.lane import OutLane, never_reached
 from inproc.options import InprocOptions
 from inproc.resending import keep, received
@@ -72,8 +73,9 @@ class Node:
         self._sessions: OrderedDict[str, int] = OrderedDict()
         self.watch = DestWatch()
         self.departures = Departures(keep=DEPARTURES_KEPT, limit=MAX_DEPARTURES)
-        self.returning_in: float | None = None
-        """Set while this node closes and means to be back."""
+        self.said = Goodbye()
+        """What is said to peers whose link this node ends."""
+        self.leaving: Leaving | None = None
         self.incarnation = hub.join(self)
 
     # -- dests --------------------------------------------------------------------------------------------
@@ -108,7 +110,11 @@ class Node:
         if dest not in self.transports:
             validate_dest(dest)
             self._check_room()
+        if self.leaving is not None:
+            raise self.leaving.error.with_traceback(None)
         self.departures.check(dest, self.loop.time())
+        if (why := self.hub.leaves(dest)) is not None:
+            raise peer_draining(dest, why)
         link, new = self.hub.connect(self, dest, wait=False)
         if link is None:
             return None
@@ -146,8 +152,10 @@ class Node:
         other = link.other(self)
         dest = other.local_id
         transport = self.transports.get(dest)
-        if transport is None and len(self.transports) >= self.options.max_dests:
-            self._end_link(link, f"{self.local_id} has no room for more dests (max_dests)")
+        full = len(self.transports) >= self.options.max_dests
+        if transport is None and (full or self.leaving is not None):
+            why = "has no room for more dests (max_dests)" if full else "leaves"
+            self._end_link(link, f"{self.local_id} {why}")
             return False
         if transport is not None and transport.link is not None:
             if transport.link is link:
@@ -157,6 +165,7 @@ class Node:
         transport = transport or self._new_transport(dest)
         transport.connected(link)
         self.departures.back(dest)
+        leave(self, transport)
         if link.same_loop:
             if not other.attach(link):
                 return False
@@ -206,6 +215,9 @@ class Node:
             text = f"the session with {dest} ended: {reason.value}" + (f" ({detail})" if detail else "")
             return kind(text, dest=dest, lost=lost or unconfirmed)
 
+        if self.leaving is not None:
+            self.leaving.lost += lost
+            self.leaving.awaited.pop(transport.link, None)
         transport.finished()
         for lane in transport.out.values():
             lane.finish(failure, closed)
@@ -238,7 +250,7 @@ class Node:
         if link is None:
             self.hub.stop_waiting(self, dest)
             return self._end(transport, EndReason.CLOSED_HERE, detail, closed)
-        return self._end_link(link, detail, closed, Goodbye(self.returning_in))
+        return self._end_link(link, detail, closed, self.said)
 
     def _end_link(
         self, link: Link, detail: str, closed: Exception | None = None, said: Goodbye | None = None
@@ -262,15 +274,19 @@ class Node:
         if self.closed:
             return
         self.closed = True
-        self.returning_in = returning_in
+        reason, self.said = "closing", Goodbye(returning_in)
+        if self.leaving is not None:
+            reason, self.said = self.leaving.goodbye(reason, returning_in)
         self.inbox.close()
         # First, so that no peer in another thread makes a link that nobody would end.
         links = self.hub.leave(self)
         error = ManagerStateError(f"the manager of {self.local_id} was closed")
         for dest in list(self.transports):
-            self.close_dest(dest, "closing", error)
+            self.close_dest(dest, reason, error)
         for link in links:
-            self._end_link(link, "closing", error, Goodbye(returning_in))
+            self._end_link(link, reason, error, self.said)
+        if self.leaving is not None:
+            self.leaving.closed()
         self.events.close()
         self.watch.tell_all()
 

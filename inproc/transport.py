@@ -4,12 +4,13 @@ methods that the peer's thread calls say so."""
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Never
 
 from inproc.hub import Link, post
 from inproc.lane import OutLane
-from litz.errors import PeerClosedError
+from litz.errors import LitzError, PeerClosedError
 from litz.inbox_queue import InboxQueue
 from litz.lifecycle import move
 from litz.manager import Transport
@@ -30,6 +31,17 @@ CHUNK: Final = 256
 """Messages handed to the inbox at once, so that senders hear of progress in time."""
 
 
+class TurnedAway(dict[PayloadType, OutLane]):
+    """The lanes of a transport that takes nothing new: whoever asks for one to send on gets the error."""
+
+    def __init__(self, lanes: dict[PayloadType, OutLane], error: LitzError) -> None:
+        super().__init__(lanes)
+        self._error = error
+
+    def get(self, key: object, default: object = None) -> Never:
+        raise self._error.with_traceback(None)
+
+
 class InprocTransport(Transport):
     """One dest of one node, for one session. A new session gets a new one."""
 
@@ -47,6 +59,7 @@ class InprocTransport(Transport):
         self.since = node.loop.time()
         self.dial: asyncio.Task[None] | None = None
         self.appeared = asyncio.Event()
+        self.peer_leaves = ""  # why, once it has said that it does
 
     @property
     def dest(self) -> str:
@@ -96,6 +109,15 @@ class InprocTransport(Transport):
         if link is not None:
             peer = link.other(self.node)
             post(peer.loop, peer.listen, link, lane, seen, closely)
+
+    def turn_away(self, error: LitzError) -> None:
+        """Take nothing new, also of those who wait for space: one of the two sides leaves. What was accepted goes."""
+        self.out = TurnedAway(self.out, error)
+        for lane in self._lanes:
+            waiters, lane.waiters = lane.waiters, deque()
+            for waiter in waiters:
+                if not waiter.future.done():
+                    waiter.future.set_exception(error.with_traceback(None))
 
     def finished(self) -> None:
         """The session is over."""
@@ -201,6 +223,7 @@ class InprocTransport(Transport):
             state=self._state,
             session=self.session,
             verified=True,
+            draining=self.peer_leaves,
             heals=0,
             replayed=0,
             duplicates_dropped=0,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from litz.events import LostReceipt
 from litz.manager import Confirm, MessageStream, Peer, TransportManager, WhenDown
 from litz.message import Receipt
 from litz.payload import PayloadType
@@ -59,8 +60,8 @@ class BoundPeer(Peer):
     ) -> Any:
         return await self._manager.request(self._dest, data, timeout=timeout, when_down=when_down, reopen=reopen)
 
-    async def drain(self, *, timeout: float | None = None) -> None:
-        await self._manager.drain(self._dest, timeout=timeout)
+    async def drain(self, *, timeout: float | None = None) -> tuple[LostReceipt, ...]:
+        return await self._manager.drain(self._dest, timeout=timeout)
 
     def messages(self) -> MessageStream:
         return self._manager.messages(sender=self._dest)

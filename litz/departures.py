@@ -31,6 +31,15 @@ def check_returning(returning_in: float | None) -> None:
         raise ValueError(f"returning_in is 0 seconds or more, and not infinite, not {returning_in!r}")
 
 
+def check_drain(dest: str | None, *, final: bool, reason: str, returning_in: float | None) -> None:
+    """Raises ValueError for arguments of `drain` that do not go together."""
+    if final and dest is not None:
+        raise ValueError("a final drain concerns every dest: leave out dest, or final")
+    if not final and (reason or returning_in is not None):
+        raise ValueError("reason and returning_in are for drain(final=True)")
+    check_returning(returning_in)
+
+
 class Departures:
     """The goodbyes of one manager's peers, bounded in number (`limit`) and age (`keep` seconds): who was forgotten is a
     dest like any other, and is dialled when it is sent to. Made of news from peers, and of nothing else: a connection
@@ -73,8 +82,8 @@ class Departures:
         if self.is_gone(dest, now):
             gone = self._gone[dest]
             raise PeerClosedError(
-                f"{dest} said goodbye {now - gone.at:.0f} s ago ({gone.reason}), and is not dialled any more; wait until "
-                "it comes back by itself, or pass reopen=True to dial it all the same",
+                f"{dest} said goodbye {now - gone.at:.0f} s ago ({gone.reason}), and is not dialled any more; wait "
+                "until it comes back by itself, or pass reopen=True to dial it all the same",
                 dest=dest,
             )
 

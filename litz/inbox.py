@@ -67,6 +67,16 @@ class Inbox:
         return len(left), sum(queue.pending_bytes for queue in left)
 
     @property
+    def busy(self) -> bool:
+        """Whether a consumer has not yet processed all that living sessions brought. Costs what there are senders."""
+        return any(
+            queue.pending
+            for owner in self._senders.values()
+            if self._service is not None or owner.turns.stream is not None
+            for queue in owner.queues
+        )
+
+    @property
     def closed(self) -> bool:
         return self._closed
 

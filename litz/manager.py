@@ -209,9 +209,31 @@ class TransportManager(ABC):
         """
 
     @abstractmethod
-    async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
+    async def drain(
+        self,
+        dest: str | None = None,
+        *,
+        timeout: float | None = None,
+        final: bool = False,
+        reason: str = "",
+        returning_in: float | None = None,
+    ) -> tuple[LostReceipt, ...]:
         """Wait until everything accepted so far, for `dest` or for all, is acknowledged as received. Raises
-        `SessionEndedError` if that cannot happen any more, `TimeoutError` after `timeout` seconds."""
+        `SessionEndedError` if that cannot happen any more, `TimeoutError` after `timeout` seconds. Returns ().
+
+        final: this node leaves, for `reason`, and means to be back after about `returning_in` seconds (None: it does
+        not). From this call on, in the turn in which it is made:
+        - Nothing new is accepted here: `send` and its like raise `DrainingError`, also those that wait for space.
+          New sessions that others begin are answered *busy*.
+        - All peers are told: they get `PeerDraining`, and their new sends to this node raise `PeerDrainingError`.
+        - What they had accepted before still arrives and is handled, requests are answered, at both ends, and what
+          was accepted here goes out, until all of it is acknowledged.
+        It returns then, or after `timeout` seconds (default: the close deadline). What is not confirmed by then ends
+        loudly, with a goodbye. The list returned is exact: each receipt that a `SessionEnded` listed since the drain
+        began, and no other; nothing else is unconfirmed. `aclose` then says goodbye to the peers that are left, with
+        the same `returning_in` unless told otherwise. Raises `ManagerStateError`, and ValueError with `dest`. Other
+        calls share the first one's drain, deadline and list; cancelling any does not stop it; `aclose` ends it.
+        """
 
     @abstractmethod
     def peer(self, dest: str) -> Peer:
@@ -241,8 +263,8 @@ class TransportManager(ABC):
 
     @abstractmethod
     async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> Transport:
-        """The transport of `dest`; dials if there is none. `reopen` as in `send`. A thousand concurrent callers cause one dial; all get
-        the same transport or the same error; cancelling one disturbs no other (P3)."""
+        """The transport of `dest`; dials if there is none. `reopen` as in `send`. A thousand concurrent callers cause
+        one dial; all get the same transport or the same error; cancelling one disturbs no other (P3)."""
 
     @abstractmethod
     async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
@@ -341,7 +363,7 @@ class Peer(ABC):
     ) -> Any: ...
 
     @abstractmethod
-    async def drain(self, *, timeout: float | None = None) -> None: ...
+    async def drain(self, *, timeout: float | None = None) -> tuple[LostReceipt, ...]: ...
 
     @abstractmethod
     def messages(self) -> MessageStream: ...

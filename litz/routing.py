@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol, Self
 
 from litz.bound_peer import BoundPeer
-from litz.departures import check_returning
+from litz.departures import check_drain, check_returning
 from litz.errors import ConsumerConflictError, ManagerStateError, PayloadError
 from litz.events import LostReceipt
 from litz.manager import (
@@ -182,11 +182,26 @@ class RoutingTransportManager(TransportManager):
         reply = await manager.request(dest, data, timeout=timeout, when_down=when_down, reopen=reopen)
         return reply if manager is self._inproc or self._codec is None else self._codec.decode(reply)
 
-    async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
+    async def drain(
+        self,
+        dest: str | None = None,
+        *,
+        timeout: float | None = None,
+        final: bool = False,
+        reason: str = "",
+        returning_in: float | None = None,
+    ) -> tuple[LostReceipt, ...]:
         self._home.check()
+        check_drain(dest, final=final, reason=reason, returning_in=returning_in)
+        both = (self._inproc, self._outproc)
+        if final:
+            leave = [each.drain(timeout=timeout, final=True, reason=reason, returning_in=returning_in) for each in both]
+            local, distant = await asyncio.gather(*leave)
+            return local + distant
         async with within(timeout, *LATE_DRAIN):
-            await self._inproc.drain(dest)
-            await self._outproc.drain(dest)
+            for manager in both:
+                await manager.drain(dest)
+        return ()
 
     def peer(self, dest: str) -> Peer:
         return BoundPeer(self, self._outproc.peer(dest).dest)
@@ -325,6 +340,7 @@ class RoutingTransportManager(TransportManager):
             inbox_bytes=local.inbox_bytes + distant.inbox_bytes,
             dests=local.dests + distant.dests,
             departed=local.departed + distant.departed,
+            draining=distant.draining,
             history=tuple(sorted(local.history + distant.history, key=lambda entry: entry.until)),
         )
 

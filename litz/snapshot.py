@@ -105,7 +105,8 @@ class HistoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class DestSnapshot:
-    """One dest. `history`: its last transitions and failures, oldest first, in bounded number."""
+    """One dest. `history`: its last transitions and failures, oldest first, in bounded number. `draining`: why it
+    leaves, once it has announced that it does."""
 
     dest: str
     state: DestState
@@ -122,6 +123,7 @@ class DestSnapshot:
     cold: bool = False
     given_up: bool = False
     history: tuple[HistoryEntry, ...] = ()
+    draining: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +183,8 @@ class InboxSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DepartureSnapshot:
-    """A dest that said goodbye `age` seconds ago, for `reason`, and did not come back yet. `returning_in`: seconds until
-    it means to be back, and 0 once that is over; None: it did not say so, and is not dialled."""
+    """A dest that said goodbye `age` seconds ago, for `reason`, and did not come back yet. `returning_in`: seconds
+    until it means to be back, and 0 once that is over; None: it did not say so, and is not dialled."""
 
     dest: str
     reason: str

@@ -22,18 +22,22 @@ async def close_node(
     reception: Reception,
     listeners: list[WireListener],
     builders: Iterable[WireBuilder],
+    *,
     returning_in: float | None = None,
 ) -> None:
-    """Close what is there, for good or to be back after `returning_in` seconds, in less than `close_timeout`: nothing is
-    begun after `WORK` of it, and what does not heed its cancellation then gets `GRACE` of it each time. The rest is for
-    the handlers of `serve`. Late connects find a closed reception and are aborted."""
-    whole = node.options.close_timeout
+    """Close what is there, for good or to be back after `returning_in` seconds, in less than `close_timeout`: nothing
+    is begun after `WORK` of it, and what does not heed its cancellation then gets `GRACE` of it each time. The rest is
+    for the handlers of `serve`. Late connects find a closed reception and are aborted."""
+    whole, leaving = node.options.close_timeout, node.leaving
+    if leaving is not None and returning_in is None:
+        returning_in = leaving.returning_in
+    reason = leaving.reason if leaving is not None and leaving.reason else "closing"
     deadline, grace = node.now() + whole * WORK, whole * GRACE
     reception.closed = dests.closed = True
     # Nothing new comes in while the goodbyes go out.
     await _within(deadline, [_quietly(listener.aclose()) for listener in listeners], grace)
     listeners.clear()
-    await _say_goodbyes(dests, deadline, grace, returning_in)
+    await _say_goodbyes(dests, deadline, grace, (reason, returning_in))
     await node.health.stop()
     await node.rights.close()
     for link in list(node.links):
@@ -51,15 +55,15 @@ async def close_node(
     node.strangers.finish()
 
 
-async def _say_goodbyes(dests: DestTable, deadline: float, grace: float, returning_in: float | None) -> None:
+async def _say_goodbyes(dests: DestTable, deadline: float, grace: float, why: tuple[str, float | None]) -> None:
     """Close all transports. What is said through a relay needs the session with the relay, so that one goes later."""
     transports = dests.transports()
     relayed = [each for each in transports if any(link.wire.path.route == "relay" for link in each.links)]
-    goodbyes = [_quietly(transport.close("closing", returning_in)) for transport in relayed]
+    goodbyes = [_quietly(transport.close(*why)) for transport in relayed]
     if goodbyes:
         await asyncio.wait(goodbyes, timeout=max(0.0, deadline - asyncio.get_running_loop().time()) / 2)
     direct = [each for each in transports if each not in relayed]
-    goodbyes += [_quietly(transport.close("closing", returning_in)) for transport in direct]
+    goodbyes += [_quietly(transport.close(*why)) for transport in direct]
     await _within(deadline, goodbyes, grace)
 
 

@@ -12,6 +12,7 @@ from litz.events import EndReason
 from litz.snapshot import DestState
 from outproc.begin_anew import ask_again
 from outproc.dest_transport import DestTransport
+from outproc.leaving_words import draining_error
 from outproc.local_node import LocalNode
 
 
@@ -74,10 +75,11 @@ class DestTable:
 
     def existing_or_new(self, dest: str, *, by_right: bool = False) -> DestTransport:
         """The transport of `dest`, dialled in the background if it is new. `by_right`: also after its goodbye, which
-        stands all the same for those who send. Raises ConnectError over `max_dests`, PeerClosedError."""
+        stands all the same for those who send. Raises ConnectError over `max_dests`, PeerClosedError,
+        DrainingError."""
         transport = self.get(dest)
         if not by_right and (transport is None or transport.state is DestState.CONNECTING):
-            self._node.departures.check(dest, self._node.now())
+            self._check_open(dest)
         if transport is None:
             self._check_room(dest)
             transport = self._make(dest)
@@ -88,6 +90,12 @@ class DestTable:
         elif not dialler.wanted and transport.state is DestState.CONNECTING:
             dialler.start_round()
         return transport
+
+    def _check_open(self, dest: str) -> None:
+        """Whether users may begin something with `dest`. Raises DrainingError, PeerClosedError."""
+        if self._node.leaving is not None:
+            raise draining_error(self._node.local_id)
+        self._node.departures.check(dest, self._node.now())
 
     def _check_room(self, dest: str) -> None:
         if self.closed:
@@ -102,7 +110,7 @@ class DestTable:
         while True:
             entry = self._dests.get(dest)
             if entry is None or entry.transport.state is DestState.CONNECTING:
-                self._node.departures.check(dest, self._node.now())
+                self._check_open(dest)
             if entry is None:
                 entry = self._begin(dest)
             elif isinstance(entry, Connected):

@@ -18,7 +18,7 @@ from outproc.dialler import Dialler
 from outproc.ended_error import ended_error
 from outproc.farewell import Farewell
 from outproc.frames.records import LeaveReason
-from outproc.goodbyes import ended_by_peer
+from outproc.goodbyes import came_back, ended_by_peer
 from outproc.handshake import PeerInfo
 from outproc.inbound import Inbound
 from outproc.joining import decide
@@ -78,7 +78,7 @@ class DestTransport(Transport):
         self.gone_for_good = Once()
         self.lost: tuple[LostReceipt, ...] = ()
         """What was not confirmed in the end: the same list for all who close it at once."""
-        self.farewell = Farewell()
+        self.farewell, self.peer_leaves = Farewell(), ""  # why it leaves, once it has said that it does
 
     @property
     def dest(self) -> str:
@@ -111,8 +111,7 @@ class DestTransport(Transport):
             reply=self.requests.reply,
             news=self._news,
         )
-        self.node.departures.back(self._dest)
-        self.dialler.rests_until = 0.0
+        came_back(self)
         self.node.emit(started_event(self))
         self.node.internal.session_began(self._dest, peer.features)
 
@@ -317,6 +316,7 @@ class DestTransport(Transport):
         self.keeping.stop()
         if was_paired:
             self.node.internal.session_ended(self)
+        self.node.note_lost(ended.lost)
         if was_paired or ended.lost:
             self.node.emit(ended)
         return error
@@ -343,8 +343,10 @@ class DestTransport(Transport):
             kept = f"no wire for {self.node.options.session_kept:g} s"
             self.end_session(EndReason.EXPIRED, kept, None, then_close=not wanted)
 
-    async def close(self, reason: str, returning_in: float | None = None) -> tuple[LostReceipt, ...]:
-        """Say goodbye, learn what the peer has, and close for good, in half the close deadline or by who closes now."""
+    async def close(
+        self, reason: str, returning_in: float | None = None, patience: float = float("inf")
+    ) -> tuple[LostReceipt, ...]:
+        """Say goodbye, learn what the peer has, and close for good: in half the close deadline, or `patience` s."""
         if self.closing:
             await self.gone_for_good.wait()
             return self.lost
@@ -357,8 +359,8 @@ class DestTransport(Transport):
         self.outbound.refuse(ended_error(self._dest, EndReason.CLOSED_HERE, again, ()))
         finals = None
         try:
-            said = (reason_of(returning_in), reason)
-            finals = await self.farewell.say(self.session, self.links, said, self.node.options.close_timeout / 2)
+            most = min(patience, self.node.options.close_timeout / 2)
+            finals = await self.farewell.say(self.session, self.links, (reason_of(returning_in), reason), most)
         finally:
             ended = self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True)
         return ended.lost

@@ -8,11 +8,13 @@ from typing import Any
 
 from litz.dest import validate_dest
 from litz.errors import BackpressureError, ConnectError, LitzError
+from litz.events import LostReceipt
 from litz.manager import Confirm, WhenDown
 from litz.message import Receipt
 from litz.payload import PayloadType
 from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState
+from litz.within import LATE_DRAIN, within
 from outproc.addressing import Addressing
 from outproc.begin_anew import ask_again
 from outproc.body import body_of
@@ -22,6 +24,9 @@ from outproc.dest_transport import DestTransport
 from outproc.dial_gate import DialGate
 from outproc.durable import Durable
 from outproc.durable_port import DurablePort
+from outproc.lame_duck import LameDuck
+from outproc.leaving_talk import LeavingTalk
+from outproc.leaving_words import TOPIC, draining_error
 from outproc.local_node import LocalNode
 from outproc.manager_port import ManagerPort
 from outproc.network_news import NetworkChange
@@ -50,6 +55,9 @@ class Dispatch:
         self.requests = Requests(base, node.options.max_requests, node.inbox, self.append, self._append_now)
         self.dests = DestTable(node, self._make)
         self.reception = Reception(node, self.dests.of_peer)
+        talk = LeavingTalk(node, self.dests.get)
+        node.internal.subscribe(TOPIC, talk)
+        self.lame_duck = LameDuck(node, self.dests, self.requests, talk)
         node.rights.standing = self._has_session
         if node.environment.clocks is not None:
             node.health.wake_watch = WakeWatch(node.environment.clocks, node.ping_after, self._woke)
@@ -91,6 +99,8 @@ class Dispatch:
         departure = self.node.departures.find(dest, self.node.now())
         if departure is not None and departure.mark is not None:
             transport.gate.resume(departure.mark)  # a late word of the life that said goodbye is no return
+        if self.node.leaving is not None:
+            transport.outbound.turn_away(draining_error(self.node.local_id))
         return transport
 
     def _woke(self, slept: float) -> None:
@@ -111,6 +121,8 @@ class Dispatch:
     ) -> Receipt:
         """`TransportManager.send` without its fast path and its timeout."""
         if payload_type == PayloadType.RPC_DURABLE:
+            if self.node.leaving is not None:
+                raise draining_error(self.node.local_id)
             key = checked_key(key) if key is not None else None
             standing = self.dests.get(dest)
             if standing is not None and standing.dialler.supervisor.rests:
@@ -170,10 +182,15 @@ class Dispatch:
             raise BackpressureError(f"{full}; await send() to wait for space, or try again later")
         return receipt
 
-    async def drain(self, dest: str | None) -> None:
-        """`TransportManager.drain` without its timeout."""
+    async def drain(self, dest: str | None, timeout: float | None) -> tuple[LostReceipt, ...]:
+        """`TransportManager.drain` that is not final."""
+        async with within(timeout, *LATE_DRAIN):
+            await self._drain(dest)
+        return ()
+
+    async def _drain(self, dest: str | None) -> None:
         if dest is not None:
-            transport = self.dests.get(dest)
+            transport = self.dests.get(validate_dest(dest))
             transports = [transport] if transport is not None else []
         else:
             transports = self.dests.transports()

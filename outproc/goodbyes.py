@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def ended_by_peer(transport: DestTransport, link: Link, end: Goodbye | Closed) -> None:
     """Act on the GOODBYE or CLOSED that came on `link`, in the turn in which it came.
 
-    A peer that is gone for good is not dialled any more: the transport is closed, and the departure remembered. One that
-    means to be back is detached: what is sent to it waits, and it is dialled again from about then on.
+    A peer that is gone for good is not dialled any more: the transport is closed, and the departure remembered. One
+    that means to be back is detached: what is sent to it waits, and it is dialled again from about then on.
     """
     finals = Finals.of(end.positions, partial=end.partial)
     if isinstance(end, Goodbye):
@@ -38,6 +38,12 @@ def ended_by_peer(transport: DestTransport, link: Link, end: Goodbye | Closed) -
     chance = transport.node.environment.rng.random()  # or all peers of a restarted node would dial in one moment
     transport.dialler.rests_until = transport.node.now() + returning_in + chance * max(1.0, returning_in / 4)
     transport.end_session(EndReason.CLOSED_BY_PEER, f"{detail}; back in about {returning_in:.0f} s", finals)
+
+
+def came_back(transport: DestTransport) -> None:
+    """A session with the peer stands: whatever it said when it left is over."""
+    transport.node.departures.back(transport.dest)
+    transport.dialler.rests_until = 0.0
 
 
 def _remember(transport: DestTransport, end: Goodbye) -> None:

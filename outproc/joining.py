@@ -157,7 +157,13 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
     if action in (JoinAction.MISMATCH, JoinAction.RENEW_REFUSE):
         _answer_mismatch(transport, link, step, never_paired=never_paired)
         return
-    session = transport.session
+    session, leaving = transport.session, transport.node.leaving
+    if session.pair is None and leaving is not None and not transport.outbound.holds_messages:
+        pause = max(0.0, leaving.until - transport.node.now()) + (leaving.returning_in or 0.0) + COME_BACK
+        link.write([machine.refuse("busy", retry_after=pause, reason="leaving; use another node")])
+        link.failure = BusyError(f"{transport.node.local_id} leaves, and takes no new session", retry_after=pause)
+        link.close()
+        return
     if session.pair is None:
         session.complete(join.mine)
         transport.paired(link.peer)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, Final
 
 from litz.departures import Departures
 from litz.event_log import EventLog
-from litz.events import Event
+from litz.events import Event, LostReceipt
 from litz.inbox import Inbox
 from litz.message import Receipt
 from litz.spaced import Spaced
@@ -21,6 +21,8 @@ from outproc.health_checker import HealthChecker
 from outproc.held_frames import NodeHeld
 from outproc.internal_traffic import InternalTraffic
 from outproc.lane_mover import LaneMover
+from outproc.leaving_words import FEATURE as LEAVING
+from outproc.leaving_words import Leaving
 from outproc.log_budget import LogBudget
 from outproc.network_watch import NetworkSource, NetworkWatch, system_network
 from outproc.options import TransportOptions
@@ -66,13 +68,13 @@ class Environment:
     network: Callable[[], NetworkSource] | None = None
 
 
-FastPath = tuple[Iterator[Receipt], list[Body]]
 def system_environment() -> Environment:
     """Time and chance of the real world."""
     chance = Random(SystemRandom().getrandbits(64))
     return Environment(time.time_ns, os.urandom, chance, system_clocks(), system_network)
 
 
+FastPath = tuple[Iterator[Receipt], list[Body]]
 """Receipts of the messages that may be accepted without a closer look, and where to append them."""
 
 
@@ -103,8 +105,10 @@ class LocalNode:
     ping_after: float = field(init=False)
     network: NetworkWatch | None = None
     tombstones: Tombstones = field(init=False)
-    log_budget: LogBudget = field(init=False)
     departures: Departures = field(init=False)
+    leaving: Leaving | None = field(init=False, default=None)
+    """This node leaves: it takes no new work. Once set it stays."""
+    log_budget: LogBudget = field(init=False)
     internal: InternalTraffic = field(init=False)
     rights: Rights = field(init=False)
     wires_per_address: WiresPerAddress = field(init=False)
@@ -128,8 +132,8 @@ class LocalNode:
         self.health = HealthChecker(self.loop, self.spawn)
         self.ping_after = options.ping_after
         self.tombstones = Tombstones(keep=options.tombstones_kept, limit=options.max_tombstones)
-        self.log_budget = LogBudget(options.process_log_size)
         self.departures = Departures(keep=options.tombstones_kept, limit=options.max_tombstones)
+        self.log_budget = LogBudget(options.process_log_size)
         self.internal = InternalTraffic(self.loop)
         self.rights = Rights(self.authorize, self.local_id, options.handshake_timeout)
         self.rights.services = lambda: tuple(self.internal.subscribers)
@@ -143,7 +147,7 @@ class LocalNode:
             incarnation=self.incarnation,
             limits=Limits(max_frame=1 << 20, max_message=options.max_message),
             authenticator=self.authenticator,
-            features=(FEATURE,),
+            features=(FEATURE, LEAVING),
         )
 
     def now(self) -> float:
@@ -177,6 +181,11 @@ class LocalNode:
         for link in self.links:
             link.liveness.silent_after = seconds
             self.health.schedule(link, link.liveness.next_check() if link.in_session else None)
+
+    def note_lost(self, lost: Sequence[LostReceipt]) -> None:
+        """A session ended and these were not confirmed: the final drain lists them, if it has begun."""
+        if self.leaving is not None:
+            self.leaving.lost += lost
 
     def emit(self, event: Event) -> None:
         self.events.emit(event)

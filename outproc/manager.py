@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Self
 
 from litz.bound_peer import BoundPeer
-from litz.departures import check_returning
+from litz.departures import check_drain, check_returning
 from litz.dest import validate_dest
 from litz.dest_watch import DestWatch
 from litz.errors import ConnectError, ManagerStateError
@@ -32,7 +32,7 @@ from litz.payload import PayloadType
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import EndpointFilter, Wire, WireBuilder, WireListener
-from litz.within import LATE_DRAIN, late_send, late_wire, within
+from litz.within import late_send, late_wire, within
 from outproc.addressing import Addressing, Directory
 from outproc.begin_anew import hinted
 from outproc.body import body_of
@@ -141,8 +141,9 @@ class OutprocTransportManager(TransportManager):
                 self._entered.reception,
                 self._listeners,
                 self._addressing.builders,
-                returning_in,
+                returning_in=returning_in,
             )
+            self._entered.lame_duck.closed()
         self._inbox.close()
         self._events.close()
         self._watch.tell_all()
@@ -159,8 +160,7 @@ class OutprocTransportManager(TransportManager):
         if home is not None and home.open:
             warnings.warn(f"{self!r} was never closed; use `async with`, or `await aclose()`", ResourceWarning, 1)
 
-    def _running(self, reopening: str | None = None) -> Dispatch:
-        """What runs, if it does. `reopening`: a dest whose goodbye does not count any more."""
+    def _running(self, reopening: str | None = None) -> Dispatch:  # reopening: its goodbye does not count any more
         self._home.check()
         if self._entered is None:
             raise ManagerStateError("the manager is not running")
@@ -227,10 +227,18 @@ class OutprocTransportManager(TransportManager):
             dest, body_of(data, self._options.max_message), timeout=timeout, when_down=when_down
         )
 
-    async def drain(self, dest: str | None = None, *, timeout: float | None = None) -> None:
+    async def drain(
+        self,
+        dest: str | None = None,
+        *,
+        timeout: float | None = None,
+        final: bool = False,
+        reason: str = "",
+        returning_in: float | None = None,
+    ) -> tuple[LostReceipt, ...]:
         running = self._running()
-        async with within(timeout, *LATE_DRAIN):
-            await running.drain(validate_dest(dest) if dest is not None else None)
+        check_drain(dest, final=final, reason=reason, returning_in=returning_in)
+        return await (running.lame_duck.drain(timeout, reason, returning_in) if final else running.drain(dest, timeout))
 
     def peer(self, dest: str) -> BoundPeer:
         return BoundPeer(self, validate_dest(dest))

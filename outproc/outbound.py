@@ -31,25 +31,12 @@ from outproc.session.resending import NOTHING, Carried
 from outproc.session.send_lane import Admission, SendLane
 from outproc.session.session import LOSSY_LANE, Session
 from outproc.session.tombstones import Finals
+from outproc.space_line import Place
 
 SMALL = 1024
 """Messages up to this size may be accepted without a closer look."""
 
 RPC_LANE = int(PayloadType.RPC_RELIABLE)
-
-
-class Place:
-    """One sender's place in the line for space."""
-
-    __slots__ = ("turn",)
-
-    def __init__(self) -> None:
-        self.turn: asyncio.Future[None] | None = None
-
-    def go(self) -> None:
-        """It may look now."""
-        if self.turn is not None and not self.turn.done():
-            self.turn.set_result(None)
 
 
 class Outbound:
@@ -73,6 +60,8 @@ class Outbound:
         self._armed: asyncio.Handle | None = None
         self._spaces: dict[int, deque[Place]] = {}
         self.closed: LitzError | None = None
+        """What new messages get; None: they are accepted."""
+        self._answers_go = False
         self._waiting_for_budget = False
         self.session = session
         self.channels: dict[int, Channel] = {}
@@ -101,7 +90,7 @@ class Outbound:
         Raises `BackpressureError`, `PeerClosedError` when the dest is being closed, and `SessionEndedError` for a lane
         whose policy is to end the session.
         """
-        if self.closed is not None:
+        if self.closed is not None and not (self._answers_go and lane_number == REPLY_LANE):
             raise self.closed.with_traceback(None)
         if len(body) > self.session.peer_max_message:
             raise MessageTooLargeError(
@@ -243,8 +232,6 @@ class Outbound:
             while True:
                 place.turn = self._node.loop.create_future()
                 await place.turn
-                if self.closed is not None:
-                    raise self.closed.with_traceback(None)
                 receipt = self.accept(lane, body, detail, first=True)
                 if receipt is not None:
                     return receipt
@@ -388,12 +375,23 @@ class Outbound:
         """The goodbye goes out: what is sent from now on gets `error`, because no wire would carry it any more. Those
         who wait for space go on waiting until `close`."""
         self.take_stock()
-        self.closed = error
+        self.closed, self._answers_go = error, False
+
+    def turn_away(self, error: LitzError | None) -> None:
+        """New work gets `error` from now on, and so do those who wait for space: one of the two sides leaves. Answers
+        still go, and what was accepted. None: no more. After `refuse` or `close` it changes nothing."""
+        if self.closed is None or self._answers_go:
+            self.take_stock()
+            self.closed, self._answers_go = error, error is not None
+            self._wake_all()
 
     def close(self, error: LitzError) -> None:
         """No more sending: those who wait for space get `error`."""
         self.disarm()
-        self.closed = error
+        self.closed, self._answers_go = error, False
+        self._wake_all()
+
+    def _wake_all(self) -> None:
         for line in self._spaces.values():
             for place in line:
                 place.go()

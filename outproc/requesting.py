@@ -9,6 +9,7 @@ from typing import Any
 
 from litz.errors import (
     ConnectError,
+    DrainingError,
     MessageDroppedError,
     OutcomeUnknownError,
     RemoteError,
@@ -75,6 +76,11 @@ class Requests:
             if self._table.forget(request_id):
                 self._append_now(dest, REPLY_LANE, b"", EntryDetail((Correlation.CANCEL, request_id)))
 
+    @property
+    def waiting(self) -> int:
+        """How many requests of this node have no answer yet."""
+        return len(self._table)
+
     def answered(self, dest: str, kind: int, request_id: int, body: bytes) -> None:
         """An entry of the reply lane came from `dest`. Late and doubled answers are dropped."""
         if kind == Correlation.CANCEL:
@@ -93,7 +99,7 @@ class Requests:
         """Answer a request. Without its session the answer has nowhere to go."""
         if source.session.ended:
             return
-        with contextlib.suppress(SessionEndedError, ConnectError):
+        with contextlib.suppress(SessionEndedError, ConnectError, DrainingError):
             await self._append(source.sender, REPLY_LANE, data, EntryDetail((kind, request_id)), "queue")
 
     def dropped(self, receipt: Receipt, error: MessageDroppedError) -> None:

@@ -32,6 +32,7 @@ def snapshot_of(
         inbox_bytes=node.inbox.pending_bytes,
         dests=tuple(_dest(node, transport) for transport in dests.transports()),
         departed=node.departures.snapshot(node.now()),
+        draining=node.leaving is not None,
         outbox=durable.outbox.snapshot() if durable.outbox is not None else None,
         inbox=durable.inbox.snapshot() if durable.inbox is not None else None,
         history=node.events.history.others(frozenset(dests.names())),
@@ -46,6 +47,7 @@ def _dest(node: LocalNode, transport: DestTransport) -> DestSnapshot:
         state=transport.state,
         session=session.index,
         verified=transport.verified,
+        draining=transport.peer_leaves,
         heals=transport.counters.heals,
         replayed=transport.counters.replayed + sum(lane.replayed for lane in session.send_lanes.values()),
         duplicates_dropped=transport.counters.duplicates

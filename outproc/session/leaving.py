@@ -7,8 +7,8 @@ from typing import Final
 
 NO_REASON: Final = 0
 RETURNS: Final = 0x80
-"""With this bit the other seven tell when: in about 2 ** (n / 8) seconds. Peers that do not know it see a reason that is
-not assigned, which decides nothing."""
+"""With this bit the other seven tell when: in about 2 ** (n / 8) seconds. Peers that do not know it see a reason that
+is not assigned, which decides nothing."""
 
 STEPS: Final = 8
 """To a factor of two: within 10 % of what was meant, up to 16 hours."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from litz import errors
-from litz.events import PeerViolation
+from litz.events import PeerDraining, PeerViolation
 from litz.payload import PayloadType
 from outproc import Overflow
 from outproc.frames.records import Batch
@@ -297,6 +297,20 @@ async def outcome_unknown() -> BaseException:
         return await asking
 
 
+async def draining() -> BaseException:
+    async with two() as (a, _):
+        await a.drain(final=True, timeout=60)
+        return await raised(a.send("b", b""))
+
+
+async def peer_draining() -> BaseException:
+    async with two() as (a, b):
+        events = a.events()
+        await b.drain(final=True, timeout=60)
+        await next_of(events, PeerDraining)
+        return await raised(a.send("b", b""))
+
+
 TRIGGERS: dict[type[BaseException], tuple[Trigger, str]] = {
     errors.InvalidDestError: (invalid_dest, "space"),
     errors.InvalidEndpointError: (invalid_endpoint, "schemes there are: unix, ws, wss"),
@@ -308,6 +322,8 @@ TRIGGERS: dict[type[BaseException], tuple[Trigger, str]] = {
     errors.BackpressureError: (backpressure, "try again later"),
     errors.InsecureListenError: (insecure_listen, "pass authenticator="),
     errors.ConnectError: (connect, "cannot reach b; ws://127.0.0.1:9: ConnectionRefusedError"),
+    errors.DrainingError: (draining, "send from another node"),
+    errors.PeerDrainingError: (peer_draining, "send elsewhere"),
     errors.UnknownDestError: (unknown_dest, r"name one with add_endpoints\(\) or in the directory"),
     errors.HandshakeError: (handshake, "check the URL"),
     errors.IncompatibleError: (incompatible, "does not speak litz.1"),

@@ -189,7 +189,10 @@ async def test_a_peer_that_said_goodbye_is_not_dialled_again() -> None:
         assert a.has_dest("b") is None
         await asyncio.sleep(0.3)  # longer than the largest backoff: a redial would have come
         assert proxy.counts["accepted"] == accepted
-        await a.send("b", b"but the user may", confirm="received")
+        with pytest.raises(PeerClosedError, match=r"enough.*reopen=True"):
+            await a.send("b", b"not by chance")
+        assert proxy.counts["accepted"] == accepted
+        await a.send("b", b"but the user may", confirm="received", reopen=True)
         assert proxy.counts["accepted"] == accepted + 1
 
 

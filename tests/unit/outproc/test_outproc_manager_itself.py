@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from litz.errors import ConnectError, InsecureListenError, InvalidEndpointError, ManagerStateError
+from litz.errors import ConnectError, InsecureListenError, InvalidEndpointError, ManagerStateError, PeerClosedError
 from litz.events import SessionStarted, WireUp
 from litz.snapshot import DestState
 from litz.wire import Endpoint, Wire
@@ -218,8 +218,10 @@ def test_closing_the_manager_says_goodbye_and_fails_what_waits() -> None:
             assert await reader is None
             await turns()
             assert bob.list_dests() == []
-            with pytest.raises(ConnectError):
+            with pytest.raises(PeerClosedError, match=r"closing.*reopen=True"):
                 await bob.send("alice", b"anybody?")
+            with pytest.raises(ConnectError):
+                await bob.send("alice", b"anybody?", reopen=True)
             assert "closed" in repr(alice)
 
     virtual(scenario)
