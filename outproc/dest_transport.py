@@ -317,7 +317,7 @@ class DestTransport(Transport):
         if was_paired:
             self.node.internal.session_ended(self)
         self.node.note_lost(ended.lost)
-        if was_paired or ended.lost:
+        if was_paired or ended.lost or ended.resent:
             self.node.emit(ended)
         return error
 
