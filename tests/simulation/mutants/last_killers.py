@@ -9,6 +9,8 @@ from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
     "sick-wire-kept": 188,
+    "authorize-asked-beside": 85,
+    "bearer-in-the-clear": 24,
     "lossy-behind-a-consumer-piles-up": 64,
     "backoff-reset-before-the-wire-proved": 973,
     "dismissed-for-a-wire-that-never-came": 1173,

@@ -6,12 +6,14 @@ import pytest
 
 from tests.simulation.core.checker import INVARIANTS
 from tests.simulation.mutants.mutant import CORE, Edit, Mutant, StaleMutantError
-from tests.simulation.mutants.registry import ALL, MUTANTS
+from tests.simulation.mutants.registry import ALL, MUTANTS, PROVED
 from tests.simulation.mutants.runner import SEEDS, kill
 
 
 @pytest.mark.limit(1200)
-@pytest.mark.parametrize("name", list(MUTANTS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.prove) if name in PROVED else name for name in MUTANTS]
+)
 def test_mutant_is_killed_by_its_invariant(name: str) -> None:
     result = kill(name)
     assert result.invariant in MUTANTS[name].killers, (
