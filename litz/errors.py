@@ -90,6 +90,11 @@ class HandshakeError(LitzError, ConnectionError):
     """The peer and this node could not agree to talk over one wire."""
 
 
+class ProxyError(HandshakeError):
+    """A proxy on the way to the peer cannot be reached, refused us, or needs a package that is not installed. It is
+    named, without its credentials. Check its address and credentials, or go without it."""
+
+
 class IncompatibleError(HandshakeError):
     """No protocol version or feature set in common. Upgrade the older side."""
 

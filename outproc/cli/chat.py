@@ -17,6 +17,7 @@ from outproc.cli.control_socket import ControlSocket
 from outproc.cli.local_nodes import LocalNodes
 from outproc.cli.node_options import add_identity_options, authenticator_of, host_id, local_id_of
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, INTERRUPTED, UsageError
+from outproc.cli.proxy_option import add_proxy_option, through_proxy
 from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, StoppedError, run
 from outproc.cli.runtime_dir import runtime_dir, socket_path
@@ -62,6 +63,7 @@ def add(commands: Any) -> None:
     )
     add_identity_options(parser, default_id="your login name")
     add_ca_option(parser)
+    add_proxy_option(parser)
     parser.set_defaults(run=_run)
 
 
@@ -95,7 +97,7 @@ async def chat(arguments: argparse.Namespace, stop: Stop) -> int:
         local_id,
         directory=LocalNodes({dest: arguments.to or []}),
         authenticator=authenticator,
-        builders=builders_of(arguments),
+        builders=through_proxy(arguments, builders_of(arguments)),
         outbox=Outbox(f"{prefix}.outbox") if prefix else None,
         inbox=Inbox(f"{prefix}.inbox") if prefix else None,
     )

@@ -17,6 +17,7 @@ from outproc.cli.file_sources import source_of
 from outproc.cli.node_options import add_identity_options, host_id, local_id_of
 from outproc.cli.outcome import DONE, EXIT_CODES
 from outproc.cli.outgoing_file import OutgoingFile
+from outproc.cli.proxy_option import add_proxy_option, through_proxy
 from outproc.cli.running import Stop, run
 from outproc.cli.status_tables import size_text
 from outproc.cli.tls_options import add_ca_option, add_cert_options
@@ -44,6 +45,7 @@ def add(commands: Any) -> None:
     add_ca_option(parser)
     add_cert_options(parser)
     add_proof_options(parser)
+    add_proxy_option(parser)
     parser.set_defaults(run=_run)
 
 
@@ -65,7 +67,10 @@ async def send_file(arguments: argparse.Namespace, stop: Stop) -> int:
     began = time.monotonic()
     with closing(source):
         async with OutprocTransportManager(
-            local_id, directory={dest: arguments.to}, authenticator=authenticator, builders=credentials.builders()
+            local_id,
+            directory={dest: arguments.to},
+            authenticator=authenticator,
+            builders=through_proxy(arguments, credentials.builders()),
         ) as manager:
             outgoing = OutgoingFile(manager, dest, source)
 

@@ -26,6 +26,7 @@ from outproc.cli.node_options import (
     local_id_of,
 )
 from outproc.cli.outcome import DONE, EXIT_CODES, text_of
+from outproc.cli.proxy_option import add_proxy_option, through_proxy
 from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, run
 from outproc.cli.tab_page import page_urls, tab_options
@@ -54,6 +55,7 @@ def add(commands: Any) -> None:
     add_ca_option(parser)
     add_proof_options(parser)
     add_allow_option(parser)
+    add_proxy_option(parser)
     parser.add_argument("--dest", action="append", metavar="ID=URL", help="stay connected to this dest; repeatable")
     parser.add_argument(
         "--serve",
@@ -111,7 +113,7 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
         directory=directory,
         authenticator=authenticator,
         authorize=authorize_of(arguments),
-        builders=credentials.builders(),
+        builders=through_proxy(arguments, credentials.builders()),
         options=options,
         relay=RelayOptions() if arguments.relay else None,
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 from pathlib import Path
@@ -11,6 +12,8 @@ import pytest
 
 from outproc.cli.main import main
 from tests.integration.cli_process import Litz, litz
+from tests.integration.outproc_nodes import LOOPBACK, node
+from tests.integration.small_proxies import SmallHttpProxy
 
 UP = r"is up at (ws://\S+)"
 
@@ -70,3 +73,28 @@ def test_with_a_node_that_echoes_and_in_a_pipe(tmp_path: Path) -> None:
 def test_a_chat_with_oneself_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chat", "alice", "--id", "alice"]) == 2
     assert "give --id" in capsys.readouterr().err
+
+
+async def test_a_chat_through_a_proxy(tmp_path: Path) -> None:
+    """Also of `outproc.cli.proxy_option`."""
+    async with SmallHttpProxy(user="me", password="secret-of-mine") as proxy, node("bob", listen=LOOPBACK) as bob:
+        heard: list[bytes] = []
+        serving = asyncio.create_task(bob.serve(lambda message: heard.append(bytes(message.data))))
+        arguments = ("chat", "bob", "--id", "alice", "--to", bob.endpoints[0], "--proxy")
+        piped = await asyncio.to_thread(litz, tmp_path, *arguments, proxy.url, stdin=b"hello\n")
+        assert piped.returncode == 0, piped.stderr
+        assert heard == [b"hello"]
+        assert proxy.tunnels >= 1
+        wrong = proxy.url.replace("secret-of-mine", "guessed")
+        refused = await asyncio.to_thread(litz, tmp_path, *arguments, wrong, "--timeout", "0", stdin=b"again\n")
+        assert refused.returncode == 1
+        assert "guessed" not in refused.stderr
+        serving.cancel()
+        await asyncio.wait([serving])
+
+
+def test_a_proxy_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["chat", "bob", "--id", "alice", "--proxy", "ftp://me:pw-secret@host"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("litz: --proxy: this is no URL of a proxy")
+    assert "pw-secret" not in told

@@ -7,16 +7,16 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 import aiohappyeyeballs
 from websockets.client import ClientProtocol
 from websockets.typing import Subprotocol
-from websockets.uri import WebSocketURI
 
 from litz.errors import HandshakeError, UnauthenticatedError, UntrustedPeerError
 from litz.node_port import NodePort
-from litz.wire import AcceptWire, Endpoint, WireBuilder, WireListener
+from litz.wire import AcceptWire, Endpoint, WireBuilder, WireListener, WirePath
 from outproc.retry.classify import is_out_of_date
 from outproc.wires.websocket import binding
 from outproc.wires.websocket.address import Address, parse
@@ -25,6 +25,7 @@ from outproc.wires.websocket.ends import ends_of
 from outproc.wires.websocket.listener import listen
 from outproc.wires.websocket.opening import Opening
 from outproc.wires.websocket.peer_certificates import peer_certificates
+from outproc.wires.websocket.proxied import Setting, Via, check_setting, connect_through, proxy_for, uri_of
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.refusal import SUBPROTOCOL
 from outproc.wires.websocket.tuning import DEAD_AFTER, tune
@@ -47,7 +48,12 @@ class WebSocketWireBuilder(WireBuilder):
     dead_after    seconds of unacknowledged data after which the system ends a connection
     max_frame     largest frame in bytes, both ways
 
-    Proxies of the environment are not used.
+    proxy         the proxy that `ws://` and `wss://` dials go through, as `websockets` names it: "http://host:3128",
+                  "https://...", "socks5h://user:password@host:1080" (also socks5, socks4a, socks4; they need
+                  `litz[socks]`). True: what `https_proxy`, `no_proxy` and their like in the environment say, never for
+                  loopback. None: none. Unix sockets have none. What a proxy resolves by itself `allow_endpoint` sees
+                  only by name. Its credentials are in no repr, error or log
+    proxy_ssl     context for TLS with an "https://" proxy; default: the system's authorities
     """
 
     kind = "websocket"
@@ -61,7 +67,11 @@ class WebSocketWireBuilder(WireBuilder):
         open_timeout: float = OPEN_TIMEOUT,
         dead_after: float = DEAD_AFTER,
         max_frame: int = MAX_FRAME,
+        proxy: Setting = True,
+        proxy_ssl: ssl.SSLContext | None = None,
     ) -> None:
+        self.use_proxy(proxy)
+        self._proxy_ssl = proxy_ssl
         self._ssl = ssl
         self._headers = dict(headers or {})
         self._open_timeout = open_timeout
@@ -74,8 +84,8 @@ class WebSocketWireBuilder(WireBuilder):
 
         Raises `OSError` when the peer cannot be reached or leaves (`TimeoutError` after `open_timeout`),
         `BusyError` when it asks to come back, `UnauthenticatedError` when its certificate is not trusted or it
-        wants other headers, `IncompatibleError` when it speaks no `litz.1`, `HandshakeError` when it is something
-        else, and `InvalidEndpointError` for a URL that cannot be read.
+        wants other headers, `ProxyError` for what a proxy is to blame for, `IncompatibleError` when it speaks no
+        `litz.1`, `HandshakeError` when it is something else, and `InvalidEndpointError` for a URL that cannot be read.
         """
         address = parse(endpoint.address)
         try:
@@ -94,6 +104,11 @@ class WebSocketWireBuilder(WireBuilder):
             ) from error
         except ssl.SSLError as error:
             raise HandshakeError(f"{address} does not speak TLS ({error.reason}); is it a ws:// port?") from error
+
+    def use_proxy(self, proxy: Setting) -> None:
+        """Dial through `proxy` from the next dial on; wires that are up stay. Raises `InvalidEndpointError`, and
+        `ProxyError` if a package that it needs is not installed."""
+        self._proxy = check_setting(proxy)
 
     def attach(self, port: NodePort) -> None:
         """What a name resolves to is shown to the manager's `allow_endpoint`."""
@@ -114,20 +129,22 @@ class WebSocketWireBuilder(WireBuilder):
         return parse(endpoint.address).is_local
 
     async def _open(self, address: Address) -> WebSocketWire:
-        uri = WebSocketURI(address.tls, address.host or "localhost", address.port or 80, address.path, "")
-        protocol = ClientProtocol(uri, subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=self._max_frame, logger=QUIET)
+        via = proxy_for(self._proxy, address)
+        protocol = ClientProtocol(
+            uri_of(address), subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=self._max_frame, logger=QUIET
+        )
         request = protocol.connect()
         for name, value in self._headers.items():
             request.headers[name] = value
-        opening = Opening(str(address), protocol, request, self._wire)
+        opening = Opening(str(address), protocol, request, partial(self._wire, address, via))
         try:
-            await self._connect(address, opening)
+            await self._connect(address, via, opening)
             return await opening.wire
         except BaseException:
             opening.give_up()
             raise
 
-    async def _connect(self, address: Address, opening: Opening) -> None:
+    async def _connect(self, address: Address, via: Via | None, opening: Opening) -> None:
         loop = asyncio.get_running_loop()
         if address.scheme == "unix":
             await loop.create_unix_connection(lambda: opening, address.file)
@@ -140,7 +157,9 @@ class WebSocketWireBuilder(WireBuilder):
                 "ssl_handshake_timeout": self._open_timeout,
                 "ssl_shutdown_timeout": CLOSE_TIMEOUT,
             }
-        if _is_literal(address.host):
+        if via is not None:
+            await connect_through(via, address, opening, tls=tls, proxy_ssl=self._proxy_ssl, allows=self._allows)
+        elif _is_literal(address.host):
             await loop.create_connection(lambda: opening, address.host, address.port, **tls)
         else:
             found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
@@ -156,10 +175,16 @@ class WebSocketWireBuilder(WireBuilder):
             self._ssl = ssl.create_default_context()  # reads the system's store: once, and only when dialling wss
         return self._ssl if isinstance(self._ssl, ssl.SSLContext) else self._ssl()
 
-    def _wire(self, transport: asyncio.Transport, protocol: ClientProtocol, tail: bytes) -> WebSocketWire:
+    def _wire(
+        self, address: Address, via: Via | None, transport: asyncio.Transport, protocol: ClientProtocol, tail: bytes
+    ) -> WebSocketWire:
         tune(transport, dead_after=self._dead_after)
         path, secure = ends_of(transport)
         tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
+        if via is not None:
+            # Where the proxy is says nothing of where the peer is, nor does TLS that ends at the proxy.
+            path, secure = WirePath("direct", path.local, f"{address.authority} via {via}"), address.tls
+            tls = tls if address.tls else None
         return WebSocketWire(
             transport,
             protocol,
