@@ -14,6 +14,7 @@ from inproc.lame_duck import all_received, drain_finally
 from inproc.lane import Level, OutLane
 from inproc.node import Node
 from inproc.options import InprocOptions
+from inproc.patience import patiently
 from inproc.transport import InprocTransport
 from litz.bound_peer import BoundPeer
 from litz.departures import check_drain, check_returning
@@ -34,6 +35,7 @@ from litz.manager import (
 from litz.message import Detail, Receipt
 from litz.payload import PayloadType
 from litz.restarts import RestartPolicy
+from litz.retry import Retry
 from litz.routing import LocalTransportManager
 from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState, ManagerSnapshot
@@ -207,7 +209,7 @@ class InprocTransportManager(LocalTransportManager):
             transport = node.connected(dest)
             if transport is None:
                 queues = when_down == "queue" or (when_down is None and node.comes_back(dest))
-                transport = node.queueing(dest) if queues else await node.connect(dest)
+                transport = node.queueing(dest) if queues else await patiently(node, dest, when_down)
             out = _lane(transport, lane)
             receipt = await out.wait_accepted(data, detail)
             if receipt is not None:
@@ -299,8 +301,10 @@ class InprocTransportManager(LocalTransportManager):
     def reaches(self, dest: str) -> bool:
         return self._hub.has(dest)
 
-    async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> Transport:
-        return await self._use(dest if reopen else None).connect(dest)
+    async def get_or_create_transport(
+        self, dest: str, *, reopen: bool = False, retry: Retry | None = None
+    ) -> Transport:
+        return await patiently(self._use(dest if reopen else None), dest, retry)
 
     async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
         return self._use().close_dest(dest, reason, ConnectError(f"{dest} was closed here", dest=dest))

@@ -45,6 +45,7 @@ from litz.events import Event, LaneReceived, LostReceipt, Outcome, ResentReceipt
 from litz.manager import Peer, TransportManager
 from litz.message import Buffer, Message, Origin, Receipt
 from litz.payload import PayloadType
+from litz.retry import Retry
 from litz.snapshot import DestState
 from litz.wire import Endpoint, UrgentChannel, Wire, WireBuilder, WireListener, WireLoss, WirePath, WireSink
 
@@ -92,6 +93,7 @@ __all__ = [
     "RequestError",
     "RequestTimeoutError",
     "ResentReceipt",
+    "Retry",
     "SessionEndedError",
     "SessionExpiredError",
     "SessionFaultError",

@@ -13,6 +13,7 @@ from typing import Any, Literal, Self
 from litz.events import Event, LostReceipt
 from litz.message import Message, Receipt
 from litz.payload import PayloadType
+from litz.retry import Retry
 from litz.snapshot import DestState, ManagerSnapshot
 
 Confirm = Literal["received", "processed", "durable"]
@@ -23,7 +24,7 @@ processed  the peer's handler returned, or its consumer asked for the next messa
 durable    the peer's inbox committed it (only where one is configured)
 """
 
-WhenDown = Literal["wait", "queue", "fail"]
+WhenDown = Literal["wait", "queue", "fail"] | Retry
 """What `send` does about a dest without a session or wire.
 
 wait   no session yet: wait for the first one (raises `ConnectError` if that dial fails).
@@ -31,7 +32,7 @@ wait   no session yet: wait for the first one (raises `ConnectError` if that dia
 queue  accept at once in every state, and dial in the background. A message accepted before the
        first session is sent by it; if the dest cannot be reached it stays until it can.
 fail   raise `ConnectError` at once unless a wire is up.
-"""
+Retry  as wait, and go on waiting when it fails: `litz.retry.Retry`. Dials are shared and keep their own time."""
 
 Handler = Callable[[Message], Any]
 """What `serve` calls: sync or async; a result other than None answers a request."""
@@ -262,9 +263,11 @@ class TransportManager(ABC):
     # -- dests --------------------------------------------------------------------------------------
 
     @abstractmethod
-    async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> Transport:
-        """The transport of `dest`; dials if there is none. `reopen` as in `send`. A thousand concurrent callers cause
-        one dial; all get the same transport or the same error; cancelling one disturbs no other (P3)."""
+    async def get_or_create_transport(
+        self, dest: str, *, reopen: bool = False, retry: Retry | None = None
+    ) -> Transport:
+        """The transport of `dest`; dials if there is none. `reopen`, `retry` as in `send`. Concurrent callers by the
+        thousand cause one dial; all get the same transport or the same error; cancelling one disturbs no other (P3)."""
 
     @abstractmethod
     async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:

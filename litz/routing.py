@@ -26,6 +26,7 @@ from litz.manager import (
 )
 from litz.message import Buffer, Message, Origin, Receipt, Source
 from litz.payload import PayloadType
+from litz.retry import Retry
 from litz.routed_streams import Feed, RoutedEvents, RoutedStream
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
@@ -274,8 +275,10 @@ class RoutingTransportManager(TransportManager):
         self._home.check()
         return self._inproc if self._inproc.has_dest(dest) or self._inproc.reaches(dest) else self._outproc
 
-    async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> Transport:
-        return await self._home_of(dest).get_or_create_transport(dest, reopen=reopen)
+    async def get_or_create_transport(
+        self, dest: str, *, reopen: bool = False, retry: Retry | None = None
+    ) -> Transport:
+        return await self._home_of(dest).get_or_create_transport(dest, reopen=reopen, retry=retry)
 
     async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
         self._home.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from litz.manager import WhenDown
+from litz.retry import Retry
 
 MAX_KEY = 255
 """Bytes of UTF-8."""
@@ -19,5 +20,5 @@ def checked_key(key: str) -> str:
 
 def check_when_down(when_down: WhenDown) -> None:
     """Raises ValueError: what is misspelt would wait, which may be just what was not wanted."""
-    if when_down not in ("wait", "queue", "fail"):
-        raise ValueError(f"when_down is 'wait', 'queue' or 'fail', not {when_down!r}")
+    if not isinstance(when_down, Retry) and when_down not in ("wait", "queue", "fail"):
+        raise ValueError(f"when_down is 'wait', 'queue', 'fail' or a Retry, not {when_down!r}")

@@ -37,3 +37,12 @@ def gave_up(dest: str, why: str, attempts: Sequence[Attempt], cause: Exception) 
 def closed_meanwhile(dest: str) -> ConnectError:
     """This side closed the transport."""
     return ConnectError(f"the transport of {dest} was closed while it was dialled", dest=dest)
+
+
+def patience_over(dest: str, latest: ConnectError | None) -> ConnectError:
+    """Somebody has waited as long as it wanted to; `latest` is why the dest was not reached so far."""
+    error = ConnectError(
+        f"{dest} was not reached in the time of this call", dest=dest, attempts=latest.attempts if latest else ()
+    )
+    error.__cause__ = latest
+    return error

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from litz.errors import Attempt, ConnectError
 from litz.events import Connecting as ConnectingEvent
 from litz.events import EndReason
+from litz.retry import Patience, Retry
 from litz.snapshot import DestState
 from outproc.begin_anew import ask_again
+from outproc.connect_errors import patience_over
 from outproc.dest_transport import DestTransport
 from outproc.leaving_words import draining_error
 from outproc.local_node import LocalNode
+from outproc.retry.classify import is_retryable
 
 
 @dataclass(slots=True, eq=False)
@@ -23,6 +26,10 @@ class Connecting:
     event: asyncio.Event
     task: asyncio.Task[None]
     transport: DestTransport
+    calm: bool = False
+    """Nobody of those who wait is in a hurry: the dials keep their own time."""
+    patient: dict[Patience, None] = field(default_factory=dict)
+    """Of those who may sit through a failure."""
     error: ConnectError | None = None
 
 
@@ -104,9 +111,13 @@ class DestTable:
         if len(self._dests) >= limit:
             raise ConnectError(f"{limit} dests are open already; close some, or raise max_dests", dest=dest)
 
-    async def connect(self, dest: str) -> DestTransport:
+    async def connect(self, dest: str, retry: Retry | None = None) -> DestTransport:
         """The transport of `dest` after its first session has begun. A thousand callers share one dial, and its
-        error; cancelling any of them disturbs no other. Raises ConnectError, PeerClosedError after a goodbye."""
+        error; cancelling any of them disturbs no other. Raises ConnectError, PeerClosedError after a goodbye.
+
+        `retry`: how many failures this caller sits through. It then waits for the dials that are made in any case."""
+        patience = Patience(retry, self._node.now()) if retry is not None else None
+        waited = False
         while True:
             entry = self._dests.get(dest)
             if entry is None or entry.transport.state is DestState.CONNECTING:
@@ -121,6 +132,14 @@ class DestTable:
                     await transport.gone_for_good.wait()
                     continue
                 entry = self._begin(dest, transport)
+            elif entry.calm and not waited:
+                entry.calm = False
+                entry.transport.dialler.start_round()
+            waited = True
+            if patience is not None:
+                await self._wait_patiently(entry, patience)
+                if entry.error is not None and not patience.lost:
+                    continue
             await entry.event.wait()
             if entry.error is not None:
                 # One error for all: without this each of a thousand would add its frames to those of all before it.
@@ -129,20 +148,44 @@ class DestTable:
             if not entry.transport.closing:
                 return entry.transport
 
-    def _begin(self, dest: str, transport: DestTransport | None = None) -> Connecting:
+    async def reconnect(self, dest: str, kind: str | None) -> None:
+        """`TransportManager.reconnect`."""
+        transport = self.get(dest)
+        if transport is None or transport.state is DestState.CONNECTING:
+            await self.connect(dest)
+        else:
+            await asyncio.shield(transport.dialler.start_round(kind))
+
+    async def _wait_patiently(self, entry: Connecting, patience: Patience) -> None:
+        """Wait for the end of this round, but not beyond the caller's own deadline."""
+        entry.patient[patience] = None
+        try:
+            async with asyncio.timeout_at(patience.deadline):
+                await entry.event.wait()
+        except TimeoutError:
+            if not entry.event.is_set():
+                dest = entry.transport.dest
+                raise patience_over(dest, entry.transport.dialler.latest_failure) from None
+        finally:
+            entry.patient.pop(patience, None)
+            if entry.calm and not entry.patient and not entry.event.is_set():
+                self._abandon(entry)
+
+    def _begin(self, dest: str, transport: DestTransport | None = None, *, calm: bool = False) -> Connecting:
         if transport is None:
             self._check_room(dest)
             transport = self._make(dest)
-        self._node.emit(ConnectingEvent(dest))
+        if not calm:
+            self._node.emit(ConnectingEvent(dest))
         event = asyncio.Event()
-        task = self._node.spawn(self._dial(dest, transport, event), f"litz connect {dest}")
-        entry = self._dests[dest] = Connecting(event, task, transport)
+        task = self._node.spawn(self._dial(dest, transport, event, calm), f"litz connect {dest}")
+        entry = self._dests[dest] = Connecting(event, task, transport, calm)
         return entry
 
-    async def _dial(self, dest: str, transport: DestTransport, event: asyncio.Event) -> None:
+    async def _dial(self, dest: str, transport: DestTransport, event: asyncio.Event, calm: bool) -> None:
         error: ConnectError | None = None
         try:
-            await transport.dialler.start_round()
+            await (transport.dialler.next_round() if calm else transport.dialler.start_round())
         except ConnectError as failure:
             error = failure
         except asyncio.CancelledError:
@@ -160,6 +203,8 @@ class DestTable:
         if entry.error is None or transport.state is not DestState.CONNECTING:
             entry.error = None if not transport.closing else entry.error
             self._dests[dest] = Connected(transport)
+        elif self._stay(entry, entry.error):
+            self._begin(dest, transport, calm=True)
         elif transport.outbound.holds_messages:
             # Something was accepted for it: it stays until it can be reached.
             self._dests[dest] = Connected(transport)
@@ -171,6 +216,21 @@ class DestTable:
             self._dests[dest] = Connected(transport)
         else:
             transport.end_session(EndReason.CLOSED_HERE, str(entry.error), None, then_close=True)
+
+    def _abandon(self, entry: Connecting) -> None:
+        """Nobody waits any more for dials that went on only for those who did."""
+        transport = entry.transport
+        if self._dests.get(transport.dest) is entry:
+            entry.error = patience_over(transport.dest, transport.dialler.latest_failure)
+            self._settle(transport.dest, entry)
+            entry.event.set()
+
+    def _stay(self, entry: Connecting, error: ConnectError) -> bool:
+        """Whether some of those who wait sit through this failure; each of them decides by itself."""
+        pointless, now, stay = self.closed or not is_retryable(error), self._node.now(), False
+        for patience in entry.patient:
+            stay |= patience.sits_through(now, pointless=pointless)
+        return stay
 
     def joined(self, transport: DestTransport) -> None:
         """A wire of `transport` is up, whoever dialled it."""
@@ -185,6 +245,8 @@ class DestTable:
         if entry is not None and entry.transport is transport:
             del self._dests[transport.dest]
             if isinstance(entry, Connecting):
+                for patience in entry.patient:
+                    patience.lost = True
                 why = transport.outbound.closed
                 entry.error = entry.error or ConnectError(
                     f"the transport of {transport.dest} was closed while it was dialled",

@@ -81,6 +81,7 @@ class Dialler:
         self.wanted = False
         self.asked_for = False  # whether anybody here ever asked for the dest, and not only the peer for us
         self.closed = False
+        self.latest_failure: ConnectError | None = None
 
     # -- rounds -------------------------------------------------------------------------------------
 
@@ -109,6 +110,7 @@ class Dialler:
 
     def _failed(self, error: ConnectError, kind: str | None = None) -> None:
         """The round for `kind` is over, if there is one: say so to those who wait, and to those who watch."""
+        self.latest_failure = error
         self._rounds.end(kind, error)
         self._node.emit(ConnectFailed(self._dest, error, self.supervisor.retry_in()))
 

@@ -12,11 +12,12 @@ from litz.events import LostReceipt
 from litz.manager import Confirm, WhenDown
 from litz.message import Receipt
 from litz.payload import PayloadType
+from litz.retry import Retry
 from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState
 from litz.within import LATE_DRAIN, within
 from outproc.addressing import Addressing
-from outproc.begin_anew import ask_again
+from outproc.begin_anew import ask_again, restart
 from outproc.body import body_of
 from outproc.confirmations import all_of
 from outproc.dest_table import DestTable
@@ -85,7 +86,11 @@ class Dispatch:
 
     async def reauthorize(self, dest: str | None) -> tuple[str, ...]:
         """Judge everybody who is connected, or only `dest`, anew. The caller's cancel disturbs nothing."""
-        work = reauthorize(self.node, self.dests.transports(dest))
+        transports = self.dests.transports(dest)
+        for transport in transports:
+            if transport.dialler.supervisor.gave_up:  # perhaps for a key that is trusted now
+                restart(transport.dialler, self.node.now(), "keys and rights were looked at again")
+        work = reauthorize(self.node, transports)
         return await asyncio.shield(self.node.spawn(work, "litz reauthorize"))
 
     def _has_session(self, dest: str) -> bool:
@@ -157,7 +162,7 @@ class Dispatch:
                 return transport
             if state is DestState.DETACHED and when_down != "fail":
                 if transport.dialler.supervisor.rests:
-                    ask_again(transport.dialler, waits=waits or when_down == "wait")
+                    ask_again(transport.dialler, waits=waits or when_down not in (None, "queue"))
                 return transport
         validate_dest(dest)
         match when_down:
@@ -166,7 +171,7 @@ class Dispatch:
             case "fail":
                 raise ConnectError(f"no wire to {dest} is up; connect first, or let send wait", dest=dest)
             case _:
-                return await self.dests.connect(dest)
+                return await self.dests.connect(dest, when_down if isinstance(when_down, Retry) else None)
 
     def send_nowait(self, dest: str, data: Any, payload_type: PayloadType, key: str | None) -> Receipt:
         """`TransportManager.send_nowait` without its fast path."""

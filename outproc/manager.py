@@ -29,6 +29,7 @@ from litz.manager import (
 )
 from litz.message import Receipt
 from litz.payload import PayloadType
+from litz.retry import Retry
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import EndpointFilter, Wire, WireBuilder, WireListener
@@ -283,8 +284,10 @@ class OutprocTransportManager(TransportManager):
 
     # -- dests --------------------------------------------------------------------------------------
 
-    async def get_or_create_transport(self, dest: str, *, reopen: bool = False) -> DestTransport:
-        return await self._running(dest if reopen else None).dests.connect(validate_dest(dest))
+    async def get_or_create_transport(
+        self, dest: str, *, reopen: bool = False, retry: Retry | None = None
+    ) -> DestTransport:
+        return await self._running(dest if reopen else None).dests.connect(validate_dest(dest), retry)
 
     async def close_transport(self, dest: str, *, reason: str = "") -> tuple[LostReceipt, ...]:
         running = self._running()
@@ -326,12 +329,7 @@ class OutprocTransportManager(TransportManager):
             hinted(transport.dialler, running.node.now())
 
     async def reconnect(self, dest: str, kind: str | None = None) -> None:
-        running = self._running(dest)
-        transport = running.dests.get(validate_dest(dest))
-        if transport is None or transport.state is DestState.CONNECTING:
-            await running.dests.connect(dest)
-            return
-        await asyncio.shield(transport.dialler.start_round(kind))
+        await self._running(dest).dests.reconnect(validate_dest(dest), kind)
 
     def start_health_checker(self, interval: float | None = None) -> HealthCheckHandle:
         node = self._running().node

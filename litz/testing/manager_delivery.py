@@ -10,6 +10,7 @@ from litz.errors import BackpressureError, ConnectError, InvalidDestError, NotAR
 from litz.events import SessionEnded, SessionStarted
 from litz.manager import Confirm
 from litz.payload import PayloadType
+from litz.retry import Retry
 from litz.testing.manager_case import Case, Check, end, expect, expect_now, fill, serving, take, texts
 
 RELIABLE: Final = (PayloadType.RPC_RELIABLE, PayloadType.RPC_SIGNAL, PayloadType.STREAM_RELIABLE)
@@ -247,6 +248,18 @@ async def unknown_dests_fail_wait_or_queue_as_asked(case: Case) -> None:
     assert lost.receipt == receipt, f"closing lost {lost!r}, not {receipt!r}"
 
 
+async def who_is_patient_sits_through_failures(case: Case) -> None:
+    few = Retry(attempts=3)
+    error = await expect(ConnectError, case.a.send("nobody", b"", when_down=few), "3 attempts to reach nobody")
+    assert isinstance(error, UnknownDestError), f"nobody knows that dest, but {error!r} does not say so"
+    await expect(ConnectError, case.a.get_or_create_transport("nobody", retry=few), "3 attempts to find nobody")
+    await expect(ConnectError, case.a.request("nobody", b"", when_down=Retry(seconds=0.05)), "0.05 s for nobody")
+    assert case.a.has_dest("nobody") is None, "patience in vain left something behind"
+    await case.a.send(case.to_b, b"at once", when_down=Retry(attempts=1))
+    assert texts(await take(case.b, 1)) == [b"at once"]
+    await case.a.get_or_create_transport(case.to_b, retry=Retry())
+
+
 async def send_nowait_starts_a_session(case: Case) -> None:
     receipts = [case.a.send_nowait(case.to_b, b"%d" % n) for n in range(10)]
     assert [receipt[1] for receipt in receipts] == list(range(10)), "numbers do not count up from 0"
@@ -270,5 +283,6 @@ DELIVERY_CHECKS: Final[tuple[Check, ...]] = (
     illegal_sends_are_refused,
     what_takes_too_long_says_what_did_not_happen,
     unknown_dests_fail_wait_or_queue_as_asked,
+    who_is_patient_sits_through_failures,
     send_nowait_starts_a_session,
 )

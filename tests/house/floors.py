@@ -12,7 +12,6 @@ PURE = (
     "outproc.session",
     "outproc.dial_line",
     "outproc.failure_words",
-    "outproc.patience",
     "outproc.pool",
     "outproc.reachability",
     "outproc.round_verdict",

@@ -1,4 +1,8 @@
-"""A dest that fails for long grows cold, one with a budget is given up; both are told once, and end as they should."""
+"""A dest that fails for long grows cold, one with a budget is given up; both are told once, and end as they should.
+
+Of `outproc.begin_anew`, `outproc.dial_gate`, `outproc.dial_attempt`, `outproc.look_ups`, `outproc.round_verdict` and
+`outproc.slots` too, as far as users notice them.
+"""
 
 from __future__ import annotations
 
@@ -302,6 +306,22 @@ def test_a_peer_that_shows_the_wrong_key_is_not_dialled_again_by_itself() -> Non
                 assert not bob_of(alice).given_up
                 await asyncio.sleep(0)
                 assert len(watcher.of(DestWarm)) == 1
+
+    virtual(scenario, max_time=100_000.0)
+
+
+def test_keys_that_were_read_again_give_it_a_chance() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("alice") as alice, town.manager("bob") as bob:
+            await bob.listen("memory:bob")
+            town.builders["alice"].errors = {"memory:bob": UntrustedPeerError("that is not bob's key")}
+            await alice.send("bob", b"kept", when_down="queue")
+            await asyncio.sleep(HOUR)
+            assert bob_of(alice).given_up
+            town.builders["alice"].errors.clear()
+            await alice.reauthorize()
+            await alice.wait_connected("bob", timeout=1)
 
     virtual(scenario, max_time=100_000.0)
 
