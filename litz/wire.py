@@ -168,6 +168,12 @@ class Wire(ABC):
         """Begin to deliver to `sink`. Called exactly once. Frames that came before wait for it (bounded:
         the wire stops reading); a wire that died before calls `wire_closed` soon after."""
 
+    def hold(self) -> float:
+        """A wire that came in will not be started at once. Returns for how many seconds its peer has patience, less a
+        little. Called before `start`, from inside the callback that the wire was given to. Default: 3, for a peer of
+        litz gives a handshake 5."""
+        return 3.0
+
     @abstractmethod
     def write(self, buffers: Sequence[Buffer]) -> None:
         """Write one frame, given as buffers that are not joined by the caller. Synchronous, copies nothing it

@@ -33,7 +33,8 @@ async def close_node(
         returning_in = leaving.returning_in
     reason = leaving.reason if leaving is not None and leaving.reason else "closing"
     deadline, grace = node.now() + whole * WORK, whole * GRACE
-    reception.closed = dests.closed = True
+    reception.close()
+    dests.closed = True
     # Nothing new comes in while the goodbyes go out.
     await _within(deadline, [_quietly(listener.aclose()) for listener in listeners], grace)
     listeners.clear()

@@ -81,6 +81,9 @@ class TransportOptions(BaseModel):
 
     unauthenticated: Count = 128
     unauthenticated_per_ip: Count = 8
+    """With each proof there may be one more at once from that address, for a minute, up to `unauthenticated`."""
+    unauthenticated_waiting: Count = 2_048
+    """Connections that wait for a place among those; nothing is read from them."""
     unauthenticated_size: Annotated[int, Field(ge=HELD_FRAMES_SIZE)] = 64 << 20
     """Bytes of frames that wait because their senders have not proved their ids yet."""
     wires_per_ip: Count = 4_096

@@ -8,12 +8,14 @@ from typing import Final
 from litz.errors import BusyError, LitzError, ProtocolError
 from litz.events import PeerViolation
 from litz.wire import Wire
+from outproc.descriptors import for_strangers
 from outproc.dest_transport import DestTransport
 from outproc.handshake import Acceptor, JoinReceived, unproved_refusal
 from outproc.link import Link, Step
 from outproc.local_node import LocalNode
-from outproc.security.preauth import Busy, PreauthLimiter, Ticket
+from outproc.security.preauth import Busy, PreauthLimiter, Ticket, address_group
 from outproc.urgent_strand import UrgentStrand
+from outproc.waiting_room import WaitingRoom
 
 FULL_FOR: Final = 5.0
 """Seconds for which a peer is asked to stay away from a node that has no room for it."""
@@ -36,6 +38,8 @@ class Reception:
             limit=options.unauthenticated, per_address=max(1, options.unauthenticated // 4), deadline=deadline
         )
         self._tickets: dict[Link, Ticket] = {}
+        self._waiting: WaitingRoom[Wire] = WaitingRoom(for_strangers(options.unauthenticated_waiting))
+        self._impatient = node.timers.timer(self._send_away)
         self.closed = False
 
     def accept(self, wire: Wire, introducer: str = "") -> None:
@@ -46,15 +50,27 @@ class Reception:
             return
         if self._node.network is not None:
             self._node.network.needed_for(wire.path.remote)
-        limiter = self._introduced if introducer else self._limiter
-        ticket = limiter.admit(wire.path.remote, self._node.now(), introducer=introducer)
+        now = self._node.now()
+        if introducer:
+            self._begin(wire, self._introduced.admit(wire.path.remote, now, introducer=introducer))
+            return
+        group = address_group(wire.path.remote)
+        if self._waiting.waits(group) or not self._limiter.has_room(group, now):
+            turned_away = self._waiting.enter(wire, group, now + wire.hold())
+            self._impatient.at(self._waiting.due)
+            if turned_away is not None:
+                self._turn_away(turned_away, now)
+            return
+        self._begin(wire, self._limiter.admit(wire.path.remote, now))
+
+    def _begin(self, wire: Wire, ticket: Ticket | Busy) -> None:
         try:
             link = Link(self._node, wire, self, dest=None, endpoint=None)
         except LitzError as error:
             self._node.emit(PeerViolation("", repr(wire), str(error)))
             wire.abort()
             if isinstance(ticket, Ticket):
-                limiter.release(ticket)
+                self._give_back(ticket, proved=None)
             return
         link.start()
         if isinstance(ticket, Busy):
@@ -64,12 +80,36 @@ class Reception:
             return
         self._tickets[link] = ticket
 
+    def _turn_away(self, wire: Wire, now: float) -> None:
+        group = address_group(wire.path.remote)
+        self._begin(wire, Busy(self._limiter.retry_after(group, now, ahead=len(self._waiting))))
+
+    def _send_away(self, now: float) -> None:
+        """Some have waited for too long."""
+        for wire in self._waiting.impatient(now):
+            self._turn_away(wire, now)
+        self._impatient.at(self._waiting.due)
+
+    def _let_in(self) -> None:
+        """There may be room for some who wait."""
+        now = self._node.now()
+        while (wire := self._waiting.next(lambda group: self._limiter.has_room(group, now))) is not None:
+            self._begin(wire, self._limiter.admit(wire.path.remote, now))
+        self._impatient.at(self._waiting.due)
+
+    def close(self) -> None:
+        """Take nobody in any more."""
+        self.closed = True
+        self._impatient.at(None)
+        for wire in self._waiting.empty():
+            wire.abort()
+
     def step(self, link: Link, step: Step) -> None:
         """The peer has proved its id, or gave up."""
         if not isinstance(step, JoinReceived):
             link.close()
             return
-        self._release(link)
+        self._release(link, proved=True)
         if not self._node.wires_per_address.enter(link, link.wire.path.remote):
             self._refuse(link, FULL_FOR, "too many wires from this address", "wires_per_ip is reached")
             return
@@ -104,13 +144,19 @@ class Reception:
 
     def gone(self, link: Link) -> None:
         """It ended before it proved anything."""
-        self._release(link)
+        self._release(link, proved=False)
         machine = link.machine
         claimed = machine.claimed_id if isinstance(machine, Acceptor) else ""
         self._node.emit(PeerViolation(claimed, repr(link.wire), str(link.failure or link.cause)))
 
-    def _release(self, link: Link) -> None:
+    def _release(self, link: Link, *, proved: bool) -> None:
         ticket = self._tickets.pop(link, None)
         if ticket is not None:
-            for limiter in (self._limiter, self._introduced):  # the one that gave it; the other does not know it
-                limiter.release(ticket)
+            self._give_back(ticket, proved=proved)
+
+    def _give_back(self, ticket: Ticket, *, proved: bool | None) -> None:
+        # The one that gave it; the other does not know it. What one peer brings has its share, and earns no more.
+        self._introduced.release(ticket)
+        self._limiter.release(ticket, self._node.now(), proved=proved)
+        if self._waiting:
+            self._let_in()

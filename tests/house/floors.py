@@ -18,6 +18,7 @@ PURE = (
     "outproc.slots",
     "outproc.health",
     "outproc.wire_choice",
+    "outproc.waiting_room",
     "outproc.hastening",
     "outproc.network_news",
     "outproc.retry.backoff",

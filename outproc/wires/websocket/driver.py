@@ -31,6 +31,9 @@ MAX_FRAGMENTS: Final = 1024
 CLOSE_TIMEOUT: Final = 2.0
 """Seconds for flushing and the closing handshake; then the connection is aborted."""
 
+PATIENCE: Final = 8.0
+"""Seconds for which a client waits at least for the answer to its handshake; that of litz does for 10."""
+
 FAIL_LINGER: Final = 0.5
 """Seconds for a peer that broke the protocol to read why; then the connection is aborted."""
 
@@ -42,6 +45,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
     protocol   the `websockets` protocol in state OPEN; nothing but the handshake was fed to it. None on the accepting
                side: then it is made when it is needed first, which most wires of strangers do not live to see
     tail       bytes that came behind the handshake
+    opening    the answer to the opening handshake, not written yet: see `greet`
     """
 
     kind = "websocket"
@@ -57,6 +61,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         channel_binding: bytes | None = None,
         peer_certificates: tuple[bytes, ...] = (),
         max_frame: int = MAX_FRAME,
+        opening: bytes = b"",
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
@@ -66,6 +71,8 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         self._scratch = scratch()
         self._reader = FrameReader(masked=accepting, max_size=max_frame)
         self._frame = plain_frame if accepting else masked_frame
+        self._opening = opening
+        self._held = False
         self._gathers = type(transport).writelines is not asyncio.WriteTransport.writelines
         self.path = path
         self.secure = secure
@@ -98,7 +105,23 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         if self._sink is not None:
             raise RuntimeError(f"{self!r} was started before")
         self._sink = sink
+        self._answer()
         self._loop.call_soon(self._begin)
+
+    def hold(self) -> float:
+        """See `Wire.hold`. A client has more patience before its opening handshake is answered."""
+        self._held = True
+        return PATIENCE if self._opening else super().hold()
+
+    def greet(self) -> None:
+        """Whoever was given the wire has it: answer the opening handshake, unless it is held; then `start` does."""
+        if not self._held:
+            self._answer()
+
+    def _answer(self) -> None:
+        opening, self._opening = self._opening, b""
+        if opening and self._open and not self._transport.is_closing():
+            self._transport.write(opening)
 
     def _begin(self) -> None:
         """First turn after `start`: what came before it, then reading; or the end, if that came before it."""
@@ -140,6 +163,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
     def close(self) -> None:
         if not self._open:
             return
+        self._answer()
         self._open = False
         self._loss = WireLoss(LossReason.LOCAL)
         self._protocol.send_close(CloseCode.NORMAL_CLOSURE)

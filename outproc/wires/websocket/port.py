@@ -17,6 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from litz.spaced import Spaced
 from litz.wire import Endpoint
+from outproc.descriptors import for_strangers
 from outproc.wires.websocket.address import Address
 from outproc.wires.websocket.driver import CLOSE_TIMEOUT
 from outproc.wires.websocket.front import Front
@@ -31,7 +32,9 @@ BACKLOG: Final = 1024
 _MAX_LINE: Final = 8190
 _MAX_HEADERS: Final = 64
 
-_BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_BUSY: Final = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_SPREAD: Final = 4
+"""Seconds over which those who are refused together are asked to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +43,14 @@ class PortLimits:
 
     handshake_timeout       seconds for TLS, and then for the head of each request; also how long an idle
                             keep-alive connection is kept
-    max_connections         HTTP connections at once; more are answered 503 and closed
+    max_connections         HTTP connections at once, and a quarter of the descriptors that this process may have; more
+                            are answered 503 and closed
     max_connections_per_ip  the same for one IP address; loopback and Unix sockets are not limited by it
     """
 
     handshake_timeout: float = 5.0
-    max_connections: int = 512
-    max_connections_per_ip: int = 64
+    max_connections: int = 2_048
+    max_connections_per_ip: int = 256
 
 
 class HttpPort:
@@ -71,6 +75,8 @@ class HttpPort:
         self._files: list[tuple[str, tuple[int, int] | None]] = []
         self._endpoints: list[Endpoint] = []
         self._fronts: dict[Front, None] = {}
+        self._most = for_strangers(self._limits.max_connections)
+        self._refused = 0
         self._turns: Spaced | None = None
         self._gates: Mapping[str, Gate] = {}
 
@@ -155,16 +161,20 @@ class HttpPort:
 
     def busy(self, front: Front) -> bytes | None:
         """See `Door`."""
-        if self.pending >= self._limits.max_connections:
-            return _BUSY
+        if self.pending >= self._most:
+            return self._busy()
         ip = front.ip
         if ip is not None:
             same = sum(1 for one in self._fronts if one.ip == ip)
             same += sum(1 for one in self._handlers() if isinstance(one.peername, tuple) and one.peername[0] == ip)
             if same >= self._limits.max_connections_per_ip:
-                return _BUSY
+                return self._busy()
         self._fronts[front] = None
         return None
+
+    def _busy(self) -> bytes:
+        self._refused += 1
+        return _BUSY % (1 + self._refused % _SPREAD)
 
     def left(self, front: Front) -> None:
         """See `Door`."""

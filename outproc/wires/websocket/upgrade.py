@@ -118,9 +118,8 @@ class Gate:
         """
         if self.admit is not None:
             return False
-        transport.write(answer)
         try:
-            self._accept(self._wire(transport, tail, tuned=tuned))
+            self._accept(self._wire(transport, tail, answer, tuned=tuned))
         except Exception:
             server_logger.exception("Error handling request")
         return True
@@ -129,8 +128,10 @@ class Gate:
         try:
             self.accept(wire)
         except BaseException:
+            wire.greet()
             wire.abort()
             raise
+        wire.greet()
 
     def _origins(self, request: web.Request) -> list[str]:
         if SAME not in self.origins:
@@ -142,14 +143,15 @@ class Gate:
         handler = request.protocol
         tail = _Tail()
         handler.set_parser(tail)  # type: ignore[arg-type]  # all it is asked for is feed_data and feed_eof
-        transport.write(answer)
-        wire = self._wire(transport, bytes(tail.data))
+        wire = self._wire(transport, bytes(tail.data), answer)
         # The handler must neither close the transport nor wait for it: to it, this connection has ended.
         handler.transport = None
         handler.connection_lost(None)
         return wire
 
-    def _wire(self, transport: asyncio.Transport, tail: bytes, *, tuned: float | None = None) -> WebSocketWire:
+    def _wire(
+        self, transport: asyncio.Transport, tail: bytes, answer: bytes, *, tuned: float | None = None
+    ) -> WebSocketWire:
         if tuned != self.dead_after:
             tune(transport, dead_after=self.dead_after)
         path, secure = ends_of(transport)
@@ -162,6 +164,7 @@ class Gate:
             channel_binding=self._binding(transport),
             peer_certificates=peer_certificates(transport.get_extra_info("ssl_object")),
             max_frame=self.max_frame,
+            opening=answer,
         )
 
     def _binding(self, transport: asyncio.Transport) -> bytes | None:

@@ -51,16 +51,21 @@ def test_a_silent_stranger_costs_a_link_until_the_deadline() -> None:
 
 def test_strangers_are_limited_per_address_and_told_when_to_come_back() -> None:
     async def scenario() -> None:
-        async with Town().manager("bob", unauthenticated_per_ip=2, handshake_timeout=3) as bob:
+        async with Town().manager("bob", unauthenticated_per_ip=2, handshake_timeout=10) as bob:
             sinks = [knock(bob, f"192.0.2.7:{port}")[1] for port in range(4)]
             other = knock(bob, "192.0.2.8:1")[1]
             await turns()
+            assert [len(sink.frames) for sink in [*sinks, other]] == [0, 0, 0, 0, 0], "two wait, for a moment"
+            assert links(bob) == 3
+            await asyncio.sleep(2.9)
+            assert not any(sink.frames for sink in sinks)
+            await asyncio.sleep(0.2)
             assert [len(sink.frames) for sink in [*sinks, other]] == [0, 0, 1, 1, 0]
             busy = json.loads(sinks[2].frames[0])
             assert (busy["type"], busy["code"]) == ("refuse", "busy")
             assert 0 < int(busy["retry_after_ms"]) <= 10_000
             assert sinks[2].loss is not None
-            await asyncio.sleep(10)
+            await asyncio.sleep(20)
             late = knock(bob, "192.0.2.7:5")[1]
             await turns()
             assert late.frames == [], "its turn has come"
@@ -81,7 +86,7 @@ def test_a_wire_that_a_session_asked_for_takes_no_place_of_its_address() -> None
                 theirs.start(introduced[-1])
                 bob._running().reception.accept(ours, name)
             stranger, refused = (knock(bob, "192.0.2.7:2")[1] for _ in range(2))
-            await turns()
+            await asyncio.sleep(3.1)
             assert [len(sink.frames) for sink in [*introduced, stranger, refused]] == [0, 0, 0, 0, 0, 1]
 
     virtual(scenario)
@@ -237,5 +242,54 @@ def test_nobody_is_let_in_while_the_manager_closes() -> None:
         await turns()
         assert sink.loss is not None
         assert sink.frames == []
+
+    virtual(scenario)
+
+
+def test_whoever_waits_is_let_in_as_soon_as_there_is_room() -> None:
+    async def scenario() -> None:
+        async with Town().manager("bob", unauthenticated_per_ip=1, handshake_timeout=2) as bob:
+            first, _ = knock(bob, "192.0.2.7:1")
+            _, waits = knock(bob, "192.0.2.7:2")
+            await turns()
+            assert links(bob) == 1
+            first.close()
+            await asyncio.sleep(0.1)
+            assert links(bob) == 1, "the second one's handshake"
+            assert not waits.frames
+
+    virtual(scenario)
+
+
+def test_others_do_not_wait_behind_an_address_that_pushes() -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager(
+            "bob", handshake_timeout=10, unauthenticated=4, unauthenticated_per_ip=2, unauthenticated_waiting=6
+        ) as bob:
+            flood = [knock(bob, f"192.0.2.7:{port}") for port in range(8)]  # two are in, six fill the room
+            honest = [knock(bob, f"192.0.2.{host}:1") for host in (8, 9)]
+            await turns()
+            assert links(bob) == 4, "honest ones find places of their own"
+            late = knock(bob, "192.0.2.10:1")
+            await turns()
+            assert [len(sink.frames) for _, sink in flood] == [0] * 7 + [1], "the last of the flood made room"
+            honest[0][0].close()
+            await asyncio.sleep(0.1)
+            assert links(bob) == 4
+            assert not late[1].frames
+            open_links = bob._running().node.links
+            assert any("192.0.2.10" in link.wire.path.remote for link in open_links), "its turn, before the flood's"
+
+    virtual(scenario)
+
+
+def test_closing_ends_those_who_wait() -> None:
+    async def scenario() -> None:
+        async with Town().manager("bob", unauthenticated_per_ip=1) as bob:
+            sinks = [knock(bob, f"192.0.2.7:{port}")[1] for port in range(3)]
+            await turns()
+        await turns()
+        assert all(sink.loss is not None for sink in sinks)
 
     virtual(scenario)
