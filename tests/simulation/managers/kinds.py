@@ -22,7 +22,7 @@ RELAYED_FROM: Final = 500_000
 LIMITED_SEEDS: Final = 0.35
 """The part in which kinds differ in more than their route, latency and bandwidth."""
 SLOW_SEEDS: Final = 0.06
-SLOW: Final = 40_000.0
+SLOW: Final = 20_000.0
 """Bytes a second of a wire on which a large frame takes longer than any silence may last."""
 NARROW: Final = 20_000
 """Bytes that the network holds of a wire, below which the wire is slow."""
@@ -69,7 +69,8 @@ def draw_limits(seed: int, kinds: tuple[str, ...], *, proved: bool) -> tuple[dic
     frames: dict[str, Any] = {}
     slow = Random(f"managers plan, slow {seed}")
     if slow.random() < SLOW_SEEDS:
-        natures[slow.choice(kinds)]["bandwidth"] = SLOW
+        for kind in kinds if slow.random() < 0.5 else (slow.choice(kinds),):
+            natures[kind]["bandwidth"] = SLOW
     if rng.random() >= LIMITED_SEEDS:
         return natures, frames
     for kind in kinds:
