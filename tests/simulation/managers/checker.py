@@ -71,6 +71,7 @@ class Checker:
 
     def accepted(self, sent: Sent, receipt: Receipt) -> None:
         sent.receipt, sent.state = receipt, "accepted"
+        self.world.ends.accepted(sent, receipt)
         if receipt[0].dest != sent.dest or receipt[0].lane != sent.lane:
             raise InvariantError("intact", f"{sent!r} got {receipt!r}")
         for _, _, number in sent.handed:
@@ -149,8 +150,7 @@ class Checker:
                 same = link.endpoint == endpoint if link.dialled else link.wire.kind == endpoint.kind
                 if same and link.in_session:
                     raise InvariantError("one-dial", f"{life} dials {endpoint} while {link!r} is up")
-            if transport in life.goodbyes:
-                raise InvariantError("one-dial", f"{life} dials {endpoint} by itself, whose node has said goodbye")
+        self.world.ends.dialling(life, dest, endpoint)
         dials = life.dials[dest, endpoint] = life.dials.get((dest, endpoint), 0) + 1
         limit = DIALS_FREE + DIALS_PER_FAULT * self.world.faults
         if dials > limit and dials > limit + DIALS_PER_ROUND * life.rounds(dest):

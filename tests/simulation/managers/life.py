@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from litz.events import Connecting, EndReason, Event, LaneMoved, SessionEnded, SessionStarted, WireDown, WireUp
+from litz.events import Connecting, Event, LaneMoved, SessionEnded, SessionStarted, WireDown, WireUp
 from litz.manager import MessageStream
 from litz.snapshot import DestState
 from litz.testing import SimHost
@@ -46,6 +46,8 @@ class EventTap:
         life = self._life
         if isinstance(event, SessionStarted | SessionEnded):
             life.sample()
+        if isinstance(event, SessionEnded):
+            life.world.checker.resends.ended(life, event)
         if isinstance(event, LaneMoved | WireDown):
             self._judge(event)
         self._last, self._last_at = event, life.world.loop.time()
@@ -53,8 +55,10 @@ class EventTap:
             for dest, session in life.sessions():
                 if dest == event.dest:
                     life.world.checker.detached.pop(session, None)
-        if isinstance(event, SessionEnded) and event.reason is EndReason.CLOSED_BY_PEER:
-            life.goodbyes += [each for each in life.transports() if each.dest == event.dest]
+        try:
+            life.world.ends.heard(life, event)
+        except InvariantError as error:
+            life.world.failed(error)
 
     def _judge(self, event: LaneMoved | WireDown) -> None:
         world = self._life.world
@@ -80,6 +84,7 @@ class Life:
         self.options = world.plan.options[name]
         self.manager = self._make_manager()
         self.handlers = Handlers(self)
+        world.ends.watch(self)
         self.dialling: dict[tuple[str, Endpoint], asyncio.Task[Any] | None] = {}
         self.dials: dict[tuple[str, Endpoint], int] = {}
         self.events: list[tuple[int, Event]] = []
@@ -87,8 +92,6 @@ class Life:
         """(dest, index of the session here) -> the incarnation it is with, as far as seen."""
         self.told_nothing: dict[str, None] = {}
         """Dests of which the directory said last that it knows nothing."""
-        self.goodbyes: list[DestTransport] = []
-        """Transports whose peer said goodbye."""
         self.alive = True
         self.crashed = False
         self.ended = False

@@ -29,6 +29,9 @@ Invariants
                  wire that is well only for a steady one, and by measure only for a clear difference, and not at once
   urgent-apart   then, on a wire with an urgent channel, signals and replies ride on that, and bulk does not
   filtered       nothing is dialled, from whatever source, that `allow_endpoint` refuses
+  ends           only who meant to leave is taken for one that left; it is not dialled until it is back or wanted
+                 again; who leaves, or is told of a peer that does, accepts nothing more; and the list of a final
+                 drain is exact, and there in time
   events         events are numbered, and tell a possible story
 """
 

@@ -95,6 +95,7 @@ class User:
         """One `send`, with what became of it."""
         confirm = options.get("confirm")
         policy = self.life.options.overflow.get(PayloadType(sent.lane), Overflow.BLOCK)
+        options = self.world.ends.options(self.life, sent.dest, options)
         try:
             receipt = await self.life.manager.send(
                 sent.dest, self.shape(sent.data), payload_type=PayloadType(sent.lane), **options

@@ -14,6 +14,7 @@ from tests.simulation.managers.chatter import Chatter
 from tests.simulation.managers.checker import Checker
 from tests.simulation.managers.choosing import Choosing
 from tests.simulation.managers.directory import DirectoryFaults
+from tests.simulation.managers.ends import Ends
 from tests.simulation.managers.faults import Faults
 from tests.simulation.managers.healing import Healing, acting
 from tests.simulation.managers.kinds import LOSSY, TINY
@@ -49,6 +50,7 @@ class World:
         self.choosing = Choosing(self)
         self.mover = Mover(self)
         Faults(self)
+        self.ends = Ends(self)
         self.trust_faults = TrustFaults(self)
         self.directory_faults = DirectoryFaults(self)
         self.spoiler = Spoiler(self)
