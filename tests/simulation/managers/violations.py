@@ -26,6 +26,8 @@ def check_violations(life: Life) -> None:
     cost = {(event.dest, event.wire, event.cause) for _, event in life.events if isinstance(event, WireDown)}
     current: dict[str, int] = {}
     session_of: dict[tuple[str, str], int] = {}
+    down: set[tuple[str, str]] = set()
+    """Wires that were out of their session, for another reason, before it was told what had been wrong with them."""
     told: Counter[tuple[str, int]] = Counter()
     counted: Counter[tuple[str, int]] = Counter()
     for _, event in life.events:
@@ -34,7 +36,10 @@ def check_violations(life: Life) -> None:
             raise InvariantError("violations", f"{life}: {event}, and nothing had spoiled a frame")
         if isinstance(event, SessionStarted):
             current[dest] = event.session
+        elif isinstance(event, WireDown):
+            down.add((dest, event.wire))
         elif isinstance(event, WireUp) and dest in current:
+            down.discard((dest, event.wire))
             session_of[dest, event.wire] = current[dest]
         elif isinstance(event, PeerViolation) and "sealed frame" in event.detail and event.wire[1:4] in relayed:
             continue  # a relay that tampers ends no session of those it relays for
@@ -43,7 +48,8 @@ def check_violations(life: Life) -> None:
         elif isinstance(event, PeerViolation) and dest in current:
             now = current[dest]
             told[dest, now] += 1
-            counted[dest, now] += session_of.get((dest, event.wire)) == now and (dest, event.wire, event.detail) in cost
+            if (dest, event.wire) not in down and (dest, event.wire, event.detail) in cost:
+                counted[dest, now] += session_of.get((dest, event.wire)) == now
             if counted[dest, now] > LIMIT:
                 raise InvariantError("violations", f"{life}: {counted[dest, now]} in session {now}: {event}")
         elif isinstance(event, SessionEnded):
