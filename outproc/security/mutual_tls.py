@@ -10,7 +10,7 @@ from hmac import compare_digest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from litz.errors import UnauthenticatedError
+from litz.errors import UnauthenticatedError, UntrustedPeerError
 from outproc.security import certificate_ids
 from outproc.security.authenticator import Authenticator, Proves, Role, statement
 from outproc.security.channel import Channel, bound
@@ -63,8 +63,10 @@ class MutualTlsAuthenticator:
             return bound(self._otherwise, channel)
         return _OnWire(self, channel)
 
-    def check(self, peer_id: str, channel: Channel) -> None:
-        """Raises `UnauthenticatedError` unless the certificates of the wire may prove `peer_id` now."""
+    def check(self, peer_id: str, channel: Channel, role: Role) -> None:
+        """Raises `UnauthenticatedError` unless the certificates of the wire may prove `peer_id`, which acts as `role`;
+        `UntrustedPeerError` for an acceptor that showed that it is not who was dialled."""
+        untrusted = UntrustedPeerError if role is Role.ACCEPTOR else UnauthenticatedError
         if not channel.certificates:
             raise UnauthenticatedError(
                 f"{peer_id!r} showed no certificate on this {channel.kind} wire; mutual TLS needs wss:// at both ends, "
@@ -75,14 +77,14 @@ class MutualTlsAuthenticator:
         if not certificate.not_valid_before_utc <= datetime.now(UTC) <= certificate.not_valid_after_utc:
             raise UnauthenticatedError(f"the certificate of {peer_id!r} is not valid now; renew it, or set the clocks")
         if self._authorities is not None and self._authorities.isdisjoint(map(_fingerprint, channel.certificates)):
-            raise UnauthenticatedError(
+            raise untrusted(
                 f"the certificate of {peer_id!r} comes from no authority that may name ids here; have one sign it, or "
                 "trust its authority"
             )
         ids = self._ids_of(certificate)
         if peer_id not in ids:
             known = ", ".join(map(repr, list(ids)[:8])) or "no litz id"
-            raise UnauthenticatedError(
+            raise untrusted(
                 f"the certificate names {known} and not {peer_id!r}; issue one with the alternative name "
                 f"URI:{certificate_ids.id_uri(peer_id)}, or correct the endpoint"
             )
@@ -131,7 +133,7 @@ class _OnWire:
 
     async def verify(self, peer_id: str, credential: bytes, transcript: bytes, proof: bytes, role: Role) -> None:
         """See `Authenticator.verify`."""
-        self._owner.check(peer_id, self._channel)
+        self._owner.check(peer_id, self._channel, role)
         if not compare_digest(proof, self.prove(transcript, role)):
             raise UnauthenticatedError(
                 f"{peer_id!r} means another handshake than this node: something between them ends TLS"

@@ -44,6 +44,7 @@ OUTPUTS = {
         "bob: does work 3, which may have come before",
         "alice: peer restarted; sent again: 2, lost: 0",
     ],
+    "rights": ["bob talks to ['alice']", "mallory: UnauthenticatedError", "dropped: ('alice',)", "bob talks to []"],
     "identity": ["alice, verified True: it is really me", "mallory: UnauthenticatedError"],
     "several_wires": [
         "ws wire: dialled 2 times",

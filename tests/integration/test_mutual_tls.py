@@ -1,4 +1,7 @@
-"""Mutual TLS on real sockets: ids are in certificates, on listeners, dials and the one-port service."""
+"""Mutual TLS on real sockets: ids are in certificates, on listeners, dials and the one-port service.
+
+Covers `outproc.security.mutual_tls`, `outproc.security.certificate_ids`, `outproc.wires.websocket.peer_certificates`.
+"""
 
 from __future__ import annotations
 
