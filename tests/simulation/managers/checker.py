@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from litz.events import (
     EventGap,
+    LostReceipt,
     MessagesDropped,
     MessagesSkipped,
     Outcome,
+    ResentReceipt,
     SessionEnded,
     SessionStarted,
     WireDown,
@@ -23,6 +25,7 @@ from outproc.dest_transport import DestTransport
 from outproc.session.session import Session
 from tests.simulation.managers.directory import FORBIDDEN
 from tests.simulation.managers.record import InvariantError, Sent, uid_of
+from tests.simulation.managers.resends import Resends, session_of
 from tests.simulation.managers.violations import check_violations
 
 if TYPE_CHECKING:
@@ -58,6 +61,7 @@ class Checker:
         self.incoming: dict[Session, Incoming] = {}
         self.latest: dict[tuple[Life, str, int], int] = {}
         self.delivered = 0
+        self.resends = Resends(world)
         self.detached: dict[Session, float] = {}
         """Since when a session has no wire, as far as seen."""
 
@@ -74,8 +78,9 @@ class Checker:
         self.world.ends.accepted(sent, receipt)
         if receipt[0].dest != sent.dest or receipt[0].lane != sent.lane:
             raise InvariantError("intact", f"{sent!r} got {receipt!r}")
+        numbers = self.resends.numbers(sent)
         for _, _, number in sent.handed:
-            if number != receipt[1]:
+            if number not in numbers:
                 raise InvariantError("intact", f"{sent!r} was handed out as number {number}, its receipt: {receipt!r}")
 
     # -- receiving ----------------------------------------------------------------------------------
@@ -89,11 +94,10 @@ class Checker:
             raise InvariantError("intact", f"{life} got a message nobody sent: {message!r}")
         sent = self.sent[uid]
         self.world.log(life, "got", uid, "lane", int(message.payload_type), "number", message.number)
-        if not sent.handed or not message.redelivered:
+        if not self.resends.again_here(sent, message):
             self._check_content(life, sent, message)
+            self.resends.handed(life, sent, message)
             self._check_order(life, sent, message)
-        elif sent.handed[0][0] is not life:
-            raise InvariantError("exactly-once", f"{life} got {sent!r}, and {sent.handed[0][0]} did before")
 
     def _check_content(self, life: Life, sent: Sent, message: Message) -> None:
         if message.data != sent.data:
@@ -101,9 +105,9 @@ class Checker:
         about = (message.sender, life.name, int(message.payload_type))
         if about != (sent.life.name, sent.dest, sent.lane):
             raise InvariantError("intact", f"{sent!r} came as {message!r} to {life}")
-        if sent.receipt is not None and sent.receipt[1] != message.number:
+        if sent.receipt is not None and message.number not in self.resends.numbers(sent):
             raise InvariantError("intact", f"{sent!r} came as number {message.number}")
-        if sent.handed:
+        if sent.handed and not message.redelivered:
             raise InvariantError("exactly-once", f"{life} got {sent!r} again, after {sent.handed[0][0]}")
         if sent.state == "refused":
             raise InvariantError("loud", f"{sent!r} was refused, and {life} got it")
@@ -111,7 +115,7 @@ class Checker:
             raise InvariantError("proved", f"{sent!r} came with verified={message.verified}")
 
     def _check_order(self, life: Life, sent: Sent, message: Message) -> None:
-        session: Session = message.source.session  # type: ignore[attr-defined]  # of a SessionSource
+        session = session_of(message)
         incoming = self.incoming.get(session)
         if incoming is None:
             incoming = self.incoming[session] = Incoming(life, sent.life)
@@ -256,18 +260,26 @@ class Checker:
                     raise InvariantError("in-order", f"{life} passed over number {number} of lane {lane}")
 
     def _take_lost(self, life: Life) -> None:
-        by_receipt = {sent.receipt: sent for sent in self.sent if sent.life is life and sent.receipt is not None}
+        by_receipt = {
+            receipt: sent
+            for sent in self.sent
+            if sent.life is life and sent.receipt is not None
+            for receipt in self.resends.receipts(life, sent.receipt)
+        }
         unsure = {(s.dest, s.lane) for s in self.sent if s.life is life and s.state in ("doubtful", "pending")}
         seen: set[Receipt] = set()
         for _, event in life.events:
-            for entry in event.lost if isinstance(event, SessionEnded) else ():
+            listed: list[LostReceipt | ResentReceipt] = []
+            if isinstance(event, SessionEnded):
+                listed = [*event.lost, *event.resent]
+            for entry in listed:
                 receipt = entry.receipt
                 if receipt in seen:
                     raise InvariantError("loud", f"{life} lists {receipt!r} twice")
                 seen.add(receipt)
                 sent = by_receipt.get(receipt)
                 if sent is not None:
-                    sent.lost = entry
+                    sent.lost = entry if isinstance(entry, LostReceipt) else sent.lost
                 elif receipt[0].lane != REPLY_LANE and (receipt[0].dest, receipt[0].lane) not in unsure:
                     raise InvariantError("loud", f"{life} lists {receipt!r}, which nobody sent")
 
@@ -278,12 +290,16 @@ class Checker:
             if sent.confirmed:
                 raise InvariantError("loud", f"{sent!r} was confirmed, and is listed as lost")
             return
-        if sent.state != "accepted" or sent.handed or sent.lane == LOSSY or sent.life.crashed:
+        if sent.state != "accepted" or sent.lane == LOSSY or sent.life.crashed:
             return
         assert sent.receipt is not None
-        if sent.receipt[1] in dropped:
+        latest = self.resends.receipts(sent.life, sent.receipt)[-1]
+        if latest[1] in dropped:
             return
-        where = sent.life.pairs.get((sent.dest, sent.receipt[0].session))
+        self.resends.check_told(sent, latest, lives)
+        if sent.handed:
+            return
+        where = sent.life.pairs.get((sent.dest, latest[0].session))
         gone = [life for life in lives if life.name == sent.dest and life.ended]
         if where is not None:
             gone = [life for life in gone if life.incarnation == where]

@@ -90,6 +90,8 @@ class Life:
         self.events: list[tuple[int, Event]] = []
         self.pairs: dict[tuple[str, int], str] = {}
         """(dest, index of the session here) -> the incarnation it is with, as far as seen."""
+        self.halves: dict[tuple[str, int], int] = {}
+        """(dest, counter of this side's half) -> index of that session, as far as seen."""
         self.told_nothing: dict[str, None] = {}
         """Dests of which the directory said last that it knows nothing."""
         self.alive = True
@@ -181,6 +183,7 @@ class Life:
     def sample(self) -> None:
         """Remember which incarnation each session is with."""
         for dest, session in self.sessions():
+            self.halves[dest, session.mine.counter] = session.index
             if session.pair is not None:
                 self.pairs[dest, session.index] = str(session.pair.yours.incarnation)
 

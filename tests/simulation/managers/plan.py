@@ -12,6 +12,7 @@ from outproc.options import TransportOptions
 from tests.simulation.managers.kinds import LOSSY, draw_limits, draw_more_kinds, draw_relayed
 from tests.simulation.managers.node_options import options_of
 from tests.simulation.managers.proofs import Proofs, draw_proofs
+from tests.simulation.managers.resends import draw_resends
 
 KINDS: Final = ("tcp", "rtc", "uds")
 LANES: Final = (
@@ -156,6 +157,7 @@ def make_plan(seed: int) -> Plan:
         table = {PayloadType.STREAM_RELIABLE: (kinds[-1], "*"), PayloadType.RPC_SIGNAL: ("*", kinds[-1])}
         options = {name: each.model_copy(update={"wire_preference": table}) for name, each in options.items()}
     options = {name: more.options(each) for name, each in options.items()}
+    options, faults = draw_resends(seed, options, faults)
     return Plan(
         names=names,
         kinds=kinds,

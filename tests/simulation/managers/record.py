@@ -1,7 +1,8 @@
 """What the users of a simulation know: lives of nodes, messages they sent, and the invariants by name.
 
 Invariants
-  exactly-once   no message is handed to a consumer twice, unless marked as redelivered
+  exactly-once   no message is handed to a consumer twice, unless marked as redelivered; and marked only where a
+                 restart explains it, always with the same origin, and never twice in one session
   intact         what is handed out is what was sent, on the lane and under the number of its receipt
   in-order       of one session and lane numbers are handed out without a hole, but for typed gaps
   loud           what was accepted is delivered, or listed as lost, or in a typed gap; what is listed as
@@ -46,6 +47,7 @@ from tests.simulation import seeds
 from tests.simulation.seeds import invariant_names
 
 if TYPE_CHECKING:
+    from outproc.session.session import Session
     from tests.simulation.managers.life import Life
 
 INVARIANTS = invariant_names(__doc__)
@@ -79,6 +81,8 @@ class Sent:
     """A request that was cancelled or timed out: a handler that had not begun does not get it."""
     handed: list[tuple[Life, int, int]] = field(default_factory=list)
     """(receiver, number of its session, message number)"""
+    sessions: list[Session] = field(default_factory=list)
+    """Of the receivers, those in which it was handed out."""
     lost: LostReceipt | None = None
 
     def __repr__(self) -> str:

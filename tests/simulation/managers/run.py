@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from litz.testing import SimLoop
 from tests.simulation.judged import judged
 from tests.simulation.managers.ends import ENDING
+from tests.simulation.managers.resends import RESENDING
 from tests.simulation.managers.world import World
 
 PACKAGE = "tests.simulation.managers"
@@ -52,3 +53,8 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
 def run_ending(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
     """One of the seeds whose nodes leave often."""
     return run_seed(ENDING * 100_000 + seed, trace)
+
+
+def run_resending(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
+    """One of the seeds whose nodes resend what a restart left open."""
+    return run_seed(RESENDING * 100_000 + seed, trace)

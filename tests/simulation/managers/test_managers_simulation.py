@@ -11,13 +11,15 @@ from tests.simulation.managers.hits import RARE, RARE_SEEDS, REQUIRED
 from tests.simulation.managers.kinds import RELAYED_FROM
 from tests.simulation.managers.plan import make_plan
 from tests.simulation.managers.record import InvariantError
-from tests.simulation.managers.run import PACKAGE, run_seed
+from tests.simulation.managers.resends import HITS
+from tests.simulation.managers.run import PACKAGE, run_resending, run_seed
 from tests.simulation.managers.users import User
 from tests.simulation.seed_checks import check_command, check_same_trace, check_soak, check_together
 from tests.simulation.seeds import SeedFailedError
 
 SEEDS = int(os.environ.get("LITZ_SEEDS", "920"))
 CHUNKS = 4
+SOAKED = int(os.environ.get("LITZ_SEEDS", "100000")) // 4
 
 
 @pytest.mark.limit(max(900, SEEDS))
@@ -41,6 +43,22 @@ def test_through_a_hub_that_restarts() -> None:
     for seed in relayed[:16]:
         hits.update(run_seed(seed).hits)
     assert min(hits["hub restart"], hits["relayed"]) >= 16
+
+
+@pytest.mark.limit(max(180, SEEDS))
+def test_restarts_whose_peers_resend() -> None:
+    hits: Counter[str] = Counter()
+    for seed in range(60):
+        hits.update(run_resending(seed).hits)
+    never = [name for name in HITS if not hits[name]]
+    assert not never, f"never hit: {never}"
+
+
+@pytest.mark.soak
+@pytest.mark.limit(72_000)
+def test_soak_restarts() -> None:
+    for seed in range(1_000_000, 1_000_000 + min(SOAKED, 100_000)):
+        run_resending(seed)
 
 
 @pytest.mark.soak

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from litz.errors import BackpressureError, ConnectError, LitzError
+from litz.errors import BackpressureError, ConnectError, LitzError, PeerRestartedError, SessionExpiredError
 from litz.message import Receipt
 from litz.payload import PayloadType
 from outproc.session.limits import Overflow
@@ -107,6 +107,9 @@ class User:
             sent.state = "doubtful" if confirm else "refused"
             if isinstance(error, BackpressureError) and policy is Overflow.BLOCK:
                 raise InvariantError("no-starving", f"send was refused on a lane that waits: {error}") from error
+            ended = isinstance(error, PeerRestartedError | SessionExpiredError)
+            if ended and confirm == "received" and not error.lost:  # type: ignore[attr-defined]  # of all that ended
+                raise InvariantError("loud", f"{sent!r} waits no more, and nothing is lost: {error}") from error
             raise
         self.world.checker.accepted(sent, receipt)
         sent.confirmed = confirm is not None

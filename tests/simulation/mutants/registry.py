@@ -9,6 +9,7 @@ from tests.simulation.mutants.movement_mutants import MOVEMENT_MUTANTS
 from tests.simulation.mutants.mutant import Mutant
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
 from tests.simulation.mutants.relay_mutants import RELAY_MUTANTS
+from tests.simulation.mutants.restart_mutants import RESTART_MUTANTS
 from tests.simulation.mutants.rights_mutants import RIGHTS_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
 from tests.simulation.mutants.strand_mutants import STRAND_MUTANTS
@@ -28,6 +29,7 @@ ALL: tuple[Mutant, ...] = (
     *MOVEMENT_MUTANTS,
     *STRAND_MUTANTS,
     *LOSSY_MUTANTS,
+    *RESTART_MUTANTS,
     *RIGHTS_MUTANTS,
 )
 PROVED: frozenset[str] = frozenset(mutant.name for mutant in RIGHTS_MUTANTS if mutant.killers == ("verdict",))
