@@ -67,6 +67,8 @@ class Commits:
         self._waiters: list[asyncio.Future[None]] = []
         self._armed: asyncio.Handle | None = None
         self._armed_late = False
+        self._retrying = False
+        """With the next group that is the last of what was accepted so far, dead letters become messages again."""
         self._writing = False
         self._closing = False
         self._idle = asyncio.Event()
@@ -87,10 +89,8 @@ class Commits:
 
     def retry(self) -> None:
         """Have dead letters that somebody wants sent again become messages, behind all that was accepted so far."""
-        if self.group.retry_from is None:
-            self.group.retry_from = self.next
-            self.next += RETRIES
-            self.arm()
+        self._retrying = True
+        self.arm()
 
     def arm(self, *, late: bool = False, delay: float = LATE) -> None:
         """Commit at the end of this turn of the loop; `late`: in a while, if nothing else is committed before."""
@@ -110,14 +110,17 @@ class Commits:
 
     def _commit(self) -> None:
         self._disarm()
-        if self._writing or not self.group or self.failed is not None:
+        if self._writing or not (self.group or self._retrying) or self.failed is not None:
             return
         group, self.group = self.group, Group()
         waiters, self._waiters = self._waiters[:GROUP_MESSAGES], self._waiters[GROUP_MESSAGES:]
         if len(group.rows) > GROUP_MESSAGES:
             group.rows, self.group.rows = group.rows[:GROUP_MESSAGES], group.rows[GROUP_MESSAGES:]
-            # Sequences ascend from commit to commit, and those of retries are behind all of these.
-            group.retry_from, self.group.retry_from = None, group.retry_from
+        elif self._retrying:
+            # Only now: sequences must ascend within a commit and from one to the next, also those of retries.
+            self._retrying = False
+            group.retry_from = self.next
+            self.next += RETRIES
         self._owner.handing_over(group)
         group.peers = {name: replace(peer) for name, peer in group.peers.items()}
         self._writing = True
@@ -137,7 +140,7 @@ class Commits:
             self._not_written(group, waiters, raised)
         if self.group.rows or (self._closing and written is not None):
             self._commit()
-        elif self.group:
+        elif self.group or self._retrying:
             self.arm(late=True, delay=LATE if written is not None else RETRY_DELAY)
         if not self._writing:
             self._idle.set()
@@ -150,7 +153,8 @@ class Commits:
             return
         self._owner.not_committed(group, error)
         newer, self.group = self.group, group
-        group.rows, group.retry_from = newer.rows, newer.retry_from
+        self._retrying |= group.retry_from is not None
+        group.rows, group.retry_from = newer.rows, None
         group.expire = newer.expire
         group.dead += newer.dead
         group.deleted.update(newer.deleted)

@@ -49,9 +49,10 @@ def is_ours(accept: Accept, runs: Sequence[Run], highest: int) -> bool:
 
 def heard(peer: Peer, accept: Accept) -> tuple[Peer, bool]:
     """What is known of a dest after its ACCEPT, and whether another process of it answered than the last time."""
-    another = accept.boot != peer.boot
-    suspect = peer.tried if another else peer.suspect
-    return Peer(accept.committed, peer.tried, suspect, accept.boot), another
+    if accept.boot == peer.boot:
+        return Peer(accept.committed, peer.tried, peer.suspect, accept.boot), False
+    # If none is known, one may have answered before and we died before that was written down: no death of its own.
+    return Peer(accept.committed, peer.tried, peer.tried, accept.boot), peer.boot != b""
 
 
 @dataclass(slots=True)

@@ -82,8 +82,8 @@ class Opened:
 
 @dataclass(slots=True)
 class Group:
-    """What one commit of an outbox changes. `deleted`: of each dest everything up to a sequence is done, but for what is
-    `dead`, which becomes a dead letter before."""
+    """What one commit of an outbox changes. `deleted`: of each dest everything up to a sequence is done; what is `dead`
+    becomes a dead letter before that."""
 
     rows: list[NewRow] = field(default_factory=list)
     deleted: dict[str, int] = field(default_factory=dict)

@@ -11,12 +11,18 @@ from tests.simulation.seeds import InvariantError, SeedFailedError
 
 
 def judged(
-    package: str, seed: int, main: Callable[[SimLoop], Coroutine[Any, Any, None]], *, starving: str, max_time: float
+    package: str,
+    seed: int,
+    main: Callable[[SimLoop], Coroutine[Any, Any, None]],
+    *,
+    starving: str,
+    max_time: float,
+    max_steps: int = 400_000,
 ) -> object:
     """Run `main`, for at most `max_time` virtual seconds, and return the run's digest. Raises `SeedFailedError`.
     `starving` is the invariant that a deadlock breaks."""
     try:
-        return run_simulation(main, seed=seed, max_time=max_time, max_steps=400_000).digest
+        return run_simulation(main, seed=seed, max_time=max_time, max_steps=max_steps).digest
     except InvariantError as error:
         raise SeedFailedError(package, seed, error.name, error.detail) from error
     except SimDeadlockError as error:

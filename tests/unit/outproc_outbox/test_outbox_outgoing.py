@@ -148,6 +148,11 @@ def test_a_message_that_was_never_sent_is_not_blamed() -> None:
     assert sent(out) == [1, 2]
 
 
+def test_the_first_process_that_is_heard_has_taken_over_from_nobody() -> None:
+    peer, another = heard(Peer(tried=2), ACCEPT)
+    assert (peer.suspect, another) == (2, False), "the sender may have died before it wrote down whom it heard"
+
+
 def test_a_message_the_peer_cannot_take_becomes_a_dead_letter_and_the_others_go() -> None:
     out = outgoing(replace(ACCEPT, max_message=8))
     out.add_read([*rows(1, 1), *rows(2, 2, size=12), *rows(3, 3)], complete=True)

@@ -1,0 +1,45 @@
+"""Run seeds: each raises `SeedFailedError`, or returns what it hit."""
+
+from __future__ import annotations
+
+import gc
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from litz.testing import SimLoop
+from tests.simulation.durable.world import World
+from tests.simulation.judged import judged
+
+PACKAGE = "tests.simulation.durable"
+MAX_TIME = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    seed: int
+    digest: object
+    hits: Counter[str]
+    heals: int
+    overlaps: int
+    delivered: int
+
+
+def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
+    """One run, with faults, then without, then closed."""
+    worlds: list[World] = []
+    with TemporaryDirectory(prefix="litz-durable-") as folder:
+
+        async def main(loop: SimLoop) -> None:
+            world = World(loop, seed, Path(folder), trace)
+            worlds.append(world)
+            await world.run()
+
+        try:
+            digest = judged(PACKAGE, seed, main, starving="settles", max_time=MAX_TIME)
+        finally:
+            gc.collect(2 if seed % 20 == 0 else 0)
+    world = worlds[0]
+    return SeedResult(seed, digest, world.hits, len(world.processes), 0, world.checker.handled)
