@@ -57,8 +57,9 @@ class Kept:
 def keep(ended: InprocTransport, reason: EndReason) -> Kept:
     """Take out of the lanes of an ended transport what the next session is to send. All that is left there is lost."""
     kept = Kept()
-    if ended.node.closed or not resends(ended.node.options.on_restart, ended.dest, reason):
-        return kept
+    node = ended.node
+    if node.closed or node.leaving is not None or not resends(node.options.on_restart, ended.dest, reason):
+        return kept  # who leaves begins nothing any more
     for payload_type, lane in ended.out.items():
         messages = [item for item in lane.backlog if not _asks(item[0])]
         if lane.lossy or not messages:

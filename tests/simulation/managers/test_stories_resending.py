@@ -13,7 +13,7 @@ from litz.message import Message
 from litz.payload import PayloadType
 from outproc.session.resending import MAX_RESENDS
 from tests.simulation.managers.stage import Actor, Stage, play
-from tests.simulation.managers.test_stories_restarts import PATIENT, ends, send_into_the_void
+from tests.simulation.managers.test_stories_restarts import PATIENT, ends, seen, send_into_the_void
 
 RPC = PayloadType.RPC_RELIABLE
 
@@ -201,5 +201,45 @@ def test_a_handler_that_raises_keeps_the_origin_of_what_comes_again() -> None:
         assert handed[0].origin == handed[1].origin
         assert handed[1].redelivered
         assert handed[0].origin.number == 1
+
+    play(story)
+
+
+def test_of_two_processes_of_one_id_one_is_replaced_and_sessions_do_not_change_hands_again() -> None:
+    """Both live, both dial. Exactly one is told, and what is sent to the id goes to the other."""
+
+    async def story(stage: Stage) -> None:
+        b = await stage.actor("b", on_restart="resend")
+        old = await stage.actor("a", reach=["b"], on_restart="resend")
+        await old.manager.send("b", b"from the old one", confirm="processed")
+        new = await stage.actor("a", host="a2", reach=["b"], on_restart="resend", clock=100.0)
+        await new.manager.send("b", b"from the new one", confirm="processed")
+        for number in range(20):
+            await b.manager.send("a", b"%d" % number, confirm="received")
+            await asyncio.sleep(1)
+        await asyncio.sleep(120)
+        assert [EndReason.REPLACED in [ended.reason for ended in ends(each)] for each in (old, new)] == [True, False]
+        assert (ends(new), [ended.reason for ended in ends(b)]) == ([], [EndReason.PEER_RESTARTED])
+        assert (old.got, new.got) == ([], [b"%d" % number for number in range(20)])
+        assert max(old.dials, new.dials) < 10
+
+    for seed in range(5):
+        play(story, seed=seed)
+
+
+def test_a_peer_restarts_while_we_leave() -> None:
+    """A final drain goes on with the new life, and lists exactly what did not come through."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"], on_restart="resend", ping_after=0.5, dead_after=0.5)
+        b = await stage.actor("b")
+        await a.manager.send("b", b"old", confirm="processed")
+        await send_into_the_void(stage, a, b, b"1", b"2")
+        leaving = asyncio.ensure_future(a.manager.drain(final=True, timeout=60))
+        await asyncio.sleep(0.1)
+        again = await stage.actor("b", clock=10.0)
+        assert await leaving == ()
+        await again.until(lambda: seen(again) == [(b"1", True, 1), (b"2", True, 2)])
+        assert [ended.lost for ended in ends(a)][:1] == [()]
 
     play(story)

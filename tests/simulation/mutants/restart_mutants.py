@@ -13,7 +13,7 @@ RESTART_MUTANTS = (
         "resent-without-a-mark",
         "R14",
         (Edit(CARRY, "        if outcome is Outcome.UNKNOWN:\n", "        if outcome is None:\n"),),
-        ("exactly-once",),
+        ("exactly-once", "loud"),
         RESENDING,
     ),
     Mutant(

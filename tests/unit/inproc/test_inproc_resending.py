@@ -114,6 +114,17 @@ async def test_a_successor_that_comes_at_once_gets_it_too_and_requests_fail() ->
         await old.manager.aclose()
 
 
+async def test_who_leaves_sends_nothing_again_and_lists_it() -> None:
+    hub = Hub()
+    async with InprocTransportManager("a", hub, on_restart="resend") as a:
+        old = Stopped(hub, "b")
+        receipts = [await a.send("b", number) for number in range(3)]
+        leaving = asyncio.ensure_future(a.drain(final=True, timeout=60))
+        await asyncio.sleep(0)
+        await old.die()
+        assert [entry.receipt for entry in await leaving] == receipts
+
+
 async def test_both_sides_learn_which_life_it_was_and_how_far_it_came() -> None:
     hub = Hub()
     async with InprocTransportManager("b", hub) as b:
