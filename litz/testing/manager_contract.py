@@ -10,8 +10,15 @@ from litz.testing.manager_delivery import DELIVERY_CHECKS
 from litz.testing.manager_ends import END_CHECKS
 from litz.testing.manager_life import LIFE_CHECKS
 from litz.testing.manager_receiving import RECEIVING_CHECKS
+from litz.testing.manager_restarts import RESTART_CHECKS
 
-MANAGER_CHECKS: Final[tuple[Check, ...]] = (*DELIVERY_CHECKS, *RECEIVING_CHECKS, *LIFE_CHECKS, *END_CHECKS)
+MANAGER_CHECKS: Final[tuple[Check, ...]] = (
+    *DELIVERY_CHECKS,
+    *RECEIVING_CHECKS,
+    *LIFE_CHECKS,
+    *END_CHECKS,
+    *RESTART_CHECKS,
+)
 """All checks. Each is an async function of one `Case`; its name says what must hold."""
 
 VIRTUAL_TIME_CHECKS: Final[tuple[Check, ...]] = tuple(check for check in MANAGER_CHECKS if not starts_threads(check))
