@@ -194,6 +194,10 @@ async def lossy_on_a_reliable_lane(peer: RawPeer) -> None:
     await peer.records(Lossy(0, 0, [b"?"]))
 
 
+async def an_origin_in_a_session_to_come(peer: RawPeer) -> None:
+    await peer.records(Batch(0, 1, 0, 0, 0, [b"sent later"], origins=[(2**40, 0)]))
+
+
 async def hello_again(peer: RawPeer) -> None:
     await peer.send(b'{"type":"hello"}')
 
@@ -213,6 +217,7 @@ WITHIN: tuple[Misdeed, ...] = (
     credit_overrun,
     credit_overrun_in_bytes,
     a_message_over_the_limit,
+    an_origin_in_a_session_to_come,
     jump,
     skip_backwards,
     data_after_fin,

@@ -47,4 +47,5 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "changed-frame-passed-over": 44,
     "stop-between-two-readings-taken-for-a-sleep": 31,
     "directory-not-shown-to-allow-endpoint": 30,
+    "origin-of-the-latest-session": 51,
 }
