@@ -2,7 +2,7 @@
 
 import sys
 
-from outproc.cli.main import main
+from outproc.cli.entry import main
 
 if __name__ == "__main__":
     sys.exit(main())

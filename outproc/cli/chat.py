@@ -14,14 +14,15 @@ from typing import Any, Final
 from litz.dest import validate_dest
 from outproc.cli.chat_talk import Talk
 from outproc.cli.control_socket import ControlSocket
+from outproc.cli.credentials import Credentials, add_proof_options
 from outproc.cli.local_nodes import LocalNodes
-from outproc.cli.node_options import add_identity_options, authenticator_of, host_id, local_id_of
+from outproc.cli.node_options import add_identity_options, host_id, local_id_of
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, INTERRUPTED, UsageError
 from outproc.cli.proxy_option import add_proxy_option, through_proxy
 from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, StoppedError, run
 from outproc.cli.runtime_dir import runtime_dir, socket_path
-from outproc.cli.tls_options import add_ca_option, builders_of
+from outproc.cli.tls_options import add_ca_option, add_cert_options, listen_options
 from outproc.cli.typed_lines import TypedLines
 from outproc.manager import OutprocTransportManager
 from outproc.outbox import Inbox, Outbox
@@ -63,6 +64,8 @@ def add(commands: Any) -> None:
     )
     add_identity_options(parser, default_id="your login name")
     add_ca_option(parser)
+    add_cert_options(parser)
+    add_proof_options(parser)
     add_proxy_option(parser)
     parser.set_defaults(run=_run)
 
@@ -88,23 +91,24 @@ def _login() -> str:
 async def chat(arguments: argparse.Namespace, stop: Stop) -> int:
     """Chat until the input ends; 0 if the peer has every line."""
     dest = validate_dest(arguments.dest)
-    authenticator = authenticator_of(arguments)
-    local_id = local_id_of(arguments, authenticator, _login())
+    credentials = Credentials(arguments)
+    local_id = local_id_of(arguments, credentials.authenticator, _login())
     if local_id == dest:
         raise UsageError(f"you are {dest!r} yourself; give --id with another name")
+    ports = listen_options(arguments, arguments.listen or [], credentials.server_context())
     prefix = arguments.durable
     manager = OutprocTransportManager(
         local_id,
         directory=LocalNodes({dest: arguments.to or []}),
-        authenticator=authenticator,
-        builders=through_proxy(arguments, builders_of(arguments)),
+        authenticator=credentials.authenticator,
+        builders=through_proxy(arguments, credentials.builders()),
         outbox=Outbox(f"{prefix}.outbox") if prefix else None,
         inbox=Inbox(f"{prefix}.inbox") if prefix else None,
     )
     wires = socket_path(runtime_dir(), local_id).with_suffix(".wires")
     async with ControlSocket(local_id, questions_for(manager)), manager:
-        for url in (f"unix:{wires}", *(arguments.listen or ())):
-            await manager.listen(url)
+        for url, how in ((f"unix:{wires}", {}), *ports):
+            await manager.listen(url, **how)
         talk = Talk(
             manager, dest, durable=prefix is not None, color=sys.stderr.isatty() and "NO_COLOR" not in os.environ
         )

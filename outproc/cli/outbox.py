@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,22 +99,20 @@ def _chosen(outbox: OutboxUpkeep, arguments: argparse.Namespace) -> list[int]:
 
 
 def _retry(arguments: argparse.Namespace) -> int:
-    with OutboxUpkeep(arguments.file) as outbox:
-        chosen = _chosen(outbox, arguments)
-        done = outbox.retry(chosen)
-    print(f"{done} dead letters are sent again, as new messages, by the process that owns {arguments.file}")
-    return _outcome(done, chosen)
+    told = f"are sent again, as new messages, by the process that owns {arguments.file}"
+    return _treat(arguments, OutboxUpkeep.retry, told)
 
 
 def _purge(arguments: argparse.Namespace) -> int:
+    return _treat(arguments, OutboxUpkeep.purge, "deleted")
+
+
+def _treat(arguments: argparse.Namespace, treatment: Callable[[OutboxUpkeep, Sequence[int]], int], told: str) -> int:
+    """Treat the chosen dead letters; 0 if all of them were there."""
     with OutboxUpkeep(arguments.file) as outbox:
         chosen = _chosen(outbox, arguments)
-        done = outbox.purge(chosen)
-    print(f"{done} dead letters deleted")
-    return _outcome(done, chosen)
-
-
-def _outcome(done: int, chosen: list[int]) -> int:
+        done = treatment(outbox, chosen)
+    print(f"{done} dead letters {told}")
     if done == len(chosen):
         return DONE
     print(f"{len(chosen) - done} of the numbers are no dead letters of this file; see litz outbox list")

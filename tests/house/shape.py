@@ -104,7 +104,11 @@ def exported_names(source: Source) -> list[str]:
 
 
 def _documented(source: Source, name: str, by_name: dict[str, Source]) -> bool:
-    for position, node in enumerate(source.tree.body):
+    # What is loaded when it is first used is imported for type checkers only.
+    for_types = [
+        node.body for node in source.tree.body if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    ]
+    for position, node in enumerate([*source.tree.body, *(each for body in for_types for each in body)]):
         if isinstance(node, _Named) and node.name == name:
             return bool(ast.get_docstring(node))
         if isinstance(node, ast.ImportFrom):

@@ -6,11 +6,14 @@ Also of `outproc.cli.node_options` and `outproc.cli.key`.
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from outproc.cli.main import main
+from tests.integration.cli_process import ROOT
 
 WRONG = [
     (("up", "--listen", "ws://0.0.0.0:0"), "--shared-key-file FILE, or listen on 127.0.0.1"),
@@ -120,3 +123,20 @@ def test_a_runtime_directory_that_others_can_enter_is_refused(
     (tmp_path / "run").mkdir(mode=0o755)
     assert run("status") == 1
     assert "chmod 700" in capsys.readouterr().err
+
+
+def test_control_c_while_it_loads_is_no_traceback() -> None:
+    """Of `outproc.cli.entry`, in a process that is interrupted at its first heavy import."""
+    code = """
+import sys, signal, os
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "outproc.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from outproc.cli.entry import main
+assert "outproc.manager" not in sys.modules, "so much was loaded before anybody could catch it"
+sys.exit(main())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (130, "")
