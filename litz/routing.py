@@ -342,6 +342,8 @@ class RoutingTransportManager(TransportManager):
             logged_bytes=local.logged_bytes + distant.logged_bytes,
             inbox_bytes=local.inbox_bytes + distant.inbox_bytes,
             dests=local.dests + distant.dests,
+            outbox=distant.outbox,
+            inbox=distant.inbox,
             departed=local.departed + distant.departed,
             draining=distant.draining,
             history=tuple(sorted(local.history + distant.history, key=lambda entry: entry.until)),

@@ -7,9 +7,11 @@ import time
 from litz.event_words import printable, span
 
 
-def standing(*, cause: str, retry_in: float | None, cold: bool, given_up: bool) -> str:
+def standing(
+    *, cause: str = "", retry_in: float | None = None, cold: bool = False, given_up: bool = False, draining: str = ""
+) -> str:
     """Why there is no better news, and what is done about it. "": there is nothing to say."""
-    said = [printable(cause)]
+    said = [printable(f"it is leaving ({draining})" if draining else ""), printable(cause)]
     if given_up:
         said.append("given up: not dialled by itself any more")
     elif cold:

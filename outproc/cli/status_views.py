@@ -72,12 +72,8 @@ def _node(console: Console, node: Json) -> None:
 
 
 def _standing(dest: Json) -> str:
-    return standing(
-        cause=dest.get("cause", ""),
-        retry_in=dest.get("retry_in"),
-        cold=dest.get("cold", False),
-        given_up=dest.get("given_up", False),
-    )
+    names = ("cause", "retry_in", "cold", "given_up", "draining")
+    return standing(**{name: dest[name] for name in names if name in dest})
 
 
 def _dest_line(dest: Json) -> Sequence[object]:

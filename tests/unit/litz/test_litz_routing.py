@@ -9,14 +9,17 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from inproc import Hub, InprocTransportManager
-from litz import PayloadError
+from litz import PayloadError, PayloadType
 from litz.routing import RoutingTransportManager
 from litz.testing.manager_case import serving, take
+from outproc import OutprocTransportManager
+from outproc.outbox import Inbox, Outbox
 
 
 class Json:
@@ -64,7 +67,10 @@ async def test_both_sides_arrive_in_one_stream_and_are_served_as_one() -> None:
             assert await outside.request("a", b"[1]") == b'["out", 1]'
             assert await inside.request("a", [2]) == ["in", 2]
         assert a.list_dests() == ["in", "out"]
-        assert len(a.snapshot().dests) == 2
+        snapshot = a.snapshot()
+        assert len(snapshot.dests) == 2
+        assert all("session started" in [each.what for each in dest.history] for dest in snapshot.dests)
+        assert (snapshot.outbox, snapshot.inbox) == (None, None)
 
 
 async def test_without_a_codec_an_object_outside_is_refused_by_name() -> None:
@@ -92,3 +98,13 @@ async def test_the_three_ids_must_be_one() -> None:
             "a", inproc=InprocTransportManager("a", Hub()), outproc=InprocTransportManager("b", Hub())
         )
     await asyncio.sleep(0)
+
+
+async def test_a_snapshot_tells_of_durable_messages_too(tmp_path: Path) -> None:
+    distant = OutprocTransportManager("a", outbox=Outbox(tmp_path / "outbox"), inbox=Inbox(tmp_path / "inbox"))
+    async with RoutingTransportManager("a", inproc=InprocTransportManager("a", Hub()), outproc=distant) as a:
+        await a.send("b", b"later", payload_type=PayloadType.RPC_DURABLE)
+        snapshot = a.snapshot()
+    assert snapshot.outbox is not None
+    assert [(each.dest, each.waiting) for each in snapshot.outbox.dests] == [("b", 1)]
+    assert snapshot.inbox is not None

@@ -225,7 +225,8 @@ def test_lines_for_people_are_short_and_safe() -> None:
 
 
 def test_how_a_dest_stands_in_words() -> None:
-    assert standing(cause="", retry_in=None, cold=False, given_up=False) == ""
+    assert standing() == ""
+    assert standing(draining="restart", cause="x") == "it is leaving (restart); x"
     assert standing(cause="gone", retry_in=3, cold=False, given_up=False) == "gone; next attempt in 3.0 s"
     text = standing(cause="gone", retry_in=300, cold=True, given_up=False)
     assert text == "gone; cold: only probed now and then; next attempt in 5 min"
