@@ -196,6 +196,10 @@ def _join(transport: DestTransport, link: Link, *, again: bool = False) -> None:
     assert isinstance(machine, Initiator)
     session = transport.session
     pair = session.pair
+    if pair is None and transport.node.overrun_by(transport.dest):
+        waits = f"what {transport.dest} sent in earlier sessions waits to be read here; read it"
+        link.fail(BusyError(waits, retry_after=COME_BACK))
+        return
     theirs = pair.yours if pair is not None else None
     link.joins += 1
     link.shown = session.mine

@@ -39,6 +39,8 @@ DIALS_PER_ROUND = 2
 """A round that a user began, because the dest was not there, begins with a dial at once."""
 SIGNAL_AND_LOSSY = 2
 """Lanes that are exempt from the credit of the session."""
+LEFT_LANES = 64 + 2 * 5
+"""Of ended sessions with one dest: what may be left when the last one began, its own, and those of the one before."""
 
 
 @dataclass(slots=True)
@@ -192,10 +194,15 @@ class Checker:
         beyond = len(life.transports()) * options.max_message
         if logged > max(options.process_log_size, options.max_message) + beyond:
             self._over(life, f"{logged} bytes in all logs")
-        # What was granted before the process was full may still come, and one message for each empty lane.
-        granted = len(life.pairs) * (options.session_window_size + SIGNAL_AND_LOSSY * options.window_size)
+        # What was granted before the process was full may still come, and one message for each empty lane: of the
+        # session that lives, and of the one before it, which may have ended full of what nobody has read (P5).
+        granted = options.session_window_size + SIGNAL_AND_LOSSY * options.window_size
+        granted = (2 * granted + options.max_message) * len({dest for dest, _ in life.pairs})
         if life.manager._inbox.pending_bytes > options.process_window_size + granted:
             self._over(life, f"{life.manager._inbox.pending_bytes} bytes in the inbox")
+        for dest in {dest: None for dest, _ in life.pairs}:
+            if (lanes := life.manager._inbox.left_by(dest)[0]) > LEFT_LANES:
+                self._over(life, f"{lanes} lanes of ended sessions with {dest} wait to be read")
         self.world.hits["process inbox full"] += node.inbox_full
         self.world.hits["process log full"] += node.log_budget.left < 0 or bool(node.log_budget._waiting)
 

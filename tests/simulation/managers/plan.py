@@ -79,6 +79,13 @@ DIRECTORY_FAULTS: Final = {
 }
 """Only where there is a directory. "wrong" names a host that is not there, "stranger" the host of another node."""
 
+HARD_SEEDS: Final = range(400_000, 500_000)
+"""Seeds of hard times: see `hard_times.py`."""
+BREAKING: Final = "break what is well"
+UNREAD: Final = "close over and over, unread"
+BESIDES: Final = {"reset": 1.0, "half open": 1.0, "restart higher": 1.0}
+"""All else that goes wrong there, where one of the two happens most of the time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -120,6 +127,25 @@ class Plan:
 
 
 def make_plan(seed: int) -> Plan:
+    """The plan of a seed."""
+    plan = _draw(seed)
+    return _hard(plan, Random(f"managers plan, hard {seed}")) if seed in HARD_SEEDS else plan
+
+
+def _hard(plan: Plan, rng: Random) -> Plan:
+    """A plan of hard times: with one fault of them, and for half of what is not read little room and large messages."""
+    fault = rng.choice((BREAKING, UNREAD))
+    plan = replace(plan, faults={fault: 9.0, **BESIDES}, seconds=4.0, every=0.5)
+    if fault == BREAKING or rng.random() < 0.5:
+        return plan
+    largest = min(options.max_message for options in plan.options.values())
+    room = dict.fromkeys(("window_size", "session_window_size", "process_window_size"), largest)
+    room["max_message"] = largest
+    options = {name: each.model_copy(update=room) for name, each in plan.options.items()}
+    return replace(plan, options=options, sizes=dict.fromkeys(plan.names, (largest,)))
+
+
+def _draw(seed: int) -> Plan:
     rng = Random(f"managers plan {seed}")
     names = ("a", "b", "c") if rng.random() < 0.15 else ("a", "b")
     max_message = rng.choice((2_000, 12_000, 40_000))

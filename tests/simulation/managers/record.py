@@ -10,6 +10,8 @@ Invariants
   one-dial       no endpoint is dialled twice at once, nor while its wire (or the peer's of that kind) is up,
                  nor over and over again without backoff
   bounded        logs, inboxes, links, tasks and timers stay within their limits
+  silent         a wire on which nothing comes is given up after `ping_after` and `dead_after`, and a busy loop's
+                 lateness
   heals          after the last fault everything is acknowledged within ten times the backoff cap
   no-starving    nobody waits for ever, and waiting senders are served in turn
   answers        a reply answers its own request

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from litz.testing import SimLoop
 from tests.simulation.judged import judged
 from tests.simulation.managers.ends import ENDING
+from tests.simulation.managers.plan import HARD_SEEDS
 from tests.simulation.managers.resends import RESENDING
 from tests.simulation.managers.world import World
 
@@ -58,3 +59,8 @@ def run_ending(seed: int, trace: Callable[[str], None] | None = None) -> SeedRes
 def run_resending(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
     """One of the seeds whose nodes resend what a restart left open."""
     return run_seed(RESENDING * 100_000 + seed, trace)
+
+
+def run_hard_seed(seed: int) -> SeedResult:
+    """The seed `seed` of hard times, counted from 0: where mutants that only they kill are hunted."""
+    return run_seed(HARD_SEEDS[seed])

@@ -59,6 +59,10 @@ class Sleeps:
 
         return SleepClocks(loop.time, going)
 
+    def count(self, life: Life) -> int:
+        """How often the machine of `life` has slept in its time."""
+        return self._sleeps.get(life, 0)
+
     async def run(self) -> None:
         """Let machines sleep until the faults are over."""
         while self.active and not self.world.healed:

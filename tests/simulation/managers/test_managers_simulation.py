@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.managers.hits import RARE, RARE_SEEDS, REQUIRED
 from tests.simulation.managers.kinds import RELAYED_FROM
-from tests.simulation.managers.plan import make_plan
+from tests.simulation.managers.plan import BREAKING, HARD_SEEDS, UNREAD, make_plan
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.resends import HITS
 from tests.simulation.managers.run import PACKAGE, run_resending, run_seed
@@ -54,11 +54,28 @@ def test_restarts_whose_peers_resend() -> None:
     assert not never, f"never hit: {never}"
 
 
+@pytest.mark.limit(max(180, SEEDS))
+def test_hard_times() -> None:
+    hits: Counter[str] = Counter()
+    for seed in HARD_SEEDS[:20]:
+        hits.update(run_seed(seed).hits)
+    assert (
+        min(hits[name] for name in (BREAKING, UNREAD, "broken when well", "session came and went", "died again")) >= 10
+    )
+
+
 @pytest.mark.soak
 @pytest.mark.limit(72_000)
 def test_soak_restarts() -> None:
     for seed in range(1_000_000, 1_000_000 + min(SOAKED, 100_000)):
         run_resending(seed)
+
+
+@pytest.mark.soak
+@pytest.mark.limit(72_000)
+def test_soak_of_hard_times() -> None:
+    for seed in HARD_SEEDS[: int(os.environ.get("LITZ_SEEDS", "100000")) // 10]:
+        run_seed(seed)
 
 
 @pytest.mark.soak

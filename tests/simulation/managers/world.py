@@ -16,6 +16,7 @@ from tests.simulation.managers.choosing import Choosing
 from tests.simulation.managers.directory import DirectoryFaults
 from tests.simulation.managers.ends import Ends
 from tests.simulation.managers.faults import Faults
+from tests.simulation.managers.hard_times import HardTimes
 from tests.simulation.managers.healing import Healing, acting
 from tests.simulation.managers.kinds import LOSSY, TINY
 from tests.simulation.managers.life import Life
@@ -24,6 +25,7 @@ from tests.simulation.managers.plan import make_plan
 from tests.simulation.managers.record import InvariantError, Sent
 from tests.simulation.managers.relaying import Relaying
 from tests.simulation.managers.settling import Settling, SickWatch
+from tests.simulation.managers.silence import SilenceWatch
 from tests.simulation.managers.sleeps import Sleeps
 from tests.simulation.managers.sniffer import Sniffer
 from tests.simulation.managers.spoiler import Spoiler
@@ -56,8 +58,10 @@ class World:
         self.spoiler = Spoiler(self)
         self.sleeps = Sleeps(self)
         self.relaying = Relaying(self)
+        HardTimes(self)
         self.checker = Checker(self)
         self.sick_watch = SickWatch(self)
+        self.silence_watch = SilenceWatch(self)
         self.lives: list[Life] = []
         self.healed = False
         self.heals = 0
@@ -231,6 +235,7 @@ class World:
             if life.alive:
                 self.checker.bounded(life)
                 self.sick_watch.look(life)
+                self.silence_watch.look(life)
                 life.sample()
         self.sniffer.count(self.lives)
         self.trust_faults.check()

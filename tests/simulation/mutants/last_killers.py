@@ -48,4 +48,6 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "stop-between-two-readings-taken-for-a-sleep": 31,
     "directory-not-shown-to-allow-endpoint": 30,
     "origin-of-the-latest-session": 51,
+    "ended-sessions-of-small-messages-have-no-limit": 48,
+    "ended-sessions-fill-the-memory-of-who-dials": 66,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.mutants.driver_mutants import DRIVER_MUTANTS
+from tests.simulation.mutants.hard_times_mutants import HARD_TIMES_MUTANTS
 from tests.simulation.mutants.internal_mutants import INTERNAL_MUTANTS
 from tests.simulation.mutants.lossy_mutants import LOSSY_MUTANTS
 from tests.simulation.mutants.movement_mutants import MOVEMENT_MUTANTS
@@ -29,6 +30,7 @@ ALL: tuple[Mutant, ...] = (
     *MOVEMENT_MUTANTS,
     *STRAND_MUTANTS,
     *LOSSY_MUTANTS,
+    *HARD_TIMES_MUTANTS,
     *RESTART_MUTANTS,
     *RIGHTS_MUTANTS,
 )

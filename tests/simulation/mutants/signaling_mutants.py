@@ -45,4 +45,10 @@ SIGNALING_MUTANTS = (
         "no-orphan",
         "impossible-state",
     ),
+    _mutant(
+        "honest-peer-forgotten-too-late",
+        "MAX_REMEMBERED: Final = 1024",
+        "MAX_REMEMBERED: Final = 256",
+        "honest-heard",
+    ),
 )

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from random import Random
 
 from tests.simulation.signaling.world import InvariantError, World
 
 STEPS = 120
+TORMENTED = 0.05
+"""The part of the seeds in which a connection then breaks again and again. Chance of its own, so that the others are
+what they were before."""
+TORMENT = 400.0
+"""Seconds of it: longer than an offer is remembered."""
+OFTEN = 0.5
+"""Seconds after which it is offered anew: who breaks again and again is dialled twice a second."""
 
 
 def run_seed(seed: int) -> Counter[str]:
@@ -22,6 +30,10 @@ def run_seed(seed: int) -> Counter[str]:
             _trouble(world)
         _calm(world)
         _both_want(world)
+        torment = Random(f"torment {seed}")
+        if torment.random() < TORMENTED:
+            _calm(world)
+            _break_again_and_again(world, torment)
     except (KeyError, RuntimeError) as error:
         # What drivers keep and what the machine keeps do not agree.
         raise InvariantError("impossible-state", f"seed {seed}: {type(error).__name__}: {error}") from error
@@ -109,6 +121,25 @@ def _both_want(world: World) -> None:
         raise InvariantError("smaller-wins", f"{world.connections[0]} counted, and both had offered")
     if crossing and (world.nodes[one].building or world.nodes[other].building or world.nodes[other].waiting):
         raise InvariantError("both-know", "a build goes on after its connection was made")
+
+
+def _break_again_and_again(world: World, rng: Random) -> None:
+    """One offers, as often as an honest peer does whose connection breaks each time, and nobody else does anything: it
+    gets its connection each time."""
+    one, other = rng.sample(world.names[:2], 2)
+    end = world.now + TORMENT
+    while world.now < end:
+        world.hits["broke again"] += 1
+        connections = len(world.connections)
+        world.want(one, other)
+        world.deliver(one, other)
+        for attempt in list(world.nodes[other].answering):
+            world.post_answer(other, attempt)
+        world.deliver(other, one)
+        world.open(one, other)
+        if len(world.connections) == connections:
+            raise InvariantError("honest-heard", f"{one} gets no connection after {world.hits['broke again']} offers")
+        world.now += OFTEN
 
 
 def main() -> None:

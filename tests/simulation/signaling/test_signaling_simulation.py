@@ -10,8 +10,8 @@ from tests.simulation.signaling.run import run_seed
 
 MUST_HIT = (
     "Ignoreglare", "Ignorereplayed", "Refuseexpired", "Refusebusy", "Take", "answer given up", "begin refused",
-    "begin waits", "build given up", "node restarted", "offer lost with its session", "opened", "played again",
-    "replaced", "session restarted", "withdrawn", "yielded",
+    "begin waits", "broke again", "build given up", "node restarted", "offer lost with its session", "opened",
+    "played again", "replaced", "session restarted", "withdrawn", "yielded",
 )  # fmt: skip
 
 
