@@ -17,14 +17,20 @@ class StoppedError(Exception):
 
 
 class Stop:
-    """Set once by the first Ctrl-C or SIGTERM. Later ones change nothing: the end is under way, and bounded."""
+    """Set once by the first Ctrl-C or SIGTERM: the end is under way, and bounded. A second one is for those who have
+    something that they can cut short."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
+        self._again = asyncio.Event()
 
     def set(self) -> None:
         """As if a signal had come."""
-        self._event.set()
+        (self._again if self._event.is_set() else self._event).set()
+
+    async def wait_again(self) -> None:
+        """Until a further signal comes, after the first."""
+        await self._again.wait()
 
     @property
     def is_set(self) -> bool:

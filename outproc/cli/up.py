@@ -17,6 +17,7 @@ from outproc.cli.control_socket import ControlSocket
 from outproc.cli.credentials import Credentials, add_allow_option, add_proof_options, authorize_of
 from outproc.cli.hangup import reload_on_hangup
 from outproc.cli.incoming_files import IncomingFiles
+from outproc.cli.leaving import add_leaving_options, leave
 from outproc.cli.node_options import (
     DEFAULT_LISTEN,
     add_identity_options,
@@ -25,18 +26,14 @@ from outproc.cli.node_options import (
     host_id,
     local_id_of,
 )
-from outproc.cli.outcome import DONE, EXIT_CODES, text_of
+from outproc.cli.outcome import EXIT_CODES, text_of
 from outproc.cli.proxy_option import add_proxy_option, through_proxy
 from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, run
 from outproc.cli.tab_page import page_urls, tab_options
 from outproc.cli.tls_options import add_ca_option, add_cert_options, listen_options
 from outproc.manager import OutprocTransportManager
-from outproc.options import TransportOptions
 from outproc.relay_options import RelayOptions
-
-DRAIN_TIMEOUT = 2.0
-"""Seconds for peers to acknowledge what is on its way, before goodbye is said."""
 
 
 def add(commands: Any) -> None:
@@ -44,8 +41,9 @@ def add(commands: Any) -> None:
     parser = commands.add_parser(
         "up",
         help="run a node until Ctrl-C or SIGTERM",
-        description="Runs a node: others can reach it, litz status shows it. Ctrl-C and SIGTERM end it in order: what "
-        "is on its way is waited for, peers hear goodbye, and the exit code is 0.",
+        description="Runs a node: others can reach it, litz status shows it. Ctrl-C and SIGTERM end it in order: peers "
+        "are told that it leaves, what was accepted is brought to its end, what could not be is listed (and the exit "
+        "code is 1), and goodbye is said. A second signal cuts that short (130).",
         epilog=f"example: litz up --id bob --listen ws://127.0.0.1:8400\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -56,6 +54,7 @@ def add(commands: Any) -> None:
     add_proof_options(parser)
     add_allow_option(parser)
     add_proxy_option(parser)
+    add_leaving_options(parser)
     parser.add_argument("--dest", action="append", metavar="ID=URL", help="stay connected to this dest; repeatable")
     parser.add_argument(
         "--serve",
@@ -99,14 +98,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
-    """Run the node; 0 once it has closed in order."""
+    """Run the node until it is told to stop; the exit code of `leave`."""
     credentials = Credentials(arguments)
     authenticator = credentials.authenticator
     directory = directory_of(arguments.dest)
     wanted = arguments.serve or ["echo"]
     local_id = local_id_of(arguments, authenticator, host_id())
-    # Half of the default, so that draining and closing together stay within one close deadline.
-    options = TransportOptions(close_timeout=TransportOptions().close_timeout - DRAIN_TIMEOUT)
     ports = listen_options(arguments, arguments.listen or [DEFAULT_LISTEN], credentials.server_context())
     manager = OutprocTransportManager(
         local_id,
@@ -114,7 +111,6 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
         authenticator=authenticator,
         authorize=authorize_of(arguments),
         builders=through_proxy(arguments, credentials.builders()),
-        options=options,
         relay=RelayOptions() if arguments.relay else None,
     )
     # The socket outlives the manager: those who follow its events see its end.
@@ -125,21 +121,23 @@ async def serve_until_stopped(arguments: argparse.Namespace, stop: Stop) -> int:
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(manager.serve(Services(manager, "echo" in wanted, files).handle))
             tasks = [serving, group.create_task(reload_on_hangup(manager, credentials, _say))]
-            tasks += [group.create_task(stay_connected(manager, dest)) for dest in directory]
+            staying = [group.create_task(stay_connected(manager, dest)) for dest in directory]
             if files is not None:
                 tasks.append(group.create_task(files.watch_senders()))
             _say(f"node {local_id} is up at {', '.join(manager.endpoints)}")
             for page in page_urls(manager.endpoints, authenticator):
                 _say(f"its page for browsers: {page}")
             await stop.wait()
+            for task in staying:
+                task.cancel()
+            _say(f"node {local_id} leaves")
+            code = await leave(manager, stop, arguments.drain_timeout, arguments.returning_in, _say)
             _say(f"node {local_id} says goodbye")
-            with suppress(LitzError, TimeoutError):
-                await manager.drain(timeout=DRAIN_TIMEOUT)
             for task in tasks:
                 task.cancel()
         if files is not None:
             files.close()
-    return DONE
+    return code
 
 
 async def stay_connected(manager: OutprocTransportManager, dest: str) -> None:
@@ -149,7 +147,7 @@ async def stay_connected(manager: OutprocTransportManager, dest: str) -> None:
     told = ""
     while True:
         try:
-            await manager.get_or_create_transport(dest)
+            await manager.get_or_create_transport(dest, reopen=True)
             delay, told = 0.5, ""
         except LitzError as error:
             if str(error) != told:
