@@ -8,6 +8,7 @@ from tests.simulation.mutants.internal_mutants import INTERNAL_MUTANTS
 from tests.simulation.mutants.lossy_mutants import LOSSY_MUTANTS
 from tests.simulation.mutants.movement_mutants import MOVEMENT_MUTANTS
 from tests.simulation.mutants.mutant import Mutant
+from tests.simulation.mutants.outage_mutants import OUTAGE_MUTANTS
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
 from tests.simulation.mutants.relay_mutants import RELAY_MUTANTS
 from tests.simulation.mutants.restart_mutants import RESTART_MUTANTS
@@ -33,6 +34,7 @@ ALL: tuple[Mutant, ...] = (
     *HARD_TIMES_MUTANTS,
     *RESTART_MUTANTS,
     *RIGHTS_MUTANTS,
+    *OUTAGE_MUTANTS,
 )
 PROVED: frozenset[str] = frozenset(mutant.name for mutant in RIGHTS_MUTANTS if mutant.killers == ("verdict",))
 """Hunted by `make prove` only: unit tests notice them too, and each costs a process."""
