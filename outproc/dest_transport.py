@@ -343,10 +343,8 @@ class DestTransport(Transport):
             kept = f"no wire for {self.node.options.session_kept:g} s"
             self.end_session(EndReason.EXPIRED, kept, None, then_close=not wanted)
 
-    async def close(
-        self, reason: str, returning_in: float | None = None, patience: float = float("inf")
-    ) -> tuple[LostReceipt, ...]:
-        """Say goodbye, learn what the peer has, and close for good: in half the close deadline, or `patience` s."""
+    async def close(self, reason: str, back_in: float | None = None, most: float = 60.0) -> tuple[LostReceipt, ...]:
+        """Say goodbye, learn what the peer has, and close for good: in half the close deadline, or `most` seconds."""
         if self.closing:
             await self.gone_for_good.wait()
             return self.lost
@@ -359,8 +357,8 @@ class DestTransport(Transport):
         self.outbound.refuse(ended_error(self._dest, EndReason.CLOSED_HERE, again, ()))
         finals = None
         try:
-            most = min(patience, self.node.options.close_timeout / 2)
-            finals = await self.farewell.say(self.session, self.links, (reason_of(returning_in), reason), most)
+            most = min(most, self.node.options.close_timeout / 2)
+            finals = await self.farewell.say(self.session, self.links, (reason_of(back_in), reason), most)
         finally:
             ended = self.end_session(EndReason.CLOSED_HERE, reason or "closed", finals, then_close=True)
         return ended.lost

@@ -190,6 +190,26 @@ async def who_waits_for_space_hears_that_the_node_leaves(case: Case) -> None:
         assert await drain == ()
 
 
+async def nothing_slips_in_when_the_drain_begins(case: Case) -> None:
+    """Not even in the turn of the loop in which it begins, in the middle of a burst."""
+    await case.meet()
+    a, loop, late = case.a, asyncio.get_running_loop(), list[object]()
+
+    def send_late() -> None:
+        try:
+            late.append(a.send_nowait(case.to_b, b"late"))
+        except DrainingError as error:
+            late.append(error)
+
+    drain = loop.create_task(a.drain(final=True, timeout=LONG))
+    loop.call_soon(send_late)
+    for number in range(4):
+        a.send_nowait(case.to_b, b"%d" % number)
+    assert await drain == ()
+    assert [type(each) for each in late] == [DrainingError]
+    assert texts(await take(case.b, 4)) == [b"0", b"1", b"2", b"3"]
+
+
 async def a_final_drain_is_of_all(case: Case) -> None:
     await expect(ValueError, case.a.drain(case.to_b, final=True), "a final drain of one dest")
     await expect(ValueError, case.a.drain(returning_in=1.0), "returning_in without final")
@@ -207,5 +227,6 @@ END_CHECKS: Final[tuple[Check, ...]] = (
     a_final_drain_is_shared_and_survives_its_callers,
     closing_ends_a_final_drain_at_once,
     who_waits_for_space_hears_that_the_node_leaves,
+    nothing_slips_in_when_the_drain_begins,
     a_final_drain_is_of_all,
 )

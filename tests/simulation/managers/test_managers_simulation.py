@@ -7,12 +7,13 @@ from collections import Counter
 
 import pytest
 
+from tests.simulation.managers import ends
 from tests.simulation.managers.hits import RARE, RARE_SEEDS, REQUIRED
 from tests.simulation.managers.kinds import RELAYED_FROM
 from tests.simulation.managers.plan import BREAKING, HARD_SEEDS, UNREAD, make_plan
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.resends import HITS
-from tests.simulation.managers.run import PACKAGE, run_resending, run_seed
+from tests.simulation.managers.run import PACKAGE, run_ending, run_resending, run_seed
 from tests.simulation.managers.users import User
 from tests.simulation.seed_checks import check_command, check_same_trace, check_soak, check_together
 from tests.simulation.seeds import SeedFailedError
@@ -76,6 +77,22 @@ def test_soak_restarts() -> None:
 def test_soak_of_hard_times() -> None:
     for seed in HARD_SEEDS[: int(os.environ.get("LITZ_SEEDS", "100000")) // 10]:
         run_seed(seed)
+
+
+@pytest.mark.limit(max(180, SEEDS))
+def test_nodes_that_leave() -> None:
+    hits: Counter[str] = Counter()
+    for seed in range(60):
+        hits.update(run_ending(seed).hits)
+    never = [name for name in ends.HITS if not hits[name]]
+    assert not never, f"never hit: {never}"
+
+
+@pytest.mark.soak
+@pytest.mark.limit(72_000)
+def test_soak_ends() -> None:
+    for seed in range(1_000_000, 1_000_000 + min(SOAKED, 100_000)):
+        run_ending(seed)
 
 
 @pytest.mark.soak

@@ -246,13 +246,13 @@ DRIVER_MUTANTS = (
         "R14",
         (
             Edit(
-                TRANSPORT,
-                "detail, finals, then_close=True)\n\n    def end_session",
-                "detail, finals)\n\n    def end_session",
+                "outproc.goodbyes",
+                "detail, finals, then_close=True)\n",
+                "detail, finals)\n",
             ),
         ),
-        ("one-dial",),
-        MANAGERS,
+        ("ends",),
+        "tests.simulation.managers.run:run_ending",
     ),
     Mutant(
         "answer-after-goodbye-joins",
@@ -285,7 +285,13 @@ DRIVER_MUTANTS = (
     Mutant(
         "accepted-by-a-dest-that-is-closing",
         "P2",
-        (Edit(OUTBOUND, "        self.take_stock()\n        self.closed = error\n", "        pass\n"),),
+        (
+            Edit(
+                OUTBOUND,
+                "        self.take_stock()\n        self.closed, self._answers_go = error, False\n",
+                "        pass\n",
+            ),
+        ),
         ("loud",),
         MANAGERS,
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
+    "answers-turned-away-too": 69,
     "sick-wire-kept": 188,
     "authorize-asked-beside": 85,
     "bearer-in-the-clear": 24,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tests.simulation.mutants.driver_mutants import DRIVER_MUTANTS
+from tests.simulation.mutants.durable_mutants import DURABLE_MUTANTS
+from tests.simulation.mutants.ends_mutants import ENDS_MUTANTS
 from tests.simulation.mutants.hard_times_mutants import HARD_TIMES_MUTANTS
 from tests.simulation.mutants.internal_mutants import INTERNAL_MUTANTS
 from tests.simulation.mutants.lossy_mutants import LOSSY_MUTANTS
@@ -34,6 +36,7 @@ ALL: tuple[Mutant, ...] = (
     *HARD_TIMES_MUTANTS,
     *RESTART_MUTANTS,
     *RIGHTS_MUTANTS,
+    *ENDS_MUTANTS,
     *OUTAGE_MUTANTS,
 )
 PROVED: frozenset[str] = frozenset(mutant.name for mutant in RIGHTS_MUTANTS if mutant.killers == ("verdict",))
