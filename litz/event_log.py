@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 
 from litz.errors import ManagerStateError
 from litz.events import Event, EventGap
-from litz.history import History
+from litz.history import UNTOLD, History
 from litz.manager import EventStream
 
 
@@ -31,6 +31,8 @@ class EventLog:
 
     def emit(self, event: Event) -> None:
         """Take `event` down in the history, and hand it to every reader."""
+        if not self._readers and type(event) in UNTOLD:
+            return  # those come by the thousand
         at = self.history.note(event)
         for reference in tuple(self._readers):
             reader = reference()

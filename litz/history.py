@@ -20,7 +20,7 @@ IN_ALL: Final = 16_384
 MAX_OTHERS: Final = 256
 """Entries that `others` tells."""
 
-_UNTOLD: Final[frozenset[type[Event]]] = frozenset((EventGap, LaneMoved, MessagesDropped, MessagesSkipped))
+UNTOLD: Final[frozenset[type[Event]]] = frozenset((EventGap, LaneMoved, MessagesDropped, MessagesSkipped))
 """Too many of them: a policy drops messages by the thousand."""
 
 _ALIKE: Final = 2
@@ -70,7 +70,7 @@ class History:
     def note(self, event: Event) -> float:
         """It happened now: returns when that is."""
         at = self.now()
-        if type(event) not in _UNTOLD:
+        if type(event) not in UNTOLD:
             self._take_down(event, at)
         return at
 

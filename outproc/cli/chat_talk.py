@@ -195,7 +195,7 @@ class Talk:
 
     @staticmethod
     def _leaving(event: WireDown) -> bool:
-        return event.cause == "left the session"
+        return event.cause in ("left the session", "dismissed as duplicate")
 
     def news(self, text: str) -> None:
         """One line that nobody typed."""

@@ -33,6 +33,8 @@ ANSWER_WITHIN: Final = 2.0
 """Seconds for a node to answer before it counts as not answering."""
 MAX_FOLLOWERS: Final = 8
 """Clients that may follow something at once; they do not count as `MAX_CLIENTS`."""
+FOLLOWED_WITHIN: Final = 10.0
+"""Seconds for a node to begin to tell what is followed."""
 STALLED: Final = 600.0
 """Seconds without taking a line after which one that follows is left."""
 LAST_LINES: Final = 0.5
@@ -202,7 +204,7 @@ async def follow(path: Path, question: str, **given: str) -> AsyncIterator[Any]:
     reader, writer = await asyncio.open_unix_connection(str(path), limit=MAX_LINE)
     try:
         writer.write(json.dumps({"ask": question, "with": given}).encode() + b"\n")
-        async with asyncio.timeout(ANSWER_WITHIN):
+        async with asyncio.timeout(FOLLOWED_WITHIN):
             _result(await reader.readline(), path)
         while True:
             said = _read(await reader.readline(), path)
