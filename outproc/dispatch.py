@@ -36,6 +36,7 @@ from outproc.reauthorize import reauthorize
 from outproc.reception import Reception
 from outproc.relay_options import RelayOptions
 from outproc.requesting import Requests
+from outproc.session.fixed_lanes import RPC_LANE
 from outproc.session.log import EntryDetail
 from outproc.session.session import LOSSY_LANE
 from outproc.transport_owner import TransportOwner
@@ -139,7 +140,13 @@ class Dispatch:
         transport = await self._transport(dest, when_down, waits=confirm is not None)
         outbound = transport.outbound
         full = outbound.batch_is_full(lane)
-        receipt = await outbound.accept_in_turn(lane, body, detail)
+        if self._durable.spills and lane == RPC_LANE:
+            taken = self._durable.accept(outbound, dest, body, detail)
+            if taken is None:
+                return await self._durable.spill(outbound, dest, data, confirm=confirm, key=key)
+            receipt = taken
+        else:
+            receipt = await outbound.accept_in_turn(lane, body, detail)
         if confirm is not None:
             future = outbound.confirmation(receipt, confirm)
             if future is not None:
@@ -181,7 +188,10 @@ class Dispatch:
         transport = self.dests.existing_or_new(validate_dest(dest))
         if transport.outbound.batch_is_full(lane):
             transport.outbound.flush()
-        receipt = transport.outbound.accept(lane, body, detail, first=False)
+        if self._durable.spills and lane == RPC_LANE:
+            receipt = self._durable.accept(transport.outbound, dest, body, detail)
+        else:
+            receipt = transport.outbound.accept(lane, body, detail, first=False)
         if receipt is None:
             full = transport.outbound.what_is_full(lane, len(body))
             raise BackpressureError(f"{full}; await send() to wait for space, or try again later")

@@ -63,6 +63,18 @@ class DurableOutbox(Protocol):
     async def send(self, dest: str, data: bytes, key: str | None, confirm: Confirm | None) -> Receipt:
         """Commit one message, and with `confirm` wait until the peer's inbox has it for good."""
 
+    def holds(self, dest: str) -> bool:
+        """Whether a message to `dest` is accepted, and not confirmed."""
+
+    def check_taken(self, dest: str) -> None:
+        """Raises `BackpressureError` if `dest` is known to take no durable messages now."""
+
+    def hold(self, dest: str, until: asyncio.Future[None]) -> None:
+        """Send nothing to `dest` before `until` is done, however it ends."""
+
+    def is_held(self, dest: str) -> bool:
+        """Whether nothing is sent to `dest` yet."""
+
     def unconfirmed(self, dest: str | None) -> list[asyncio.Future[None]]:
         """Futures of the last message of `dest`, or of each dest, to be confirmed."""
 

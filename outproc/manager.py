@@ -104,7 +104,7 @@ class OutprocTransportManager(TransportManager):
             raise ValueError("relay= needs a RelayWireBuilder among the builders; add one, or leave builders out")
         self._home = HomeLoop(f"OutprocTransportManager({local_id!r})")
         self._inbox = Inbox()
-        self._durable = Durable(outbox, inbox)
+        self._durable = Durable(outbox, inbox, self._options)
         self._events = EventLog(self._current_events, History(self._environment.wall_clock))
         self._fast: dict[str, FastPath] = {}
         self._listeners: list[WireListener] = []

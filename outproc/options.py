@@ -99,6 +99,8 @@ class TransportOptions(BaseModel):
             raise ValueError("max_message is above a receive window: such a message could never arrive")
         if self.max_message > self.process_log_size:
             raise ValueError("max_message is above process_log_size: such a message could never be accepted")
+        if any(policy is Overflow.SPILL and kind != PayloadType.RPC_RELIABLE for kind, policy in self.overflow.items()):
+            raise ValueError("only RPC_RELIABLE may spill into the outbox; choose another policy for the others")
         return self
 
     def session_limits(self) -> SessionLimits:

@@ -24,6 +24,7 @@ from litz.message import Channel, Receipt
 from litz.payload import REPLY_LANE, PayloadType
 from outproc.confirmations import Confirmations, Level
 from outproc.local_node import LocalNode
+from outproc.session.admission import WAITING
 from outproc.session.fixed_lanes import FIXED_LANES
 from outproc.session.limits import Overflow
 from outproc.session.log import Body, EntryDetail, Gap
@@ -103,7 +104,7 @@ class Outbound:
             return self.receipt(lane_number, number)
         lane = self.session.send_lanes[lane_number]
         self._close_quota(lane)
-        if self._spaces.get(lane_number) and not first and lane.overflow is Overflow.BLOCK:
+        if self._spaces.get(lane_number) and not first and lane.overflow in WAITING:
             return None
         budget = self._node.log_budget
         budget.settle(lane)
@@ -116,7 +117,7 @@ class Outbound:
         # others have read, and so does not read what they send, would make them wait for it in a circle.
         must_go = lane_number == REPLY_LANE and not lane.log.count
         if admission is Admission.ACCEPT and not (must_go or budget.fits(len(body))):
-            admission = Admission.WAIT if lane.overflow is Overflow.BLOCK else Admission.REFUSE
+            admission = Admission.WAIT if lane.overflow in WAITING else Admission.REFUSE
             self._wait_for_budget()
         match admission:
             case Admission.WAIT:

@@ -135,7 +135,11 @@ class Conversations:
         """Post what may go, and read what is missing."""
         out = state.outgoing
         assert out is not None
-        while (buffers := out.next()) is not None and self._port.post(state.name, TO_INBOX, buffers, bulk=True):
+        while (
+            state.held is None
+            and (buffers := out.next()) is not None
+            and self._port.post(state.name, TO_INBOX, buffers, bulk=True)
+        ):
             out.posted()
         self._note(state, out.take_findings())
         if out.wants_read and state.reading is not out:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from litz.dest import validate_dest
-from litz.errors import LitzError, ManagerStateError
+from litz.errors import BackpressureError, LitzError, ManagerStateError
 from litz.manager import Confirm
 from litz.message import Receipt
 from litz.snapshot import OutboxSnapshot
@@ -24,6 +24,7 @@ from outproc.outbox.events import StoreFailed
 from outproc.outbox.options import OutboxOptions
 from outproc.outbox.outbox_dest import OutboxDest
 from outproc.outbox.outgoing import Outgoing
+from outproc.outbox.records import FEATURE
 from outproc.outbox.sight import outbox_snapshot
 from outproc.outbox.sqlite_outbox import SqliteOutboxStore
 from outproc.outbox.store import ROW_COST, Group, Look, Opened, OutboxStore, Peer, Row, Written
@@ -185,6 +186,7 @@ class Outbox:
         if state is None:
             state = self._new_dest(dest)
         self._live += cost
+        state.pending += 1
         sequence, committed = self._commits.add(dest, key or "", data)
         done: asyncio.Future[None] | None = None
         if confirm is not None:
@@ -198,6 +200,40 @@ class Outbox:
             if done is not None and not done.cancel() and not done.cancelled():
                 done.exception()
         return state.channel, sequence
+
+    # -- what a log spills ----------------------------------------------------------------------------
+
+    def holds(self, dest: str) -> bool:
+        """See `DurableOutbox`."""
+        state = self._dests.get(dest)
+        return state is not None and (state.pending > 0 or state.waits)
+
+    def check_taken(self, dest: str) -> None:
+        """See `DurableOutbox`."""
+        port = self._port
+        if port is not None and port.has_session(dest) and FEATURE not in port.features(dest):
+            raise BackpressureError(
+                f"the log to {dest} is full, and it has no inbox to spill to: give it inbox=Inbox(path)"
+            )
+
+    def is_held(self, dest: str) -> bool:
+        """See `DurableOutbox`."""
+        state = self._dests.get(dest)
+        return state is not None and state.held is not None
+
+    def hold(self, dest: str, until: asyncio.Future[None]) -> None:
+        """See `DurableOutbox`."""
+        state = self._dests.get(dest) or self._new_dest(dest)
+        state.held = until
+
+        def released(_: asyncio.Future[None]) -> None:
+            if not until.cancelled():
+                until.exception()
+            state.held = None
+            if self._conversations is not None and not self._closed:
+                self._conversations.go_on(state)
+
+        until.add_done_callback(released)
 
     def _new_dest(self, dest: str) -> OutboxDest:
         validate_dest(dest)
@@ -247,6 +283,7 @@ class Outbox:
         for name, rows in fresh.items():
             state = self._dests[name]
             state.backlog += len(rows)
+            state.pending -= len(rows)
             state.last, state.handed = rows[-1].sequence, 0
             out = state.outgoing
             if out is not None and self._following.get(name) is out:
@@ -274,6 +311,7 @@ class Outbox:
         self._live -= sum(len(row.data) + ROW_COST for row in group.rows)
         for row in group.rows:
             self._dests[row.dest].handed = 0
+            self._dests[row.dest].pending -= 1
         if group.deleted or group.dead or group.attempts:
             self._report(error)
 

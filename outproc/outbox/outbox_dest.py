@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from litz.message import Channel
 from litz.payload import PayloadType
 from outproc.confirmations import Confirmations
@@ -19,6 +21,8 @@ class OutboxDest:
     opening   OPEN was said and is not answered
     reading   for whom the store is being read
     refused   why it takes none in this session, which was told; "": it has not refused
+    pending   messages that were accepted and are not known to be committed
+    held      nothing is sent before it is done
     visited   when it was last dialled because it had messages (the loop's time)
     """
 
@@ -27,11 +31,13 @@ class OutboxDest:
         "channel",
         "confirmations",
         "handed",
+        "held",
         "last",
         "name",
         "opening",
         "outgoing",
         "peer",
+        "pending",
         "reading",
         "refused",
         "visited",
@@ -50,6 +56,8 @@ class OutboxDest:
         self.reading: Outgoing | None = None
         self.refused = ""
         self.visited = 0.0
+        self.pending = 0
+        self.held: asyncio.Future[None] | None = None
 
     @property
     def is_confirmed(self) -> bool:

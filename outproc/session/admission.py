@@ -39,11 +39,15 @@ class SendCredit:
         return self.limit - self.used
 
 
+WAITING = (Overflow.BLOCK, Overflow.SPILL)
+"""Policies with which a sender may wait for space; what is spilled does not get here, and requests are not spilled."""
+
 WHEN_FULL = {
     Overflow.BLOCK: Admission.WAIT,
     Overflow.REJECT: Admission.REFUSE,
     Overflow.DROP_NEWEST: Admission.DROP,
     Overflow.KEEP_LATEST: Admission.REFUSE,
     Overflow.FAIL: Admission.FAIL,
+    Overflow.SPILL: Admission.WAIT,
 }
 """What a full lane answers where no message can be dropped to make room."""

@@ -17,6 +17,7 @@ class Overflow(Enum):
     DROP_NEWEST  the new message is dropped
     KEEP_LATEST  the older message of the same key that was never transmitted is dropped, full or not
     FAIL         the session ends, loudly
+    SPILL        the message goes into the outbox, and so do all behind it until that one is empty (docs/outbox.md)
 
     Every drop is a typed event here and a typed gap at the peer. Only what was never transmitted can be dropped;
     if nothing can, the new message is refused with `BackpressureError` before it gets a number (R11).
@@ -28,6 +29,7 @@ class Overflow(Enum):
     DROP_NEWEST = "drop newest"
     KEEP_LATEST = "keep latest per key"
     FAIL = "fail"
+    SPILL = "spill"
 
 
 @dataclass(frozen=True, slots=True)
