@@ -17,6 +17,7 @@ from tests.simulation.mutants.rights_mutants import RIGHTS_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
 from tests.simulation.mutants.strand_mutants import STRAND_MUTANTS
 from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
+from tests.simulation.mutants.travel_mutants import TRAVEL_MUTANTS
 from tests.simulation.mutants.trust_mutants import TRUST_MUTANTS
 from tests.simulation.mutants.wake_mutants import WAKE_MUTANTS
 
@@ -29,6 +30,7 @@ ALL: tuple[Mutant, ...] = (
     *RELAY_MUTANTS,
     *SIGNALING_MUTANTS,
     *WAKE_MUTANTS,
+    *TRAVEL_MUTANTS,
     *MOVEMENT_MUTANTS,
     *STRAND_MUTANTS,
     *LOSSY_MUTANTS,
