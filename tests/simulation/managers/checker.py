@@ -109,7 +109,7 @@ class Checker:
             raise InvariantError("intact", f"{sent!r} came as {message!r} to {life}")
         if sent.receipt is not None and message.number not in self.resends.numbers(sent):
             raise InvariantError("intact", f"{sent!r} came as number {message.number}")
-        if sent.handed and not message.redelivered:
+        if not message.redelivered and self.resends.came_before(life, sent):
             raise InvariantError("exactly-once", f"{life} got {sent!r} again, after {sent.handed[0][0]}")
         if sent.state == "refused":
             raise InvariantError("loud", f"{sent!r} was refused, and {life} got it")

@@ -85,6 +85,8 @@ class Sent:
     """(receiver, number of its session, message number)"""
     sessions: list[Session] = field(default_factory=list)
     """Of the receivers, those in which it was handed out."""
+    unmarked: bool = False
+    """Whether it was handed out as if for the first time."""
     lost: LostReceipt | None = None
 
     def __repr__(self) -> str:

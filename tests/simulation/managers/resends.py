@@ -90,6 +90,11 @@ class Resends:
         session = session_of(message)
         return message.redelivered and any(each is session for each in sent.sessions)
 
+    def came_before(self, life: Life, sent: Sent) -> bool:
+        """Whether it was handed out before, so that now it has to be marked. Of two live processes of one id the one
+        that it was sent to first may hand it out last."""
+        return sent.unmarked or any(each is life for each, _, _ in sent.handed)
+
     def handed(self, life: Life, sent: Sent, message: Message) -> None:
         """It was handed out, in this session for the first time."""
         session, origin = session_of(message), message.origin
@@ -103,7 +108,9 @@ class Resends:
             self._marked(life, sent, message)
             if origin.session >= here.session or origin.incarnation != here.incarnation or origin.lane != here.lane:
                 raise InvariantError("exactly-once", f"{life} got {sent!r}, of {here}, with the origin {origin}")
-        elif origin != here:
+        else:
+            sent.unmarked = True
+        if not message.redelivered and origin != here:
             raise InvariantError("exactly-once", f"{life} got {sent!r}, which is not marked, with the origin {origin}")
         if self._origins.setdefault(sent, origin) != origin:
             raise InvariantError("exactly-once", f"{life} got {sent!r} as {origin}, before as {self._origins[sent]}")
