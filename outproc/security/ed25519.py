@@ -112,7 +112,11 @@ class _OnWire:
     def __init__(self, owner: Ed25519Authenticator, private_key: Ed25519PrivateKey, public_key: bytes) -> None:
         self._private = private_key
         self._public = public_key
-        self.verify = owner.verify
+        self._owner = owner
+
+    async def verify(self, peer_id: str, credential: bytes, transcript: bytes, proof: bytes, role: Role) -> None:
+        """See `Authenticator.verify`."""
+        await self._owner.verify(peer_id, credential, transcript, proof, role)
 
     def credential(self) -> bytes:
         return self._public
