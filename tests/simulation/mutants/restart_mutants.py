@@ -64,24 +64,4 @@ RESTART_MUTANTS = (
         ("loud",),
         RESENDING,
     ),
-    Mutant(
-        "marks-out-of-step-behind-what-came-already",
-        "R6",
-        (Edit("outproc.session.receive_lane", "origins[behind:end] if", "origins[: len(whole)] if"),),
-        ("exactly-once",),
-        RESENDING,
-    ),
-    Mutant(
-        "resent-bytes-not-counted",
-        "P5",
-        (
-            Edit(
-                "outproc.outbound",
-                "                self._node.budget_of(send_lane).settle(send_lane)\n                if number in",
-                "                if number in",
-            ),
-        ),
-        ("bounded",),
-        RESENDING,
-    ),
 )

@@ -221,3 +221,16 @@ def test_half_the_session_window_unannounced_is_urgent() -> None:
     assert lane.consumed(2, 10, 2)
     assert credit.grant() == 30
     assert credit.grant() == 30
+
+
+def test_origins_stay_with_their_messages_when_some_are_here_already() -> None:
+    """Behind a rebind a batch comes again, with more: what is new of it keeps its own marks."""
+    origins = [(1, 5), (0, 0), (1, 7)]
+    lane = ReceiveLane(0, ROOMY, None)
+    feed(lane, "w", Batch(0, 1, 0, 0, 0, [b"a"], origins=origins[:1]))
+    again = feed(lane, "v", Batch(0, 2, 0, 0, 4, [b"a", b"b", b"c"], origins=origins))
+    assert isinstance(again, Delivery)
+    assert (again.bodies, again.origins) == ([b"b"], [(0, 0)])
+    rest = feed(lane, "v", Batch(0, 2, 2, 1, 0, [b"cccc"], origins=origins[2:]))
+    assert isinstance(rest, Delivery)
+    assert (rest.bodies, rest.origins) == ([b"ccccc"], [(1, 7)])
