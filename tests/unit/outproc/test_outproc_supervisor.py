@@ -71,8 +71,8 @@ def test_a_dest_that_fails_for_minutes_is_cold_and_seldom_dialled() -> None:
             assert cold.retry_in is not None
             assert 30 <= cold.retry_in <= 60
             began = now()
-            await asyncio.sleep(24 * HOUR)
-            assert 1_440 <= len(dials(town, began)) <= 2_880
+            await asyncio.sleep(6 * HOUR)
+            assert 360 <= len(dials(town, began)) <= 720
             assert len(watcher.of(DestCold)) == 1
             shown = bob_of(alice)
             assert shown.cold
@@ -193,14 +193,14 @@ def test_a_message_that_nobody_waits_for_does_not_warm_it() -> None:
     virtual(scenario, max_time=100_000.0)
 
 
-def test_a_peer_that_is_busy_for_a_day_is_no_pattern() -> None:
+def test_a_peer_that_is_busy_for_hours_is_no_pattern() -> None:
     async def scenario() -> None:
         town = Town()
         async with town.manager("alice", redial={"bob": Redial(attempts=3)}) as alice:
             watcher = Watcher(alice)
             town.builders["alice"].errors = {"memory:bob": BusyError("later", retry_after=20.0)}
             await alice.send("bob", b"kept", when_down="queue")
-            await asyncio.sleep(24 * HOUR)
+            await asyncio.sleep(4 * HOUR)
             assert (watcher.of(DestCold), watcher.of(DestGivenUp)) == ([], [])
 
     virtual(scenario, max_time=100_000.0)
@@ -294,7 +294,7 @@ def test_a_peer_that_shows_the_wrong_key_is_not_dialled_again_by_itself() -> Non
             watcher = Watcher(alice)
             town.builders["alice"].errors = {"memory:bob": UntrustedPeerError("that is not bob's key")}
             await alice.send("bob", b"kept", when_down="queue")
-            await asyncio.sleep(24 * HOUR)
+            await asyncio.sleep(4 * HOUR)
             assert len(dials(town)) == 1
             (gave_up,) = watcher.of(DestGivenUp)
             assert gave_up.cause == "its certificate or key is not trusted"
