@@ -15,7 +15,7 @@ from litz.errors import HandshakeError, LitzError
 from litz.wire import Wire
 from outproc.handshake import Acceptor, Initiator, NeedsVerification
 from outproc.handshake import Link as HandshakeLink
-from outproc.security.channel import Channel, Prepares, bound
+from outproc.security.channel import Channel, bound, to_prepare
 from outproc.security.sealing import seal_need
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class WireProof:
     @property
     def prepared(self) -> bool:
         """Whether the handshake can begin."""
-        return not isinstance(self._authenticator, Prepares) or self._authenticator.prepared()
+        return to_prepare(self._authenticator) is None
 
     async def prepare(self) -> LitzError | None:
         """Get ready for the handshake. Returns why that failed."""
-        assert isinstance(self._authenticator, Prepares)
-        return await self._in_time(self._authenticator.prepare(), "this node's own proof", "prepare")
+        prepares = to_prepare(self._authenticator)
+        return await self._in_time(prepares.prepare(), "this node's own proof", "prepare") if prepares else None
 
     async def judge(self, step: NeedsVerification, *, stranger: bool) -> LitzError | None:
         """Whether the proof holds; and, with the first one, whether the peer may. Returns why not."""
