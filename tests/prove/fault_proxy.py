@@ -21,6 +21,9 @@ from typing import Self
 from tests.prove.fault_link import End, Link, Way
 
 BOTH = (Way.UP, Way.DOWN)
+TURNS = 4
+"""Of the loop, in which a connection that had been accepted when the proxy ended gets its transport, and is refused.
+Without them that was nobody's, and warned of itself when the loop ended first."""
 
 
 class FaultProxy:
@@ -43,6 +46,7 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self._ends: dict[End, None] = {}
         self._dials: dict[asyncio.Task[None], None] = {}
+        self._closing = False
 
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
@@ -54,7 +58,13 @@ class FaultProxy:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Stop listening, reset every link, and wait until all sockets are closed."""
+        self._closing = True
         if self._server is not None:
+            # A server that is closed loses what it accepted in the last turn (`Server._attach`): so that comes first.
+            for listener in self._server.sockets:
+                asyncio.get_running_loop().remove_reader(listener.fileno())
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
             self._server.close()
         for link in list(self.links.values()):
             link.reset()
@@ -107,7 +117,7 @@ class FaultProxy:
     def _accept(self) -> End:
         self.counts["accepted"] += 1
         link = Link(self.counts["accepted"], self._closed, self._cut)
-        if self.refusing:
+        if self.refusing or self._closing:
             self.counts["refused"] += 1
             link.closed = True  # `End.connection_made` then aborts
             return self._end(link, Way.UP)

@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from tests.prove.fault_link import Link, Way
+from tests.prove.fault_link import End, Link, Way
 from tests.prove.fault_proxy import FaultProxy
 from tests.prove.torment import Torment
 
@@ -279,3 +279,27 @@ async def use_for_a_moment(made: Rig) -> None:
             writer.write(b"x" * 40_000)
         await asyncio.sleep(0.002)
     writer.transport.abort()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_what_it_accepted_as_it_ended_is_closed_too(turns: int) -> None:
+    """Else its transport is nobody's, and warns of itself when the loop ends first."""
+    made: list[End] = []
+
+    class Watched(FaultProxy):
+        def _end(self, link: Link, way: Way) -> End:
+            made.append(end := super()._end(link, way))
+            return end
+
+    async with await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0) as target:
+        async with Watched("127.0.0.1", target.sockets[0].getsockname()[1]) as proxy:
+            clients = [socket.create_connection((proxy.host, proxy.port), timeout=60) for _ in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        ended = [end.gone.is_set() for end in made]
+        for client in clients:
+            client.close()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert all(ended)
+        assert len(made) == len(ended), "nothing is accepted after its end"
