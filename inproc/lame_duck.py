@@ -73,7 +73,7 @@ async def _run(node: Node, leaving: Leaving, until: float) -> None:
 
 def _is_busy(node: Node, leaving: Leaving) -> bool:
     held = any(_holds_messages(transport) for transport in node.transports.values())
-    return held or bool(leaving.awaited) or len(node.requests) > 0 or node.inbox.busy
+    return held or bool(leaving.awaited) or node.requests.accepted > 0 or node.inbox.busy
 
 
 def _holds_messages(transport: InprocTransport) -> bool:

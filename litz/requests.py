@@ -92,6 +92,11 @@ class RequestTable(Generic[Waiter]):
         """How many requests to `dest` have no answer yet."""
         return len(self._by_dest.get(dest, ()))
 
+    @property
+    def accepted(self) -> int:
+        """How many were accepted for a dest and have no answer yet."""
+        return len(self._by_id)
+
     def __len__(self) -> int:
         return len(self._by_id) + len(self._opened)
 

@@ -38,6 +38,7 @@ def ended_by_peer(transport: DestTransport, link: Link, end: Goodbye | Closed) -
     chance = transport.node.environment.rng.random()  # or all peers of a restarted node would dial in one moment
     transport.dialler.rests_until = transport.node.now() + returning_in + chance * max(1.0, returning_in / 4)
     transport.end_session(EndReason.CLOSED_BY_PEER, f"{detail}; back in about {returning_in:.0f} s", finals)
+    transport.keeping.begin(transport.node.now() + returning_in)  # what is sent meanwhile is kept until it is back
 
 
 def came_back(transport: DestTransport) -> None:

@@ -78,8 +78,8 @@ class Requests:
 
     @property
     def waiting(self) -> int:
-        """How many requests of this node have no answer yet."""
-        return len(self._table)
+        """How many requests of this node were accepted and have no answer yet."""
+        return self._table.accepted
 
     def answered(self, dest: str, kind: int, request_id: int, body: bytes) -> None:
         """An entry of the reply lane came from `dest`. Late and doubled answers are dropped."""

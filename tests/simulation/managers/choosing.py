@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from litz.events import LaneMoved, WireDown, WireUp
 from outproc.dest_transport import DestTransport
 from outproc.link import Link
+from outproc.session.fixed_lanes import INTERNAL_LANES
 from outproc.session.session import FIXED_LANES, LOSSY_LANE, Session
 from outproc.wire_choice import BULK, ROUTES, BestWire
 from outproc.wire_set import link_of, links_of, payload_type_of
@@ -37,6 +38,8 @@ class Judge:
         self._now = life.world.loop.time()
         self._bulk = payload_type_of(lane) in BULK
         self.links = [link for link in links_of(transport.session) if lane == LOSSY_LANE or link.dependable]
+        if lane in INTERNAL_LANES:  # what is relayed must hang on no other relay: these leave one at once
+            self.links = [link for link in self.links if link.wire.path.route != "relay"] or self.links
 
     def tier(self, link: Link) -> tuple[bool, int, int]:
         """Less is better, whatever was measured."""
