@@ -253,8 +253,8 @@ async def who_is_patient_sits_through_failures(case: Case) -> None:
     error = await expect(ConnectError, case.a.send("nobody", b"", when_down=few), "3 attempts to reach nobody")
     assert isinstance(error, UnknownDestError), f"nobody knows that dest, but {error!r} does not say so"
     await expect(ConnectError, case.a.get_or_create_transport("nobody", retry=few), "3 attempts to find nobody")
-    await expect(ConnectError, case.a.request("nobody", b"", when_down=Retry(seconds=0.05)), "0.05 s for nobody")
     assert case.a.has_dest("nobody") is None, "patience in vain left something behind"
+    await expect(ConnectError, case.a.request("nobody", b"", when_down=Retry(seconds=0.05)), "0.05 s for nobody")
     await case.a.send(case.to_b, b"at once", when_down=Retry(attempts=1))
     assert texts(await take(case.b, 1)) == [b"at once"]
     await case.a.get_or_create_transport(case.to_b, retry=Retry())
