@@ -8,6 +8,7 @@ import gc
 import resource
 import socket
 import time
+import warnings
 from pathlib import Path
 
 import pytest
@@ -307,6 +308,24 @@ async def test_an_accept_callback_that_raises_costs_only_that_connection(caplog:
     assert len(calls) == 2
     assert "embedder's bug" in caplog.text
     await port.aclose()
+
+
+@pytest.mark.parametrize("turns", range(5))
+async def test_what_was_accepted_as_it_closed_is_closed_too(turns: int) -> None:
+    """asyncio has accepted it, and has given it no transport yet."""
+    port = HttpPort(web.Application())
+    await port.open()
+    address = ("127.0.0.1", await _bound(port))
+    clients = [socket.create_connection(address, timeout=60) for _ in range(3)]
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await port.aclose()
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for client in clients:
+            client.close()
+        gc.collect()
+    assert [str(each.message) for each in warned] == []
 
 
 async def _bound(port: HttpPort) -> int:

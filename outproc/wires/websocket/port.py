@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ from outproc.wires.websocket.tcp_socket import bind_tcp
 from outproc.wires.websocket.tuning import DEAD_AFTER, INHERITED, tune_listening
 from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
 from outproc.wires.websocket.upgrade import Gate, gates_of
+
+TURNS: Final = 3
+"""Of the loop, in which what was accepted gets its transport."""
 
 BACKLOG: Final = 1024
 """Connections that the kernel keeps for us; it may take fewer (net.core.somaxconn)."""
@@ -140,8 +144,11 @@ class HttpPort:
         """Stop listening, free the addresses, end HTTP connections. Wires live on. Idempotent, takes about a
         second at most when requests are still running."""
         servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
+        try:
+            await _accept_no_more(servers)
+        finally:
+            for server in servers:
+                server.close()
         for front in list(self._fronts):
             front.abort()
         if self._turns is not None:
@@ -193,3 +200,15 @@ class HttpPort:
     def _handlers(self) -> list[RequestHandler]:
         server = self._runner.server
         return server.connections if server is not None else []
+
+
+async def _accept_no_more(servers: Sequence[asyncio.AbstractServer]) -> None:
+    """Stop listening in a way that loses nothing: a connection that asyncio accepted in the last turn has no transport
+    yet, and if its server is closed before, it gets none, and its socket stays open until it is collected."""
+    loop = asyncio.get_running_loop()
+    for server in servers:
+        for listener in server.sockets if isinstance(server, asyncio.Server) else ():
+            with suppress(NotImplementedError):  # a loop that has no readers
+                loop.remove_reader(listener.fileno())
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
