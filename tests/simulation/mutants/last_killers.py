@@ -51,4 +51,13 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "origin-of-the-latest-session": 51,
     "ended-sessions-of-small-messages-have-no-limit": 48,
     "ended-sessions-fill-the-memory-of-who-dials": 66,
+    "refused-and-sent-all-the-same": 26,
+    "writes-into-a-file-of-another-process": 346,
+    "acked-before-the-commit": 72,
+    "effect-that-failed-is-left-behind": 8,
+    "effect-is-not-looked-for": 346,
+    "older-copy-taken-for-the-file": 55,
+    "sent-past-a-dead-letter": 132,
+    "dead-letter-deleted-with-what-is-behind-it": 25,
+    "too-old-before-it-had-its-chance": 65,
 }

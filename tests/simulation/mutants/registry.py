@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation.mutants.driver_mutants import DRIVER_MUTANTS
+from tests.simulation.mutants.durable_mutants import DURABLE_MUTANTS
 from tests.simulation.mutants.ends_mutants import ENDS_MUTANTS
 from tests.simulation.mutants.hard_times_mutants import HARD_TIMES_MUTANTS
 from tests.simulation.mutants.internal_mutants import INTERNAL_MUTANTS
@@ -35,6 +36,7 @@ ALL: tuple[Mutant, ...] = (
     *STRAND_MUTANTS,
     *LOSSY_MUTANTS,
     *HARD_TIMES_MUTANTS,
+    *DURABLE_MUTANTS,
     *RESTART_MUTANTS,
     *RIGHTS_MUTANTS,
     *ENDS_MUTANTS,
