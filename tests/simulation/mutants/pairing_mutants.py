@@ -150,8 +150,8 @@ PAIRING_MUTANTS = (
         (
             Edit(
                 LANE,
-                "            unknown = final is None and number < self.high_water\n",
-                "            unknown = False\n",
+                "unknown = (final is None and number < self.high_water) or self.log",
+                "unknown = self.log",
             ),
         ),
         ("lost-list-exact",),
