@@ -381,8 +381,9 @@ class Outbound:
     def turn_away(self, error: LitzError | None) -> None:
         """New work gets `error` from now on, and so do those who wait for space: one of the two sides leaves. Answers
         still go, and what was accepted. None: no more. After `refuse` or `close` it changes nothing."""
+        if self.closed is None:
+            self.take_stock()  # not again at the session's end: what its logs held counts no more then
         if self.closed is None or self._answers_go:
-            self.take_stock()
             self.closed, self._answers_go = error, error is not None
             self._wake_all()
 
