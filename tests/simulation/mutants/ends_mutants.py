@@ -138,4 +138,17 @@ ENDS_MUTANTS = (
         ("requests-end", "ends", "answers"),
         ENDING,
     ),
+    Mutant(
+        "ended-logs-counted-again",
+        "P5",
+        (
+            Edit(
+                OUTBOUND,
+                "        if self.closed is None:\n            self.take_stock()  #",
+                "        if True:\n            self.take_stock()  #",
+            ),
+        ),
+        ("no-starving", "heals", "requests-end"),
+        ENDING,
+    ),
 )

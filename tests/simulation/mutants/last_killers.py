@@ -9,6 +9,7 @@ from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
     "answers-turned-away-too": 69,
+    "ended-logs-counted-again": 267,
     "sick-wire-kept": 188,
     "authorize-asked-beside": 85,
     "bearer-in-the-clear": 24,
