@@ -109,8 +109,8 @@ class UntrustedPeerError(UnauthenticatedError):
 
 
 class ForbiddenError(UnauthenticatedError):
-    """The peer proved who it is, and `authorize` of this node refused it. Change that if it may. The peer is told what a
-    stranger is told."""
+    """The peer proved who it is, and `authorize` of this node refused it. Change that if it may. The peer is told what
+    a stranger is told."""
 
 
 class BusyError(HandshakeError):

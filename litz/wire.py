@@ -156,8 +156,8 @@ class Wire(ABC):
     """Bytes that both ends of a protected channel know and nobody else can choose (RFC 5929, RFC 9266);
     part of the signed transcript, so that a proof cannot be replayed on another channel."""
     peer_certificates: tuple[bytes, ...] = ()
-    """Certificates (DER) that this end has verified in TLS: the peer's own first, which it proved to hold the key of, then
-    those that lead to an authority, as far as is known. Empty on other channels."""
+    """Certificates (DER) that this end has verified in TLS: the peer's own first, which it proved to hold the key of,
+    then those that lead to an authority, as far as is known. Empty on other channels."""
     bound: bool = False
     """Whether it is of no use once the local address of its path is gone, even if that comes back."""
     urgent: UrgentChannel | None = None

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import pytest
 
@@ -17,6 +14,16 @@ from outproc import Overflow
 from outproc.frames.records import Batch
 from outproc.security.sealing import Opener, Sealer
 from outproc.session.identity import Half
+from tests.integration.error_triggers import (
+    Trigger,
+    attempt_at,
+    forbidden,
+    gave_up,
+    proxy_refused,
+    raised,
+    two,
+    untrusted_peer,
+)
 from tests.integration.outproc_nodes import (
     LOOPBACK,
     QUICK,
@@ -31,40 +38,6 @@ from tests.integration.outproc_nodes import (
 )
 from tests.integration.outproc_raw_peer import raw_node, raw_peer
 from tests.unit.outproc_websocket.kit import fake_server
-
-Trigger = Callable[[], Awaitable[BaseException]]
-
-
-async def raised(awaitable: Awaitable[Any]) -> BaseException:
-    """What the awaitable raises; it must."""
-    try:
-        async with asyncio.timeout(120):
-            result = await awaitable
-    except Exception as error:
-        return error
-    raise AssertionError(f"nothing was raised, but {result!r} returned")
-
-
-@contextlib.asynccontextmanager
-async def two(options: dict[str, Any] | None = None) -> AsyncIterator[tuple[Manager, Manager]]:
-    """a has a session with b, through nothing."""
-    async with (
-        node("b", listen=LOOPBACK) as b,
-        node("a", knows={"b": b.endpoints}, options={**QUICK, **(options or {})}) as a,
-    ):
-        await a.send("b", b"meet", confirm="received")
-        yield a, b
-
-
-async def attempt_at(url: str) -> BaseException:
-    """The error of the one attempt to reach b at `url`."""
-    async with node("a", knows={"b": [url]}) as a:
-        error = await raised(a.send("b", b""))
-        assert isinstance(error, errors.ConnectError)
-        return error.attempts[0].error
-
-
-# -- wrong use -------------------------------------------------------------------------------------------
 
 
 async def invalid_dest() -> BaseException:
@@ -322,6 +295,10 @@ TRIGGERS: dict[type[BaseException], tuple[Trigger, str]] = {
     errors.BackpressureError: (backpressure, "try again later"),
     errors.InsecureListenError: (insecure_listen, "pass authenticator="),
     errors.ConnectError: (connect, "cannot reach b; ws://127.0.0.1:9: ConnectionRefusedError"),
+    errors.GaveUpError: (gave_up, r"ask for it again with reconnect\(\), or send to it"),
+    errors.ProxyError: (proxy_refused, "cannot reach the proxy"),
+    errors.UntrustedPeerError: (untrusted_peer, "then reconnect|correct|trust"),
+    errors.ForbiddenError: (forbidden, "change that if it may"),
     errors.DrainingError: (draining, "send from another node"),
     errors.PeerDrainingError: (peer_draining, "send elsewhere"),
     errors.UnknownDestError: (unknown_dest, r"name one with add_endpoints\(\) or in the directory"),

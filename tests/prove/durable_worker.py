@@ -14,6 +14,7 @@ from collections import deque
 from pathlib import Path
 from struct import Struct
 
+from litz.events import LostReceipt
 from litz.message import Message
 from litz.payload import PayloadType
 from outproc import OutprocTransportManager, TransportOptions
@@ -52,7 +53,7 @@ async def sender(control: Control, *, folder: str, url: str, life: int, total: i
     ) as alice:
         control.commands["drain"] = lambda: alice.drain("bob")
         control.emit("ready")
-        drains: deque[asyncio.Task[None]] = deque()
+        drains: deque[asyncio.Task[tuple[LostReceipt, ...]]] = deque()
         while number < total:
             last = min(number + GROUP, total) - 1
             await asyncio.gather(

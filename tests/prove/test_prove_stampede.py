@@ -32,7 +32,8 @@ def free_port() -> int:
 
 
 async def states(clients: list[Worker]) -> list[dict[str, Any]]:
-    return await asyncio.gather(*(each.control.call("state") for each in clients))
+    told: list[dict[str, Any]] = await asyncio.gather(*(each.control.call("state") for each in clients))
+    return told
 
 
 def dials_in(told: list[dict[str, Any]]) -> int:

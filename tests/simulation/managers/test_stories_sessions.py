@@ -160,26 +160,6 @@ def test_an_answer_that_comes_after_the_goodbye_joins_nothing() -> None:
         play(story, seed=seed)
 
 
-def test_a_goodbye_is_not_redialled_and_a_reset_is() -> None:
-    """S18, S19."""
-
-    async def story(stage: Stage) -> None:
-        a = await stage.actor("a", reach=["b"])
-        b = await stage.actor("b")
-        await a.manager.send("b", b"x", confirm="received")
-        stage.cut()
-        await a.until(lambda: a.dials == 2 and a.manager.is_connected("b"))
-        await b.manager.close_transport("a", reason="enough")
-        await asyncio.sleep(30)
-        assert a.dials == 2
-        assert reasons(a) == [EndReason.CLOSED_BY_PEER]
-        await a.manager.send("b", b"sent again on purpose")
-        await b.until(lambda: b.got[-1] == b"sent again on purpose")
-        assert a.dials == 3
-
-    play(story)
-
-
 @pytest.mark.parametrize("clock", [100.0, -100.0])
 def test_a_restarted_peer_is_a_new_story_whatever_its_clock_says(clock: float) -> None:
     """S26: the receipts of the old one are listed exactly; new traffic counts from 0 and arrives."""
