@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from outproc.dialler import Dialler
+from outproc.retry.classify import Verdict, classify
+from outproc.slots import Cooling, Dead
 
 
 def restart(dialler: Dialler, now: float, reason: str) -> None:
@@ -14,6 +16,16 @@ def restart(dialler: Dialler, now: float, reason: str) -> None:
     dialler.supervisor.afresh(reason)
     dialler.pool.interrupt(now)
     dialler.look_up()
+
+
+def trust_changed(dialler: Dialler, now: float) -> None:
+    """Keys or rights may be others: what was stopped, or is dialled seldom, for an error that a person had to mend has
+    a new chance, also beside wires that are up."""
+    states = [slot.state for slot in dialler.pool.slots]
+    if dialler.supervisor.gave_up or any(
+        isinstance(state, Cooling | Dead) and classify(state.error).verdict is not Verdict.RETRY for state in states
+    ):
+        restart(dialler, now, "keys and rights were looked at again")
 
 
 def hinted(dialler: Dialler, now: float) -> None:

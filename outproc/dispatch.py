@@ -17,7 +17,7 @@ from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState
 from litz.within import LATE_DRAIN, within
 from outproc.addressing import Addressing
-from outproc.begin_anew import ask_again, restart
+from outproc.begin_anew import ask_again, trust_changed
 from outproc.body import body_of
 from outproc.confirmations import all_of
 from outproc.dest_table import DestTable
@@ -89,8 +89,7 @@ class Dispatch:
         """Judge everybody who is connected, or only `dest`, anew. The caller's cancel disturbs nothing."""
         transports = self.dests.transports(dest)
         for transport in transports:
-            if transport.dialler.supervisor.gave_up:  # perhaps for a key that is trusted now
-                restart(transport.dialler, self.node.now(), "keys and rights were looked at again")
+            trust_changed(transport.dialler, self.node.now())
         work = reauthorize(self.node, transports)
         return await asyncio.shield(self.node.spawn(work, "litz reauthorize"))
 

@@ -74,10 +74,11 @@ class Supervisor:
         due = self._next_due()
         return None if due is None else max(0.0, due - self._node.now())
 
-    def down(self, error: BaseException) -> None:
-        """The last wire was lost."""
+    def down(self, error: Exception) -> None:
+        """The last wire was lost, perhaps for a reason that forbids to dial it again. The pool knows of it already."""
         self.cause = cause_of(error)
         self._reach.down(self._node.now())
+        self._look_whether_stopped(error)
 
     def failed(self, error: Exception) -> None:
         """A dial, or asking where the dest is, was in vain, and nothing is up. The pool knows of it already."""
@@ -86,6 +87,9 @@ class Supervisor:
         if self._reach.failed(self.cause, now, answered=isinstance(error, BusyError)):
             self._pool.chill(now)
             self._tell_cold()
+        self._look_whether_stopped(error)
+
+    def _look_whether_stopped(self, error: Exception) -> None:
         stopped = self._pool.stopped()
         if stopped is not None:
             self.give_up(cause_of(stopped), error)
