@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from litz.errors import LitzError
 from litz.payload import PayloadType
 from litz.snapshot import DestState
-from tests.simulation.managers.kinds import LOSSY, carrying
+from tests.simulation.managers.kinds import LOSSY
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.users import User
 
@@ -67,7 +67,7 @@ class Chatter:
                 for dest in filter(life.manager.is_connected, life.manager.list_dests()):
                     life.spawn(self._say(life, dest), "last words")
             await asyncio.sleep(EVERY)
-        within = ACKED_WITHIN + carrying(self.world.plan.natures)
+        within = ACKED_WITHIN + self.world.plan.carrying
         for life in lives:
             try:
                 await life.manager.drain(timeout=within)

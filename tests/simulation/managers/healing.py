@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from litz.errors import LitzError
 from litz.snapshot import DestState
-from tests.simulation.managers.kinds import carrying
 from tests.simulation.managers.node_options import BACKOFF_CAP
 from tests.simulation.managers.record import InvariantError
 
@@ -45,7 +44,7 @@ class Healing:
         await self._settle_lives()
         self.alive = [life for life in self.world.lives if life.alive]
         visits = self.world.later(self._visit())
-        what, within = "", HEALED_WITHIN + carrying(self.world.plan.natures)
+        what, within = "", HEALED_WITHIN + self.world.plan.carrying
         try:
             async with asyncio.timeout(within):
                 for what in ("end every request", "end every verb", "drain", "read all", "end every handler"):

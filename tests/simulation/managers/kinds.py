@@ -3,6 +3,7 @@ they were before."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, Final
@@ -26,6 +27,9 @@ SLOW: Final = 20_000.0
 """Bytes a second of a wire on which a large frame takes longer than any silence may last."""
 NARROW: Final = 20_000
 """Bytes that the network holds of a wire, below which the wire is slow."""
+
+FEW: Final = 3
+"""Messages that a window lets in, of which few pass in a second where the round trip is long."""
 
 TINY: Final = (2_048,)
 """The largest frame in bytes."""
@@ -80,14 +84,16 @@ def draw_limits(seed: int, kinds: tuple[str, ...], *, proved: bool) -> tuple[dic
     return natures, frames
 
 
-def carrying(natures: dict[str, dict[str, Any]]) -> float:
-    """Seconds more where wires are so slow, or the network holds so little of them, that what is logged, and what waits
-    to be, takes long to carry: 3,000 bytes in 0.1 s are less than what a burst has."""
+def carrying(natures: dict[str, dict[str, Any]], options: Iterable[TransportOptions], latency: float) -> float:
+    """Seconds more where wires are so slow, the network holds so little of them, or so few messages are let in at once
+    from far away, that what is logged, and what waits to be, takes long to carry: 3,000 bytes in 0.1 s are less than
+    what a burst has."""
     held = [nature["buffer"] for nature in natures.values() if nature.get("buffer")]
     rates = [nature["bandwidth"] for nature in natures.values() if nature.get("bandwidth")]
-    return max(
-        20.0 if min(held, default=NARROW) < NARROW else 0.0, 40.0 if min(rates, default=SLOW + 1) <= SLOW else 0.0
-    )
+    if min(rates, default=SLOW + 1) <= SLOW:
+        return 80.0
+    few = latency > 0.03 and min(each.window_messages for each in options) <= FEW
+    return 20.0 if few or min(held, default=NARROW) < NARROW else 0.0
 
 
 def draw_more_kinds(seed: int, kinds: tuple[str, ...]) -> MoreKinds:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from litz.payload import PayloadType
 from litz.testing import Link
 from outproc.options import TransportOptions
-from tests.simulation.managers.kinds import LOSSY, draw_limits, draw_more_kinds, draw_relayed
+from tests.simulation.managers.kinds import LOSSY, carrying, draw_limits, draw_more_kinds, draw_relayed
 from tests.simulation.managers.node_options import options_of
 from tests.simulation.managers.proofs import Proofs, draw_proofs
 from tests.simulation.managers.resends import draw_resends
@@ -124,6 +124,11 @@ class Plan:
     """Whether there is a hub."""
     deaf_lossy: bool
     """Whether, once all has healed, the lossy kind of wire loses all that goes one way."""
+
+    @property
+    def carrying(self) -> float:
+        """Seconds more that everything takes, once all is well."""
+        return carrying(self.natures, self.options.values(), self.link.latency)
 
 
 def make_plan(seed: int) -> Plan:
