@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS litz_applied (sender TEXT NOT NULL, producer BLOB NOT
 
 _POSITION = """INSERT INTO litz_position VALUES (?, ?, ?, ?, ?) ON CONFLICT (sender, producer) DO UPDATE SET
     epoch = excluded.epoch, run = excluded.run, committed = max(committed, excluded.committed)"""
+_OF_THE_DISK: Final = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+"""Results that are no fault of the work during which they came up, also where SQLite keeps the transaction."""
 _PASSED = "DELETE FROM litz_applied WHERE sender = ? AND producer = ? AND sequence <= ?"
 
 
@@ -87,7 +89,7 @@ def _apply(db: sqlite3.Connection, work: Work) -> BaseException | bool:
         if not db.in_transaction:
             raise RuntimeError("the work has ended the inbox's transaction; it must neither commit nor roll back")
     except Exception as error:
-        if not db.in_transaction:
+        if not db.in_transaction or (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _OF_THE_DISK:
             raise
         db.execute("ROLLBACK TO work")
         db.execute("RELEASE work")

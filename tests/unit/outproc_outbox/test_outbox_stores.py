@@ -320,6 +320,19 @@ def test_an_effect_that_fails_leaves_nothing_and_the_others_stay(path: Path) -> 
     assert effects(path) == ["one", "three"]
 
 
+@pytest.mark.parametrize("rows", ["VALUES (randomblob(99999))", "SELECT randomblob(99999) UNION SELECT 2"])
+def test_a_disk_that_is_full_is_no_fault_of_the_effect_and_leaves_nothing(path: Path, rows: str) -> None:
+    """SQLite undoes the transaction in the first case, and in the second only the statement."""
+    store, _ = inbox(path)
+    large = Work(KEY, 2, lambda db: db.execute(f"INSERT INTO effect {rows}"), Position(2, b"r" * 16, 2), advance=True)
+    with closing(store):
+        assert store._file is not None
+        store._file.db.execute(f"PRAGMA max_page_count={path.stat().st_size // 4096 + 5}")
+        with pytest.raises(StoreFullError):
+            store.write(InboxGroup(works=[work(1, "one"), large]))
+        assert effects(path) == []
+
+
 def test_an_effect_that_ends_the_transaction_is_an_error(path: Path) -> None:
     store, _ = inbox(path)
     bad = Work(KEY, 1, lambda db: db.execute("COMMIT"), Position(2, b"r" * 16, 1), advance=True)
