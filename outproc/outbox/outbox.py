@@ -243,7 +243,7 @@ class Outbox:
         return state
 
     def unconfirmed(self, dest: str | None) -> list[asyncio.Future[None]]:
-        """See `DurableOutbox`. A dead letter counts as done."""
+        """See `DurableOutbox`. A dead letter counts as done. Raises `StoreFencedError`."""
         if self._commits is None or self._closed:
             return []
         loop = asyncio.get_running_loop()
@@ -252,6 +252,8 @@ class Outbox:
         futures: list[asyncio.Future[None]] = []
         for state in states:
             if state.backlog or state.handed or state.name in gathering:
+                if self._commits.failed is not None:  # nothing is confirmed to this process any more
+                    raise StoreFencedError(*self._commits.failed.args)
                 futures.append(loop.create_future())
                 state.confirmations.add(
                     max(state.last, state.handed, gathering.get(state.name, 0)), "drained", futures[-1]

@@ -65,6 +65,8 @@ async def test_the_newest_process_owns_the_file_and_the_other_is_told(tmp_path: 
                 with pytest.raises(StoreFencedError, match="newer process"):
                     await zombie.send("bob", b"zombie", payload_type=DURABLE)
             assert isinstance((await next_of(events, StoreFailed)).error, StoreFencedError)
+            with pytest.raises(StoreFencedError, match="newer process"):
+                await zombie.drain("bob", timeout=SOON)
             await alice.send("bob", b"after", payload_type=DURABLE)
             assert bodies(await take(bob, 2)) == [b"before", b"after"]
 
