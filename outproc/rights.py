@@ -16,8 +16,8 @@ Authorize = Callable[[str, str, Verb], bool | Awaitable[bool]]
 
 verb "open"    begin a session with this node, whoever dialled; `what` is the id of this node
      "resume"  bring one more wire to the session that stands; the same `what`
-     "use"     speak to a service inside the session; `what` is its topic ("relay", "webrtc", "durable", ...). Asked
-               after each "open" and "resume"
+     "use"     speak to a service inside the session; `what` is its topic: "relay", "relayed", "webrtc", "outbox",
+               "inbox", ... (docs/security.md). Asked after each "open" and "resume"
      "relay"   be connected through this node, which is a hub, to the node `what`
 
 Only `True` allows. It may be a function or a coroutine function; it has `handshake_timeout`, and one that is late or
