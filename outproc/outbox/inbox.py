@@ -351,6 +351,8 @@ class Inbox:
             return
         producer.incoming.closed()
         producer.queues[-1].close()
+        if not producer.queues[-1].received:
+            producer.queues.pop()  # or each OPEN and each session would leave one behind what nobody consumes
         self._producers.silent(producer)
 
     def _take(self, producer: Producer, rows: list[Taken]) -> None:

@@ -16,6 +16,7 @@ from litz.errors import ConnectError, MessageDroppedError, NotARequestError
 from litz.message import Message
 from outproc import OutprocTransportManager
 from outproc.outbox import DeadLettered, DurableUnsupported, Inbox, OutboxFullError
+from outproc.outbox.records import Open, encode_open
 from outproc.outbox.sqlite_upkeep import OutboxUpkeep
 from tests.integration.outbox_nodes import (
     DURABLE,
@@ -130,6 +131,22 @@ async def test_a_new_session_between_living_processes_brings_nothing_twice(tmp_p
         await alice.drain(timeout=SOON)
     assert [int.from_bytes(body, "big") for body in bodies(got)] == list(range(51))
     assert not any(message.redelivered for message in got)
+
+
+async def test_sessions_that_bring_nothing_leave_nothing_behind_what_nobody_consumes(tmp_path: Path) -> None:
+    async with bob_of(tmp_path) as bob, alice_of(tmp_path, bob.endpoints[0]) as alice:
+        await alice.send("bob", b"one", payload_type=DURABLE)
+        at_bob, at_alice = bob._durable.inbox, outbox_of(alice)._opened
+        assert isinstance(at_bob, Inbox) and at_alice is not None
+        await until(lambda: at_bob.snapshot().waiting == 1, "it waits at bob")
+        (producer,) = at_bob._producers
+        said = encode_open(Open(at_alice.runs[-1].epoch, at_alice.producer, at_alice.runs[-1].token))
+        for _ in range(100):
+            at_bob.received("alice", memoryview(said))
+        assert len(producer.queues) == 2
+        await alice.send("bob", b"two", payload_type=DURABLE)
+        assert bodies(await take(bob, 2)) == [b"one", b"two"]
+        await alice.drain("bob", timeout=SOON)
 
 
 async def test_both_restart(tmp_path: Path) -> None:
