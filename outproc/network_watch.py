@@ -97,7 +97,7 @@ class NetworkWatch:
             if descriptor is not None:
                 self._loop.add_reader(descriptor, self.news)
                 self._reading = descriptor
-        except NotImplementedError:  # this loop (Windows, the simulation) cannot wait for descriptors
+        except NotImplementedError:  # this loop (that of Windows) cannot wait for descriptors
             pass
         if self._reading is None:
             self._timer.at(self._loop.time() + POLL)

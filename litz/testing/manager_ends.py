@@ -14,6 +14,9 @@ from litz.message import Message
 from litz.testing.manager_case import Case, Check, end, expect, expect_now, serving, take, texts
 from litz.testing.manager_life import next_of
 
+CALM: Final = 15
+"""Looks, 0.02 s apart, at which nothing has happened."""
+
 LONG: Final = 60.0
 """Seconds that no drain of these checks needs."""
 
@@ -179,9 +182,13 @@ async def closing_ends_a_final_drain_at_once(case: Case) -> None:
 async def who_waits_for_space_hears_that_the_node_leaves(case: Case) -> None:
     await case.meet()
     a, loop, waiting = case.a, asyncio.get_running_loop(), list[asyncio.Task[object]]()
-    while not (waiting and not waiting[-1].done()):  # until one of them waits
-        waiting = [loop.create_task(a.send(case.to_b, bytes(10_000))) for _ in range(64)]
+    calm = 0
+    while calm < CALM:  # until one of them waits, and nothing that is still on its way makes room
+        before = sum(each.done() for each in waiting)
+        if before == len(waiting):
+            waiting += [loop.create_task(a.send(case.to_b, bytes(10_000))) for _ in range(64)]
         await asyncio.sleep(0.02)
+        calm = calm + 1 if sum(each.done() for each in waiting) == before else 0
     drain = loop.create_task(a.drain(final=True, timeout=LONG))
     await expect(DrainingError, waiting[-1], "waiting for space when the node leaves")
     others = await asyncio.gather(*waiting[:-1], return_exceptions=True)
@@ -191,7 +198,8 @@ async def who_waits_for_space_hears_that_the_node_leaves(case: Case) -> None:
 
 
 async def nothing_slips_in_when_the_drain_begins(case: Case) -> None:
-    """Not even in the turn of the loop in which it begins, in the middle of a burst."""
+    """In the middle of a burst: what is asked for right after the drain is refused, or a part of it (a manager made of
+    others may need a turn of the loop to begin), and never accepted and forgotten."""
     await case.meet()
     a, loop, late = case.a, asyncio.get_running_loop(), list[object]()
 
@@ -206,8 +214,10 @@ async def nothing_slips_in_when_the_drain_begins(case: Case) -> None:
     for number in range(4):
         a.send_nowait(case.to_b, b"%d" % number)
     assert await drain == ()
-    assert [type(each) for each in late] == [DrainingError]
-    assert texts(await take(case.b, 4)) == [b"0", b"1", b"2", b"3"]
+    accepted = [b"late" for each in late if not isinstance(each, DrainingError)]
+    assert len(late) == 1
+    assert texts(await take(case.b, 4 + len(accepted))) == [b"0", b"1", b"2", b"3", *accepted]
+    await expect(DrainingError, a.send(case.to_b, b"later"), "sent after the drain")
 
 
 async def a_final_drain_is_of_all(case: Case) -> None:

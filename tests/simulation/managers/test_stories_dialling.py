@@ -14,6 +14,7 @@ from litz.snapshot import DestState
 from litz.testing import SimWireBuilder
 from litz.wire import Endpoint, Wire, WireBuilder
 from outproc.manager import OutprocTransportManager
+from outproc.options import TransportOptions
 from tests.simulation.managers.stage import Stage, play
 
 
@@ -118,7 +119,8 @@ class Broken(WireBuilder):
 
 def test_a_builder_that_raises_anything_is_a_failed_attempt() -> None:
     async def story(stage: Stage) -> None:
-        manager = OutprocTransportManager("a", directory={"b": ["sim://b:1"]}, builders=[Broken()])
+        options = TransportOptions(watch_network=False)  # of the real host
+        manager = OutprocTransportManager("a", directory={"b": ["sim://b:1"]}, builders=[Broken()], options=options)
         async with manager:
             with pytest.raises(ConnectError, match="a bug in a builder"):
                 async with asyncio.timeout(5):
