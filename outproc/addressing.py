@@ -70,6 +70,14 @@ async def _answer(
         return list(islice(answer, MAX_ANSWERS))
     except TimeoutError as error:
         return error if str(error) else TimeoutError(f"no answer within {timeout:g} s")
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Of a task of its own, perhaps. Taken for ours, it would end the look-up without an answer.
+        failure = ConnectionAbortedError(f"the {name} cancelled its own answer")
+        failure.__cause__ = error
+        return failure
     except Exception as error:
         # Whatever it raises, the others' answers are good.
         return error
@@ -145,13 +153,14 @@ class Addressing:
         for at most `timeout` seconds. Never raises: what one of them does costs nobody else's answer."""
         found: dict[Endpoint, None] = {}
         failures: list[Attempt] = []
-        for hint in self._hints.get(dest, {}):
-            self._admit(hint, "hints", found, failures)
         asked = self._sources(dest)
         if len(asked) == 1:
             answers = [await _answer(*asked[0], timeout)]
         else:
             answers = await asyncio.gather(*(_answer(*source, timeout) for source in asked))
+        # Only now: what a user named meanwhile counts, for nobody asks again because of it.
+        for hint in self._hints.get(dest, {}):
+            self._admit(hint, "hints", found, failures)
         for (name, _), answer in zip(asked, answers, strict=True):
             if isinstance(answer, Exception):
                 failures.append(Attempt(name, answer))

@@ -42,7 +42,7 @@ class Dial:
         """Return when the link has joined, or `dial_timeout` after its turn has come. Raises what made it fail: a
         builder may raise anything."""
         async with turn, asyncio.timeout(self._node.options.dial_timeout):
-            wire = await self._resolver.build(self._dest, self._endpoint)
+            wire = await self._build()
             if _is_cancelled():
                 # Builders are not ours: this one did not heed it, and there is nobody who waits for its wire.
                 wire.abort()
@@ -51,6 +51,15 @@ class Dial:
             outcome = link.outcome = self._node.loop.create_future()
             link.start()
             await outcome
+
+    async def _build(self) -> Wire:
+        try:
+            return await self._resolver.build(self._dest, self._endpoint)
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            # A task of its own, perhaps: taken for ours, it would end the dial without a failure, and none would follow.
+            raise ConnectionAbortedError("the builder cancelled its own dial") from error
 
     def _link_of(self, wire: Wire) -> Link:
         try:

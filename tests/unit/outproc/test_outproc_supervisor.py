@@ -1,7 +1,6 @@
 """A dest that fails for long grows cold, one with a budget is given up; both are told once, and end as they should.
 
-Of `outproc.dial_attempt`, `outproc.look_ups`, `outproc.round_verdict` and
-`outproc.slots` too, as far as users notice them.
+Of `outproc.round_verdict` and `outproc.slots` too, as far as users notice them.
 """
 
 from __future__ import annotations
