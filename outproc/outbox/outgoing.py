@@ -228,8 +228,9 @@ class Outgoing:
             row = self._cache.popleft()
             size = len(row.data)
             self._cached_bytes -= size
-            self._flight.append((row.sequence, size))
-            self._flight_bytes += size
+            if row.sequence > self.committed:  # else its ack was here before it was read, and no other comes
+                self._flight.append((row.sequence, size))
+                self._flight_bytes += size
 
     # -- what the inbox says --------------------------------------------------------------------------
 
@@ -242,6 +243,7 @@ class Outgoing:
         if ack.committed <= self.committed:
             return False
         self.committed = ack.committed
+        self._counts = False  # what was the next to be committed is
         while self._flight and self._flight[0][0] <= ack.committed:
             self._flight_bytes -= self._flight.popleft()[1]
         return True
