@@ -227,7 +227,8 @@ class DestTable:
 
     def _stay(self, entry: Connecting, error: ConnectError) -> bool:
         """Whether some of those who wait sit through this failure; each of them decides by itself."""
-        pointless, now, stay = self.closed or not is_retryable(error), self._node.now(), False
+        pointless = self.closed or not is_retryable(error) or bool(entry.transport.dialler.supervisor.gave_up)
+        now, stay = self._node.now(), False
         for patience in entry.patient:
             stay |= patience.sits_through(now, pointless=pointless)
         return stay

@@ -58,7 +58,7 @@ class Dial:
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
-            # A task of its own, perhaps: taken for ours, it would end the dial without a failure, and none would follow.
+            # A task of its own, perhaps. Taken for ours it would end the dial without a failure, and none would follow.
             raise ConnectionAbortedError("the builder cancelled its own dial") from error
 
     def _link_of(self, wire: Wire) -> Link:

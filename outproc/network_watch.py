@@ -110,6 +110,7 @@ class NetworkWatch:
     def _poll(self) -> None:
         """The news have ended, if there were any: look now and then."""
         self._stop_reading()
+        self._known = NetworkState()  # what this way of looking does not see is not gone
         if self._source is not None:
             self._source.close()
         self._source = SourceAddresses()
@@ -126,13 +127,17 @@ class NetworkWatch:
         try:
             if self._source.drain():
                 self._calm.news(now)
-            due = self._calm.due
-            if due is not None and due > now:
-                self._timer.at(due)
-                return
-            state = self._source.state()
         except OSError:
             self._poll()
+            return
+        due = self._calm.due
+        if due is not None and due > now:
+            self._timer.at(due)
+            return
+        try:
+            state = self._source.state()
+        except OSError:  # no descriptor is left, perhaps: what was known counts until it can be told again
+            self._timer.at(now + POLL)
             return
         self._calm.looked(now)
         self._read()

@@ -12,6 +12,9 @@ from outproc.network_news import NetworkState, Way
 SOMEWHERE: Final = ((4, socket.AF_INET, "203.0.113.1"), (6, socket.AF_INET6, "2001:db8::1"))
 """An address of each family that is nobody's (RFC 5737, RFC 3849): no route leads there but the default one."""
 
+SHORT_OF: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Nothing can be asked: that says nothing of the network."""
+
 
 class SourceAddresses:
     """Looks when asked; there are no news. A router that is replaced by another is not noticed, nor an address that
@@ -30,7 +33,8 @@ class SourceAddresses:
         return False
 
     def state(self) -> NetworkState:
-        """The network now: the addresses that are sent from, and those that were and are there still."""
+        """The network now: the addresses that are sent from, and those that were and are there still. Raises OSError
+        when the process has no descriptor left to ask with."""
         ways = []
         for family, number, somewhere in SOMEWHERE:
             source = source_towards(number, somewhere)
@@ -45,12 +49,15 @@ class SourceAddresses:
 
 
 def source_towards(number: int, address: str) -> str:
-    """The address that packets to `address` would be sent from; "" if they would not be. `number`: the family."""
+    """The address that packets to `address` would be sent from; "" if they would not be. `number`: the family. Raises
+    OSError only for what it is `SHORT_OF`."""
     try:
         with socket.socket(number, socket.SOCK_DGRAM) as asking:
             asking.connect((address, 9))  # a datagram socket: it only looks up the route
             return str(asking.getsockname()[0]).partition("%")[0]
-    except OSError:
+    except OSError as error:
+        if error.errno in SHORT_OF:
+            raise
         return ""
 
 

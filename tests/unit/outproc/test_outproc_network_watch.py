@@ -7,6 +7,8 @@ import errno
 import os
 import socket
 
+import pytest
+
 from litz.events import NetworkChanged, WireDown
 from outproc import OutprocTransportManager
 from outproc.network_news import NetworkChange, NetworkState, Way
@@ -270,6 +272,58 @@ def test_when_the_kernel_tells_no_more_it_is_looked_now_and_then() -> None:
             await alice.send("bob", b"x", confirm="received")
             assert network.closed == 1
             assert alice.is_connected("bob")
+
+    virtual(scenario)
+
+
+def test_a_process_out_of_descriptors_does_not_take_its_addresses_for_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found in review: neither the kernel nor the other way of looking answered, and every wire was given up."""
+
+    async def scenario() -> None:
+        town, network = Town(), FakeNetwork()
+        async with town.manager("bob") as bob, town.manager("alice", network=network.open) as alice:
+            town.builders["alice"].ends = FAR
+            await bob.listen("memory:bob")
+            await alice.send("bob", b"x", confirm="received")
+            town.builders["alice"].wires[0].bound = True
+            events = alice.events()
+
+            def none_left(*arguments: object) -> socket.socket:
+                raise OSError(errno.EMFILE, "too many open files")
+
+            network.error = OSError(errno.EMFILE, "too many open files")
+            with monkeypatch.context() as patch:
+                patch.setattr(socket, "socket", none_left)
+                changes_to(alice, network, HOME)
+                await asyncio.sleep(10 * POLL)
+            assert alice.is_connected("bob")
+            assert len(town.builders["alice"].dials) == 1
+            network.error = None
+            network.now = CAFE
+            await asyncio.sleep(2 * POLL)
+            assert (await event_of(events, NetworkChanged)).given_up == 1, "what came meanwhile is noticed"
+
+    virtual(scenario)
+
+
+def test_another_way_of_looking_knows_nothing_of_what_is_gone() -> None:
+    """The kernel's news end: what is looked at from then on sees less, which does not mean that it is gone."""
+
+    class Ended(FakeNetwork):
+        def drain(self) -> bool:
+            raise OSError(errno.EBADF, "no more news")
+
+    async def scenario() -> None:
+        town, network = Town(), Ended()
+        async with town.manager("bob") as bob, town.manager("alice", network=network.open) as alice:
+            town.builders["alice"].ends = FAR
+            await bob.listen("memory:bob")
+            await alice.send("bob", b"x", confirm="received")
+            town.builders["alice"].wires[0].bound = True
+            changes_to(alice, network, HOME)
+            await asyncio.sleep(10 * POLL)
+            assert alice.is_connected("bob")
+            assert len(town.builders["alice"].dials) == 1
 
     virtual(scenario)
 

@@ -183,3 +183,22 @@ def test_who_closes_ends_the_wait(how: str) -> None:
                 assert alice.has_dest("bob") is None
 
     virtual(scenario)
+
+
+def test_a_dest_that_is_given_up_ends_the_wait_although_a_directory_is_down() -> None:
+    """Nothing is dialled any more, so no further attempt would ever fail."""
+
+    class Down:
+        async def look_up(self, dest: str) -> list[str]:
+            raise ConnectionRefusedError("the directory is down")
+
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("alice", knows=Down()) as alice:
+            town.builders["alice"].errors = {"memory:bob": UntrustedPeerError("not bob's key")}
+            alice.add_endpoints("bob", ["memory:bob"])
+            async with asyncio.timeout(1000):
+                with pytest.raises(ConnectError, match="not bob's key"):
+                    await alice.send("bob", b"x", when_down=Retry(attempts=3))
+
+    virtual(scenario)

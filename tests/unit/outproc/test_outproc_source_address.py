@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 
 import pytest
@@ -19,6 +20,16 @@ def test_towards_this_host_packets_come_from_it() -> None:
 def test_an_address_is_ours_if_it_can_be_bound() -> None:
     assert is_ours("127.0.0.1")
     assert not is_ours("203.0.113.77")
+
+
+def test_being_out_of_descriptors_says_nothing_of_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(*arguments: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "socket", none_left)
+        with pytest.raises(OSError, match="too many"):
+            SourceAddresses().state()
 
 
 def test_an_address_that_was_sent_from_is_gone_when_it_is_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
