@@ -152,7 +152,7 @@ class Process:
                 task = self.spawn(self._send(rng.choice(dests)))
                 self.sending[task] = None
                 if rng.random() < 0.1:
-                    world.loop.call_later(rng.random() * 0.1, task.cancel)
+                    world.timers.append(world.loop.call_later(rng.random() * 0.1, task.cancel))
 
     async def _send(self, dest: str) -> None:
         rng, world = self.rng, self.world

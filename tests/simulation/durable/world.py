@@ -59,6 +59,8 @@ class World:
         self.starting: Counter[str] = Counter()
         self._failure: asyncio.Future[None] = loop.create_future()
         self._tasks: dict[asyncio.Task[Any], None] = {}
+        self.timers: list[asyncio.TimerHandle] = []
+        """Those that cancel a send, which may be over by then: none is left at the end."""
         self.faults = Faults(self)
         loop.set_exception_handler(self._unseen)
 
@@ -169,6 +171,8 @@ class World:
                 await process.close()
         while self._tasks:
             await asyncio.wait(list(self._tasks), timeout=60.0)
+        for timer in self.timers:
+            timer.cancel()
         self.checker.finish()
 
     async def _settle(self) -> None:
