@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from typing import Final
 
 from litz.payload import PayloadType
 from litz.snapshot import DestSnapshot, LaneSnapshot, ManagerSnapshot, SlotSnapshot, WireSnapshot
@@ -16,6 +17,8 @@ from outproc.session.session import LOSSY_LANE
 from outproc.slots import Cooling, Slot
 from outproc.urgent_strand import UrgentStrand
 from outproc.wire_set import link_of
+
+WAITS_FOR_ANOTHER: Final = "every wire that is up may lose frames: what is reliable waits for another kind"
 
 
 def snapshot_of(
@@ -55,12 +58,24 @@ def _dest(node: LocalNode, transport: DestTransport) -> DestSnapshot:
         wires=tuple(_wire(transport, link, now) for link in transport.links),
         slots=tuple(_slot(slot, now) for slot in transport.dialler.pool.slots),
         lanes=tuple(_lanes(transport)),
-        cause=transport.dialler.supervisor.cause,
-        retry_in=transport.dialler.supervisor.retry_in() if not transport.links else None,
+        cause=_cause(transport),
+        retry_in=None if _goes(transport) else transport.dialler.supervisor.retry_in(),
         cold=transport.dialler.supervisor.cold,
         given_up=bool(transport.dialler.supervisor.gave_up),
         history=node.events.history.of(transport.dest),
     )
+
+
+def _goes(transport: DestTransport) -> bool:
+    """Whether what is sent goes out."""
+    up = any(link.dependable for link in transport.links)
+    return up or (bool(transport.links) and not transport.outbound.holds_messages)
+
+
+def _cause(transport: DestTransport) -> str:
+    if transport.links and not _goes(transport):
+        return WAITS_FOR_ANOTHER
+    return transport.dialler.supervisor.cause
 
 
 def _wire(transport: DestTransport, link: Link, now: float) -> WireSnapshot:

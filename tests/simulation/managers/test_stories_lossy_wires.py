@@ -27,11 +27,16 @@ def test_reliable_lanes_wait_for_a_wire_that_loses_nothing_and_latency_first_doe
         await asyncio.sleep(5.0)
         assert b.got == [b"now"]
         assert (carrier(a, LATEST), carrier(a, 0)) == ("udp", "")
+        (dest,) = a.manager.snapshot().dests
+        assert "may lose frames" in dest.cause, "it says why nothing goes"
+        assert dest.retry_in is not None
         stage.network.host("b").listeners["tcp://b:1"] = away
         # The udp wire is no reason to take one's time with the others.
         await a.until(lambda: b.got == [b"now", b"later"], seconds=6.0)
         await a.manager.drain()
         assert (carrier(a, LATEST), carrier(a, 0)) == ("udp", "tcp")
+        (dest,) = a.manager.snapshot().dests
+        assert (dest.cause, dest.retry_in) == ("", None)
 
     play(story)
 
