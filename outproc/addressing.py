@@ -14,6 +14,7 @@ from litz.errors import Attempt, InvalidEndpointError
 from litz.wire import Endpoint, EndpointFilter, EndpointSource, Wire, WireBuilder, scheme_of
 from outproc.endpoint_filter import allow_endpoint, refusal
 from outproc.installed_wires import BrokenWire
+from outproc.retry.backoff import Backoff
 
 MAX_HINTS = 32
 """Endpoints kept per dest from `add_endpoints`; the newest stay."""
@@ -83,8 +84,22 @@ async def _answer(
         return error
 
 
+def _check_backoff(builder: WireBuilder) -> None:
+    """Raises ValueError here, where it can be mended, and not in each dial."""
+    if builder.backoff is None:
+        return
+    try:
+        base, cap = builder.backoff
+        Backoff(base, cap)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the backoff of the {builder.kind} builder is (base, cap) in seconds, 0 < base <= cap, "
+            f"not {builder.backoff!r}"
+        ) from error
+
+
 class Addressing:
-    """Resolves dests to endpoints, and endpoints to builders."""
+    """Resolves dests to endpoints, and endpoints to builders. Raises ValueError for a backoff that is none."""
 
     def __init__(
         self,
@@ -98,6 +113,7 @@ class Addressing:
         self.allow = allow
         self._by_scheme: dict[str, WireBuilder] = {}
         for builder in self.builders:
+            _check_backoff(builder)
             for scheme in builder.schemes:
                 self._by_scheme.setdefault(scheme, builder)
         self._directory = directory

@@ -220,3 +220,12 @@ async def test_by_default_nobody_has_a_link_local_address_dialled(where: str) ->
     assert resolution.endpoints == []
     (failure,) = resolution.failures
     assert "allow_endpoint" in str(failure.error)
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 5.0), (5.0, 1.0), (1.0, float("inf")), (1.0,)])
+def test_a_backoff_of_a_builder_that_is_none_is_told_when_the_manager_is_made(wrong: Any) -> None:
+    """It used to be found in the first dial, and whoever waited for that waited for ever."""
+    builder = Builder("memory")
+    builder.backoff = wrong
+    with pytest.raises(ValueError, match=r"backoff of the memory builder is \(base, cap\)"):
+        Addressing([builder], None)
