@@ -90,7 +90,7 @@ class Dispatch:
         transports = self.dests.transports(dest)
         for transport in transports:
             trust_changed(transport.dialler, self.node.now())
-        work = reauthorize(self.node, transports)
+        work = reauthorize(self.node, transports, dest)
         return await asyncio.shield(self.node.spawn(work, "litz reauthorize"))
 
     def _has_session(self, dest: str) -> bool:

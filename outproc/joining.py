@@ -52,6 +52,10 @@ def decide(transport: DestTransport, link: Link, step: Step) -> None:
         # The goodbye is said: an answer that comes after it joins nothing.
         link.fail(BusyError(f"the transport of {transport.dest} is closing", retry_after=COME_BACK))
         return
+    if link.proof.outdated and isinstance(step, JoinReceived | Joined):
+        link.fail(BusyError("keys or rights were looked at again meanwhile; ask again", retry_after=COME_BACK))
+        transport.leave(link)
+        return
     match step:
         case JoinReceived():
             _join_received(transport, link, step)

@@ -16,15 +16,18 @@ AT_ONCE: Final = 32
 """Dests that are judged at the same time."""
 
 
-async def reauthorize(node: LocalNode, transports: Sequence[DestTransport]) -> tuple[str, ...]:
+async def reauthorize(node: LocalNode, transports: Sequence[DestTransport], dest: str | None = None) -> tuple[str, ...]:
     """Judge these dests again, and drop what would not be let in now. Returns the dests that lost anything, in the
-    order given.
+    order given. `dest`: the only one that is judged, None: they are all.
 
     A wire whose proof holds no longer is dropped; the session waits for one with a better proof, and expires without. A
     dest that `authorize` refuses loses its session at once, loudly. A verdict that fails or is late costs the wires,
-    which ask again as they are dialled anew.
+    which ask again as they are dialled anew. Wires that are between their proof and the session do not get into it.
     """
     node.rights.forget_verdicts()
+    for link in node.links:
+        if not link.in_session:
+            link.proof.outdate(dest)
     slots = asyncio.Semaphore(AT_ONCE)
     dropped: dict[str, None] = {}
 

@@ -33,6 +33,9 @@ class WireProof:
         need = seal_need(wire, authenticator, node.options.seal)
         self._link = HandshakeLink(wire.kind, wire.channel_binding, need)
         self._first: NeedsVerification | None = None
+        self._peer = ""
+        self.outdated = False
+        """Whether keys or rights were looked at again since the judgement began: then nothing is joined by it."""
 
     def machine(self) -> Initiator | Acceptor:
         """The handshake of the wire."""
@@ -59,6 +62,7 @@ class WireProof:
         return await self._in_time(self._judge(step, stranger), "the proof", "verify")
 
     async def _judge(self, step: NeedsVerification, stranger: bool) -> None:
+        self._peer = step.peer_id
         if stranger:
             await self._node.strangers.turn()
         await self._verify(step)
@@ -68,6 +72,10 @@ class WireProof:
 
     async def _verify(self, step: NeedsVerification) -> None:
         await self._authenticator.verify(step.peer_id, step.credential, step.transcript, step.proof, step.role)
+
+    def outdate(self, dest: str | None) -> None:
+        """Keys or rights of `dest`, None: of anybody, may be others from now on."""
+        self.outdated |= bool(self._peer) and dest in (None, self._peer)
 
     async def judge_again(self) -> LitzError | None:
         """Whether what the peer has shown first still proves its id. Returns why not."""

@@ -264,6 +264,31 @@ async def test_reauthorize_ends_the_session_of_who_may_not_be_here_any_more() ->
             assert b.list_dests() == ["c"]
 
 
+@pytest.mark.parametrize("only", [None, "a"])
+async def test_a_verdict_of_before_lets_nobody_in_after_reauthorize(only: str | None) -> None:
+    revoked, opens, go_on = False, 0, asyncio.Event()
+
+    async def authorize(peer: str, what: str, verb: str) -> bool:
+        nonlocal opens
+        verdict = not revoked
+        if verb == "open":
+            opens += 1
+            await go_on.wait()
+        return verdict
+
+    async with (
+        node("b", listen=LOOPBACK, authorize=authorize) as b,
+        node("a", knows={"b": b.endpoints}) as a,
+    ):
+        await a.send("b", b"1", when_down="queue")
+        await until(lambda: opens, "it is asked")
+        revoked = True
+        assert await b.reauthorize(only) == ()
+        go_on.set()
+        await until(lambda: opens > 1 or b.is_connected("a"), "a is in, or asks again")
+        assert not b.is_connected("a")
+
+
 async def test_a_revoked_key_loses_its_wires_at_the_next_look_and_a_new_one_resumes() -> None:
     a_key, b_key = key_pair("a", "b")
     async with (
