@@ -88,7 +88,7 @@ def unproved_refusal(
 
 
 def _milliseconds(seconds: float) -> int:
-    return min(MAX_RETRY_AFTER_MS, max(0, ceil(seconds * 1000)))
+    return max(0, ceil(min(MAX_RETRY_AFTER_MS, seconds * 1000)))  # also of "for ever"
 
 
 def refused(refuse: Refuse) -> Refused:

@@ -10,7 +10,7 @@ import asyncio
 
 import pytest
 
-from litz.errors import DrainingError, PeerClosedError
+from litz.errors import ConnectError, DrainingError, PeerClosedError
 from litz.events import ConnectFailed, EndReason, PeerDraining, SessionEnded
 from tests.simulation.managers.stage import Actor, Stage, play
 
@@ -134,5 +134,20 @@ def test_killed_during_its_drain_a_node_comes_back_as_if_it_had_not_begun() -> N
         await a.until(lambda: reasons(a) == [EndReason.PEER_RESTARTED])
         await a.manager.send("b", b"two", confirm="processed")
         assert b.got == [b"two"]
+
+    play(story)
+
+
+def test_a_drain_without_end_refuses_new_sessions_all_the_same() -> None:
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b", reach=["nobody"])
+        b.manager.send_nowait("nobody", b"kept")
+        draining = asyncio.ensure_future(b.manager.drain(final=True, timeout=float("inf")))
+        await asyncio.sleep(1.0)
+        with pytest.raises(ConnectError, match="leaving; use another node"):
+            await a.manager.send("b", b"x", timeout=10)
+        await b.manager.aclose()
+        assert [receipt.number for receipt in await draining] == [0]
 
     play(story)
