@@ -28,6 +28,13 @@ def trust_changed(dialler: Dialler, now: float) -> None:
         restart(dialler, now, "keys and rights were looked at again")
 
 
+def reopened(dialler: Dialler, now: float) -> None:
+    """Somebody here wants the dest before the time at which it said that it would be back."""
+    if now < dialler.rests_until:
+        dialler.rests_until = 0.0
+        dialler.start_round()
+
+
 def hinted(dialler: Dialler, now: float) -> None:
     """A user has named endpoints."""
     if dialler.supervisor.rests:

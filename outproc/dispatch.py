@@ -17,7 +17,7 @@ from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState
 from litz.within import LATE_DRAIN, within
 from outproc.addressing import Addressing
-from outproc.begin_anew import ask_again, trust_changed
+from outproc.begin_anew import ask_again, reopened, trust_changed
 from outproc.body import body_of
 from outproc.confirmations import all_of
 from outproc.dest_table import DestTable
@@ -92,6 +92,13 @@ class Dispatch:
             trust_changed(transport.dialler, self.node.now())
         work = reauthorize(self.node, transports, dest)
         return await asyncio.shield(self.node.spawn(work, "litz reauthorize"))
+
+    def reopen(self, dest: str) -> None:
+        """The goodbye of `dest` does not count any more, nor when it said that it would be back."""
+        self.node.departures.back(dest)
+        transport = self.dests.get(dest)
+        if transport is not None:
+            reopened(transport.dialler, self.node.now())
 
     def _has_session(self, dest: str) -> bool:
         transport = self.dests.get(dest)

@@ -166,7 +166,7 @@ class OutprocTransportManager(TransportManager):
         if self._entered is None:
             raise ManagerStateError("the manager is not running")
         if reopening is not None:
-            self._entered.node.departures.back(reopening)
+            self._entered.reopen(reopening)
         return self._entered
 
     # -- sending ------------------------------------------------------------------------------------

@@ -151,3 +151,29 @@ def test_a_drain_without_end_refuses_new_sessions_all_the_same() -> None:
         assert [receipt.number for receipt in await draining] == [0]
 
     play(story)
+
+
+@pytest.mark.parametrize("how", ["send", "reconnect"])
+def test_who_reopens_a_dest_that_said_when_it_is_back_does_not_wait_for_that(how: str) -> None:
+    """It may be back sooner; dialled as any other from then on, also when the first dial is in vain."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b")
+        await a.manager.send("b", b"one", confirm="processed")
+        await b.manager.aclose(returning_in=3600.0)
+        await a.until(lambda: a.count(SessionEnded) == 1)
+        await a.manager.send("b", b"two")
+        dials = a.dials
+        await asyncio.sleep(60.0)
+        assert a.dials == dials, "it is left in peace"
+        if how == "send":
+            await a.manager.send("b", b"three", reopen=True)
+        else:
+            with pytest.raises(ConnectError):
+                await a.manager.reconnect("b")
+        await asyncio.sleep(10.0)
+        b = await stage.actor("b", clock=10.0)
+        await b.until(lambda: b.got[:1] == [b"two"], seconds=10.0)
+
+    play(story)
