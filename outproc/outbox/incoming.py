@@ -45,7 +45,7 @@ class Incoming:
         self._waiting: deque[tuple[int, int]] = deque()
         """Sequence and size of what was taken and is not committed."""
         self._waiting_size = 0
-        self._part: tuple[Part, list[bytes], int] | None = None
+        self._part: tuple[Part, bytearray] | None = None
         self.duplicates = 0
 
     def open(self, said: Open, boot: bytes) -> Accept | Refuse:
@@ -90,19 +90,17 @@ class Incoming:
         if said.offset == 0 and self._part is None:
             if said.size > self._max_message:
                 raise self._broken(f"a durable message of {said.size} bytes is over the limit")
-            self._part = (said, [], 0)
+            self._part = (said, bytearray())  # not a list: pieces may be of one byte each
         if self._part is None:
             raise self._broken("a piece of a message without its beginning")
-        first, pieces, got = self._part
-        if said.offset != got or (first.sequence, first.size) != (said.sequence, said.size):
+        first, body = self._part
+        if said.offset != len(body) or (first.sequence, first.size) != (said.sequence, said.size):
             raise self._broken("pieces of a message that do not fit")
-        pieces.append(said.body)
-        got += len(said.body)
-        if got < said.size:
-            self._part = (first, pieces, got)
+        body += said.body
+        if len(body) < said.size:
             return None
         self._part = None
-        taken = self._take([Taken(first.sequence, first.key, bool(first.mark), b"".join(pieces))])
+        taken = self._take([Taken(first.sequence, first.key, bool(first.mark), bytes(body))])
         return taken[0] if taken else None
 
     def _check(self) -> None:

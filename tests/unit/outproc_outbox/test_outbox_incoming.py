@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from litz.errors import ProtocolError
@@ -108,6 +110,19 @@ def test_more_than_the_window_costs_the_peer_its_wire() -> None:
     made.committed_to(7)
     assert made.waiting == 0
     made.take(data(8, size=100))
+
+
+def test_a_message_in_the_smallest_pieces_costs_about_its_size() -> None:
+    size = 100_000
+    made = Incoming(None, (), messages=8, size=1000, max_message=size)
+    made.open(OPEN, BOOT)
+    tracemalloc.start()
+    try:
+        for offset in range(0, size - 2, 2):
+            made.take_part(Part(7, 0, "", size, offset, b"%02d" % (offset % 100)))
+        assert tracemalloc.get_traced_memory()[0] < 5 * size
+    finally:
+        tracemalloc.stop()
 
 
 def test_pieces_make_one_message_and_what_does_not_fit_is_refused() -> None:
