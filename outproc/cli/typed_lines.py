@@ -66,8 +66,9 @@ class TypedLines:
                 data = b""  # a terminal that is gone (EIO) has no more lines
             *whole, rest = (rest + data).split(b"\n")
             if len(rest) >= MAX_LINE or (not data and rest):
-                whole.append(rest)
-                rest = b""
+                end = len(rest) - (_begun(rest) if data else 0)
+                whole.append(rest[:end])
+                rest = rest[end:]
             for line in whole:
                 self._room.acquire()
                 if self._stopped.is_set():
@@ -80,3 +81,14 @@ class TypedLines:
     def _hand_over(self, line: str | None) -> None:
         if not self._stopped.is_set():
             self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+
+
+def _begun(text: bytes) -> int:
+    """How many bytes at the end are the beginning of a character in UTF-8 that is not whole."""
+    for count in range(1, min(3, len(text)) + 1):
+        byte = text[-count]
+        if byte >= 0xC0:
+            return count if count < 2 + (byte >= 0xE0) + (byte >= 0xF0) else 0
+        if byte < 0x80:
+            return 0
+    return 0

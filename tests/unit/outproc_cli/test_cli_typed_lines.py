@@ -28,6 +28,9 @@ async def test_lines_of_a_file_also_the_last_and_the_odd_ones(tmp_path: Path) ->
     long = await lines_of(b"x" * (3 * MAX_LINE + 7), tmp_path)
     assert "".join(long) == "x" * (3 * MAX_LINE + 7)
     assert all(len(each) <= 2 * MAX_LINE for each in long)
+    for letters in ("x\u00e9", "\u20ac", "xx\U0001f600"):
+        long = await lines_of((letters * MAX_LINE).encode(), tmp_path)
+        assert "".join(long) == letters * MAX_LINE, "no character is cut in two"
     many = await lines_of(b"".join(b"%d\n" % number for number in range(5000)), tmp_path)
     assert many == [str(number) for number in range(5000)]
 
