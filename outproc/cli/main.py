@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 from litz import __version__
 from litz.errors import LitzError
+from litz.event_words import printable
 from outproc.cli import chat, demo, demo_node, events, key, outbox, ping, recv, send, status, up
 from outproc.cli.outcome import EXIT_CODES, INTERRUPTED, CommandError, UsageError, code_of, text_of
 
@@ -49,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (LitzError, UsageError, CommandError, OSError, ValueError) as error:
-        print(f"litz: {text_of(error)}", file=sys.stderr)
+        # A peer may have a say in it: one line, and nothing that does something to a terminal.
+        print(f"litz: {printable(' '.join(text_of(error).splitlines()))}", file=sys.stderr)
         return code_of(error)
 
 

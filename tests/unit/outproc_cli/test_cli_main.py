@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from outproc.cli.main import main
+from outproc.cli.outcome import CommandError
 from tests.integration.cli_process import ROOT
 
 WRONG = [
@@ -75,6 +76,19 @@ def test_wrong_usage_names_the_cure(arguments: tuple[str, ...], cure: str, capsy
 def test_failures_exit_with_1(arguments: tuple[str, ...], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*arguments) == 1
     assert text in capsys.readouterr().err
+
+
+def test_what_a_peer_says_in_an_error_does_nothing_to_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(arguments: object) -> int:
+        raise CommandError("bob refused the file: \x1b[2Jno\nlitz: \x9b31mall is well")
+
+    monkeypatch.setattr("outproc.cli.ping._run", refused)
+    assert main(["ping", "bob"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "litz: bob refused the file: \ufffd[2Jno litz: \ufffd31mall is well"
+    ]
 
 
 def test_a_taken_address_names_the_cure(capsys: pytest.CaptureFixture[str]) -> None:
