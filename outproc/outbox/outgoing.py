@@ -243,7 +243,6 @@ class Outgoing:
         if ack.committed <= self.committed:
             return False
         self.committed = ack.committed
-        self._counts = False  # what was the next to be committed is
         while self._flight and self._flight[0][0] <= ack.committed:
             self._flight_bytes -= self._flight.popleft()[1]
         return True
