@@ -6,19 +6,23 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from litz import __version__
 from litz.errors import LitzError
 from litz.event_words import printable
-from outproc.cli import chat, demo, demo_node, events, key, outbox, ping, recv, send, status, up
 from outproc.cli.outcome import EXIT_CODES, INTERRUPTED, CommandError, UsageError, code_of, text_of
 
-_COMMANDS = (demo, up, chat, send, recv, status, events, ping, key, outbox)
-"""Each has `add(commands)`, which adds its parser and sets `run`, a function from arguments to an exit code."""
+_COMMANDS = ("demo", "up", "chat", "send", "recv", "status", "events", "ping", "key", "outbox")
+"""Modules of this package. Each has `add(commands)`, which adds its parser and sets `run`, a function from arguments to
+an exit code. Only the one that is asked for is imported: all of them take a second."""
+
+_DEMO_NODE = "demo-node"
+"""Started by `litz demo` for itself; nothing for the help text."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, or that of one command."""
     parser = argparse.ArgumentParser(
         prog="litz",
         description="Send by destination id over wires that break, and lose nothing.",
@@ -28,8 +32,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"litz {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.add(commands)
+    for name in _COMMANDS if only is None else (only,):
+        import_module(f"outproc.cli.{name}").add(commands)
     return parser
 
 
@@ -37,9 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code. Wrong usage exits with 2, as argparse does."""
     _fill_descriptors()
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == [demo_node.COMMAND]:  # started by `litz demo` for itself; nothing for the help text
-        return demo_node.main(given[1:])
-    parsed = build_parser().parse_args(given)
+    if given[:1] == [_DEMO_NODE]:
+        demo: Callable[[Sequence[str]], int] = import_module("outproc.cli.demo_node").main
+        return demo(given[1:])
+    parsed = build_parser(given[0] if given and given[0] in _COMMANDS else None).parse_args(given)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
         return run(parsed)

@@ -18,7 +18,7 @@ from tests.simulation.managers.users import User
 from tests.simulation.seed_checks import check_command, check_same_trace, check_soak, check_together
 from tests.simulation.seeds import SeedFailedError
 
-SEEDS = int(os.environ.get("LITZ_SEEDS", "920"))
+SEEDS = int(os.environ.get("LITZ_SEEDS", "600"))
 CHUNKS = 4
 SOAKED = int(os.environ.get("LITZ_SEEDS", "100000")) // 4
 

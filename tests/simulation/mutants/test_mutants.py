@@ -1,4 +1,5 @@
-"""Every mutant of the registry is killed, by an invariant it names; the unpatched control lives."""
+"""Every mutant of the registry is killed, by an invariant it names; the unpatched control lives. `make prove` hunts all
+of them, `make test` one in eight."""
 
 from __future__ import annotations
 
@@ -9,10 +10,12 @@ from tests.simulation.mutants.mutant import CORE, Edit, Mutant, StaleMutantError
 from tests.simulation.mutants.registry import ALL, MUTANTS, PROVED
 from tests.simulation.mutants.runner import SEEDS, kill
 
+EASY = [name for name in MUTANTS if name not in PROVED][::8]
+
 
 @pytest.mark.limit(1200)
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=pytest.mark.prove) if name in PROVED else name for name in MUTANTS]
+    "name", [name if name in EASY else pytest.param(name, marks=pytest.mark.prove) for name in MUTANTS]
 )
 def test_mutant_is_killed_by_its_invariant(name: str) -> None:
     result = kill(name)
