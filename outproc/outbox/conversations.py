@@ -116,7 +116,9 @@ class Conversations:
             self._port.emit(InboxWentBack(state.name, accept.committed, state.peer.acked))
         state.peer, another = heard(state.peer, accept)
         self._commits.group.peers[state.name] = state.peer
-        state.outgoing = Outgoing(accept, state.peer, another=another, max_attempts=self._max_attempts)
+        state.outgoing = Outgoing(
+            accept, state.peer, another=another, max_attempts=self._max_attempts, counted=state.counted
+        )
         if accept.committed:
             self._confirmed(state, accept.committed)
         self._commits.arm(late=True)
@@ -182,6 +184,7 @@ class Conversations:
         if not (found.dead or found.attempts):
             return
         self._commits.group.attempts.update(found.attempts)
+        state.counted = found.attempts or state.counted
         for sequence, reason in found.dead:
             self._burying[sequence] = state
             self._commits.group.dead.append((sequence, reason))

@@ -15,6 +15,7 @@ class OutboxDest:
     """One dest of an outbox.
 
     backlog   messages in the file that are not confirmed
+    counted   attempts by sequence that were found last: what is read next may come before they are committed
     last      no message of it that is committed has a higher sequence
     handed    sequence of the last one that is being committed; 0: none is
     outgoing  while its inbox has accepted us
@@ -30,6 +31,7 @@ class OutboxDest:
         "backlog",
         "channel",
         "confirmations",
+        "counted",
         "handed",
         "held",
         "last",
@@ -49,6 +51,7 @@ class OutboxDest:
         self.backlog = backlog
         self.last = last
         self.handed = 0
+        self.counted: dict[int, int] = {}
         self.channel = Channel(name, 0, int(PayloadType.RPC_DURABLE))
         self.confirmations = Confirmations()
         self.outgoing: Outgoing | None = None

@@ -9,7 +9,7 @@ nothing has to be sent again. It asks `wants_read` and gives what the store had 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -27,6 +27,8 @@ from outproc.outbox.records import (
     encode_part,
 )
 from outproc.outbox.store import Peer, Row, Run
+
+NONE_COUNTED: Final[Mapping[int, int]] = {}
 
 CACHE_MESSAGES: Final = 16_384
 CACHE_BYTES: Final = 4 << 20
@@ -64,9 +66,18 @@ class Findings:
 
 
 class Outgoing:
-    """See the module. `peer` is what is known after this ACCEPT, `another` whether the peer's process is a new one."""
+    """See the module. `peer` is what is known after this ACCEPT, `another` whether the peer's process is a new one,
+    `counted` the attempts by sequence that were found and may not be in the store yet."""
 
-    def __init__(self, accept: Accept, peer: Peer, *, another: bool, max_attempts: int) -> None:
+    def __init__(
+        self,
+        accept: Accept,
+        peer: Peer,
+        *,
+        another: bool,
+        max_attempts: int,
+        counted: Mapping[int, int] = NONE_COUNTED,
+    ) -> None:
         self.committed = accept.committed
         self._received = accept.received
         self._window = (accept.window_messages, accept.window_bytes)
@@ -74,6 +85,7 @@ class Outgoing:
         self._suspect = peer.suspect
         self._counts = another
         self._max_attempts = max_attempts
+        self._counted = counted
         self._cache: deque[Row] = deque()
         self._cached_bytes = 0
         self._flight: deque[tuple[int, int]] = deque()
@@ -131,7 +143,7 @@ class Outgoing:
         head = self._cache[0]
         if head.sequence > self._suspect:
             return
-        attempts = head.attempts + 1
+        attempts = max(head.attempts, self._counted.get(head.sequence, 0)) + 1
         if attempts >= self._max_attempts:
             self._bury("attempts")
         else:

@@ -149,6 +149,14 @@ def test_a_message_at_which_processes_die_is_counted_and_becomes_a_dead_letter()
     assert out.take_findings().dead == []
 
 
+def test_attempts_that_are_not_in_the_store_yet_count() -> None:
+    """A receiver that dies again at once: the store is read before the last attempt is committed."""
+    peer = Peer(tried=3, suspect=3, boot=BOOT)
+    out = Outgoing(ACCEPT, peer, another=True, max_attempts=3, counted={1: 2})
+    out.add_read([*rows(1, 3)], complete=True)
+    assert out.take_findings().dead == [(1, "attempts")]
+
+
 def test_a_message_that_was_never_sent_is_not_blamed() -> None:
     out = outgoing(peer=Peer(tried=0, suspect=0, boot=BOOT), another=True, attempts=1)
     out.add_read(rows(1, 2), complete=True)
