@@ -37,6 +37,8 @@ DIALS_FREE = 20
 DIALS_PER_FAULT = 2
 DIALS_PER_ROUND = 2
 """A round that a user began, because the dest was not there, begins with a dial at once."""
+DIALS_PER_SECOND = 3
+"""Of the time that slow wires are given: by the backoff, with some that a wire makes which is displaced again."""
 SIGNAL_AND_LOSSY = 2
 """Lanes that are exempt from the credit of the session."""
 LEFT_LANES = 64 + 2 * 5
@@ -158,7 +160,7 @@ class Checker:
                     raise InvariantError("one-dial", f"{life} dials {endpoint} while {link!r} is up")
         self.world.ends.dialling(life, dest, endpoint)
         dials = life.dials[dest, endpoint] = life.dials.get((dest, endpoint), 0) + 1
-        limit = DIALS_FREE + DIALS_PER_FAULT * self.world.faults
+        limit = DIALS_FREE + DIALS_PER_FAULT * self.world.faults + DIALS_PER_SECOND * self.world.plan.carrying
         if dials > limit and dials > limit + DIALS_PER_ROUND * life.rounds(dest):
             raise InvariantError("one-dial", f"{life} has dialled {endpoint} {dials} times, without backoff")
 

@@ -30,13 +30,23 @@ class SilenceWatch:
         """Raises for a wire that was silent for too long. What came was seen later than it came, so that this is
         lenient."""
         now, options = self.world.loop.time(), life.options
-        most = options.ping_after + options.dead_after + LATE
         for transport in life.transports():
             for link in transport.links:
                 came = (link.wire.received_bytes, link.frames_in, link.urgent_in, self.world.sleeps.count(life))
                 known = self._heard.get(link)
                 if known is None or known[0] != came:
                     self._heard[link] = (came, now)
-                elif now - known[1] > most and not self.world.stalled_since(known[1] - EXCUSED):
+                    continue
+                most = options.ping_after + options.dead_after + LATE + self._pieces(life, link)
+                if now - known[1] > most and not self.world.stalled_since(known[1] - EXCUSED):
                     silent = f"{now - known[1]:.2f} s, and {most:.2f} s are the most"
                     raise InvariantError("silent", f"{life} keeps {link!r}, on which nothing came for {silent}")
+
+    def _pieces(self, life: Life, link: Link) -> float:
+        """Seconds more on a wire that brings frames bit by bit: of a frame that never became whole its node knows that
+        bytes came, and not when."""
+        plan = self.world.plan
+        slow = (
+            plan.natures.get(link.wire.kind, {}).get("bandwidth") or plan.link.bandwidth or "slow link" in plan.faults
+        )
+        return life.options.ping_after if slow else 0.0
