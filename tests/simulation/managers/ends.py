@@ -118,6 +118,8 @@ class Ends:
 
     def options(self, life: Life, dest: str, options: dict[str, Any]) -> dict[str, Any]:
         """Those of one `send`: it may reopen."""
+        if options.get("reopen"):
+            self._reopened(life, dest)
         if not self.active or self.rng.random() < 0.6:
             return options
         self._reopened(life, dest)
