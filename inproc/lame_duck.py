@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from inproc.hub import Goodbye, Link, post
+from litz.departures import draining_error
 from litz.errors import ConnectError, DrainingError, PeerDrainingError
 from litz.events import LostReceipt, PeerDraining
 
@@ -46,10 +47,7 @@ async def drain_finally(
 ) -> tuple[LostReceipt, ...]:
     """Begin the final drain, or share the one that was begun. `timeout` in seconds; None: the close deadline."""
     if node.leaving is None:
-        error = DrainingError(
-            f"{node.local_id} leaves and takes no new work; nothing was accepted: send from elsewhere"
-        )
-        node.leaving = Leaving(reason, returning_in, error, node.loop.create_future())
+        node.leaving = Leaving(reason, returning_in, draining_error(node.local_id), node.loop.create_future())
         node.said = Goodbye(returning_in)
         until = node.loop.time() + max(0.0, node.options.close_timeout if timeout is None else timeout)
         for transport in list(node.transports.values()):

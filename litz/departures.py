@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from litz.errors import PeerClosedError
+from litz.errors import DrainingError, PeerClosedError
 from litz.snapshot import DepartureSnapshot
 
 
@@ -38,6 +38,11 @@ def check_drain(dest: str | None, *, final: bool, reason: str, returning_in: flo
     if not final and (reason or returning_in is not None):
         raise ValueError("reason and returning_in are for drain(final=True)")
     check_returning(returning_in)
+
+
+def draining_error(local_id: str) -> DrainingError:
+    """What new work of users gets while the node `local_id` leaves."""
+    return DrainingError(f"{local_id} leaves and takes no new work; nothing was accepted: send from another node")
 
 
 class Departures:

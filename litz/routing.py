@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol, Self
 
 from litz.bound_peer import BoundPeer
-from litz.departures import check_drain, check_returning
+from litz.departures import check_drain, check_returning, draining_error
 from litz.errors import ConsumerConflictError, ManagerStateError, PayloadError
 from litz.events import LostReceipt
 from litz.manager import (
@@ -77,6 +77,7 @@ class RoutingTransportManager(TransportManager):
         self._feeds: dict[str | None, list[Feed]] = {}
         self._streams: dict[str | None, None] = {}
         self._serving = False
+        self._leaves = False
 
     # -- life ---------------------------------------------------------------------------------------------
 
@@ -118,6 +119,8 @@ class RoutingTransportManager(TransportManager):
     def _route(self, dest: str, data: Any) -> tuple[TransportManager, Any]:
         """Which manager carries it, and what it carries."""
         self._home.check()
+        if self._leaves:
+            raise draining_error(self.local_id)
         if self._inproc.reaches(dest):
             return self._inproc, data
         return self._outproc, self._encode(dest, data)
@@ -196,6 +199,7 @@ class RoutingTransportManager(TransportManager):
         check_drain(dest, final=final, reason=reason, returning_in=returning_in)
         both = (self._inproc, self._outproc)
         if final:
+            self._leaves = True  # the two begin a turn of the loop later
             leave = [each.drain(timeout=timeout, final=True, reason=reason, returning_in=returning_in) for each in both]
             local, distant = await asyncio.gather(*leave)
             return local + distant

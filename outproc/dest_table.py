@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from litz.departures import draining_error
 from litz.errors import Attempt, ConnectError
 from litz.events import Connecting as ConnectingEvent
 from litz.events import EndReason
@@ -14,7 +15,6 @@ from litz.snapshot import DestState
 from outproc.begin_anew import ask_again
 from outproc.connect_errors import patience_over
 from outproc.dest_transport import DestTransport
-from outproc.leaving_words import draining_error
 from outproc.local_node import LocalNode
 from outproc.retry.classify import is_retryable
 

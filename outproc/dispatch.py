@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
+from litz.departures import draining_error
 from litz.dest import validate_dest
 from litz.errors import BackpressureError, ConnectError, LitzError
 from litz.events import LostReceipt
@@ -27,7 +28,7 @@ from outproc.durable import Durable
 from outproc.durable_port import DurablePort
 from outproc.lame_duck import LameDuck
 from outproc.leaving_talk import LeavingTalk
-from outproc.leaving_words import TOPIC, draining_error
+from outproc.leaving_words import TOPIC
 from outproc.local_node import LocalNode
 from outproc.manager_port import ManagerPort
 from outproc.network_news import NetworkChange

@@ -6,12 +6,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from litz.departures import draining_error
 from litz.events import LostReceipt
 from litz.snapshot import DestState
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
 from outproc.leaving_talk import LeavingTalk
-from outproc.leaving_words import Leaving, draining_error
+from outproc.leaving_words import Leaving
 from outproc.local_node import LocalNode
 from outproc.requesting import Requests
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from litz.departures import draining_error
 from litz.errors import LitzError, PeerDrainingError
 from litz.events import PeerDraining
 from outproc.confirmations import all_of
 from outproc.dest_transport import DestTransport
-from outproc.leaving_words import FEATURE, FLUSHED, TOPIC, decode_leaves, draining_error, encode_leaves
+from outproc.leaving_words import FEATURE, FLUSHED, TOPIC, decode_leaves, encode_leaves
 from outproc.local_node import LocalNode
 
 

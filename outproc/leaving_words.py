@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from litz.errors import DrainingError, ProtocolError
+from litz.errors import ProtocolError
 from litz.events import LostReceipt
 from outproc.session.leaving import reason_of, returning_in_of
 
@@ -31,11 +31,6 @@ class Leaving:
     returning_in: float | None
     until: float
     lost: list[LostReceipt] = field(default_factory=list)
-
-
-def draining_error(local_id: str) -> DrainingError:
-    """What new work of users gets while the node `local_id` leaves."""
-    return DrainingError(f"{local_id} leaves and takes no new work; nothing was accepted: send from another node")
 
 
 def encode_leaves(reason: str, returning_in: float | None) -> bytes:
