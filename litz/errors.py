@@ -195,3 +195,30 @@ class RequestTimeoutError(RequestError, TimeoutError):
 
 class OutcomeUnknownError(RequestError, ConnectionError):
     """The peer restarted or its session ended after the request was sent: it may have run."""
+
+
+class StreamRefusedError(LitzError, OSError):
+    """The peer did not open the stream. `why` is a `litz.stream_port.Refusal`; `retry_after` in seconds, if the peer is
+    busy and said when to come again."""
+
+    def __init__(self, text: str, *, why: int, retry_after: float | None = None) -> None:
+        super().__init__(text)
+        self.why = why
+        self.retry_after = retry_after
+
+
+class StreamAbortedError(LitzError, ConnectionError):
+    """The stream ended and was not complete: the peer or this side aborted it. `code` is a `litz.stream_port.Abort`."""
+
+    def __init__(self, text: str, *, code: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class StreamLostError(StreamAbortedError):
+    """The session under the stream is over (a peer that restarted, or stayed away for too long). Its cause says why;
+    what was written and not confirmed may or may not have arrived: `unconfirmed` entries."""
+
+    def __init__(self, text: str, *, unconfirmed: int = 0) -> None:
+        super().__init__(text)
+        self.unconfirmed = unconfirmed
