@@ -82,6 +82,11 @@ class Departures:
         found = self.find(dest, now)
         return found is not None and found.returning_in is None
 
+    def back_at(self, dest: str, now: float) -> float:
+        """When `dest` means to be back, if it left and said so, else 0."""
+        found = self.find(dest, now)
+        return found.at + found.returning_in if found is not None and found.returning_in is not None else 0.0
+
     def check(self, dest: str, now: float) -> None:
         """Raises `PeerClosedError` if `dest` left without saying that it comes back."""
         if self.is_gone(dest, now):

@@ -112,6 +112,7 @@ class Dispatch:
         departure = self.node.departures.find(dest, self.node.now())
         if departure is not None and departure.mark is not None:
             transport.gate.resume(departure.mark)  # a late word of the life that said goodbye is no return
+        transport.dialler.rests_until = self.node.departures.back_at(dest, self.node.now())
         if self.node.leaving is not None:
             transport.outbound.turn_away(draining_error(self.node.local_id))
         return transport

@@ -30,6 +30,8 @@ class Checker:
         """Of each dest and producer: number -> uid of what was handed out."""
         self._firsts: dict[tuple[str, str], int] = {}
         """Of each pair the last message that was handed out for the first time."""
+        self.buried: dict[int, None] = {}
+        """Messages that became dead letters in some copy of their file."""
         self.handled = 0
 
     # -- the user ---------------------------------------------------------------------------------------
@@ -104,6 +106,8 @@ class Checker:
 
     def deleted(self, process: Process, uid: int, dest: str) -> None:
         """A row has left the outbox, and is no dead letter."""
+        if process.name in self.world.two_heads and uid in self.buried:
+            return  # in the other copy of the file, which has sent what is behind it
         if uid not in self.done.get(dest, {}):
             raise InvariantError("deleted-late", f"{process} deleted {self.sent[uid]}, and {dest} has not committed it")
 
@@ -142,7 +146,8 @@ class Checker:
         for name in self.world.plan.names:
             effects.update(self.world.inboxes[name].effects())
         for sent in self.sent:
-            self._judge(sent, dead[sent.uid] > 0, effects[sent.uid])
+            elsewhere = sent.uid in self.buried and sent.process.name in self.world.two_heads
+            self._judge(sent, dead[sent.uid] > 0 or elsewhere, effects[sent.uid])
 
     def _judge(self, sent: Sent, dead: bool, effects: int) -> None:
         if sent.state == "accepted" and not (sent.handed or dead or sent.excused):

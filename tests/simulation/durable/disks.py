@@ -72,6 +72,12 @@ class OutboxFile:
             return [(row.data, reason, row.created) for row, reason, _ in self._content.dead.values()]
         return [(data, why, at) for data, why, at in _rows(self._path, "SELECT data, reason, created FROM dead")]
 
+    def retries(self) -> int:
+        """How many dead letters are to be sent again, and the owner of the file has not seen it yet."""
+        if self._path is None:
+            return sum(again for _, _, again in self._content.dead.values())
+        return sum(again for (again,) in _rows(self._path, "SELECT retry FROM dead"))
+
     def retry_dead(self) -> None:
         """As `litz outbox retry --all`."""
         if self._path is not None:

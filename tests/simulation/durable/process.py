@@ -250,7 +250,9 @@ class Process:
         """Whether nothing waits, neither to be sent nor to be handled."""
         if not self.is_running():
             return False
-        return not (self.sending or self.outbox.backlog() or self.inbox.snapshot().waiting)
+        if self.sending or self.outbox.backlog() or self.inbox.snapshot().waiting:
+            return False
+        return not self.world.outboxes[self.name].retries()
 
     def check_bounds(self) -> None:
         """Complain if something is larger than its limit."""

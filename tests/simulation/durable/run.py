@@ -15,6 +15,8 @@ from tests.simulation.judged import judged
 
 PACKAGE = "tests.simulation.durable"
 MAX_TIME = 30 * 86_400.0
+MAX_STEPS = 2_000_000
+"""A peer that is out of reach for hours is asked for again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
             await world.run()
 
         try:
-            digest = judged(PACKAGE, seed, main, starving="settles", max_time=MAX_TIME)
+            digest = judged(PACKAGE, seed, main, starving="settles", max_time=MAX_TIME, max_steps=MAX_STEPS)
         finally:
             gc.collect(2 if seed % 20 == 0 else 0)
     world = worlds[0]

@@ -93,14 +93,18 @@ class WatchedOutbox:
     def _died(self, group: Group, written: Written, now: float) -> None:
         for sequence, reason in group.dead:
             row = self._ledger.rows.pop(sequence, None)
-            if row is not None and reason == "attempts":
+            if row is None:
+                continue
+            self._checker.buried[uid_of(row.data)] = None
+            if reason == "attempts":
                 self._checker.attempts(self._process, uid_of(row.data))
-            elif row is not None:
+            else:
                 self._checker.too_large(self._process, uid_of(row.data))
         for sequences in written.expired.values():
             for sequence in sequences:
                 row = self._ledger.rows.pop(sequence, None)
                 if row is not None:
+                    self._checker.buried[uid_of(row.data)] = None
                     self._checker.expired(self._process, now - row.created, self._rest)
 
     def read(self, dest: str, after: int, messages: int, size: int) -> tuple[list[Row], bool]:

@@ -57,7 +57,7 @@ def has_ends(seed: int) -> bool:
 class Drain:
     """The final drain of one life: where its lanes were, and what its sessions lost since."""
 
-    marks: Marks
+    marks: Marks | None = None
     lost: list[LostReceipt] = field(default_factory=list)
     over: bool = False
 
@@ -185,7 +185,7 @@ class Ends:
         life, (channel, number) = sent.life, receipt
         where = (channel.dest, channel.session, channel.lane)
         drain, leaving = self._drains.get(life), self._known[life].leaving.get(channel.dest)
-        if drain is not None and number >= drain.marks.get(where, 0):
+        if drain is not None and drain.marks is not None and number >= drain.marks.get(where, 0):
             raise InvariantError("ends", f"{life} accepted {sent!r} after its final drain began")
         if leaving is not None and number >= leaving.get(where, 1 << 62):
             raise InvariantError("ends", f"{life} accepted {sent!r} for a peer that had said that it leaves")
@@ -222,8 +222,13 @@ class Ends:
         timeout, returning_in = rng.choice((0.0, 0.2, 1.0, 3.0)), rng.choice((None, 0.5))
         self._said[life.name, "*"] = 0.0
         began = world.loop.time()
-        drain = self._drains[life] = Drain(self._marks(life))
-        work = partial(life.manager.drain, final=True, timeout=timeout, reason="ends", returning_in=returning_in)
+        drain = self._drains[life] = Drain()
+
+        async def work() -> tuple[LostReceipt, ...]:
+            if drain.marks is None:
+                drain.marks = self._marks(life)  # not before: what is sent in the same turn may still be accepted
+            return await life.manager.drain(final=True, timeout=timeout, reason="ends", returning_in=returning_in)
+
         callers = [world.loop.create_task(work()) for _ in range(rng.randint(1, 3))]
         await asyncio.sleep(0)
         if rng.random() < 0.3:
