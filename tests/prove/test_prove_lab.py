@@ -1,10 +1,12 @@
-"""The lab does what it says: networks come and go, links are as bad as told, the TURN server relays and refuses.
+"""The lab does what it says: networks come and go, links are as bad as told, the TURN server relays and refuses, the
+SSH server and the database serve.
 
 Covers `tests/prove/lab/`, so that a proof which fails in it is believed.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,6 +15,8 @@ import pytest
 
 from tests.prove.lab.coturn import Coturn
 from tests.prove.lab.namespaces import Lab, Namespace
+from tests.prove.lab.openssh import SshServer, listens
+from tests.prove.lab.postgres import Postgres
 from tests.prove.lab.tools import run
 from tests.prove.percentiles import median
 from tests.prove.processes import Worker
@@ -149,3 +153,23 @@ async def test_the_turn_server_on_loopback() -> None:
     async with Coturn() as server:
         assert server.url().startswith("turn:127.0.0.1:")
         assert server.allocations == 0
+
+
+async def test_the_ssh_server_lets_in_the_user_of_its_key_only() -> None:
+    async with SshServer() as server:
+        said = await asyncio.to_thread(run, *server.client("ssh", server.port, "127.0.0.1", "echo hello"))
+        assert said == "hello\n"
+        (server.folder / "user_key.pub").write_text("")
+        with pytest.raises(RuntimeError, match="Permission denied"):
+            await asyncio.to_thread(run, *server.client("ssh", server.port, "127.0.0.1", "echo hello"))
+        port = server.port
+    assert not await listens(port)
+
+
+async def test_the_database_answers_on_both_of_its_sockets_and_ends() -> None:
+    async with Postgres() as server:
+        for host in ("127.0.0.1", server.folder):
+            assert await asyncio.to_thread(run, *server.psql(host, server.port), "-c", "select 6 * 7") == "42\n"
+        port, folder = server.port, server.folder
+    assert not await listens(port)
+    assert not folder.exists()

@@ -40,8 +40,9 @@ def _install(command: str, script: str) -> str:
 
 
 def _which(command: str) -> str | None:
-    """Also where only root's PATH looks."""
-    return shutil.which(command) or shutil.which(command, path="/usr/sbin:/sbin")
+    """Also where only root's PATH looks, and where Debian keeps the programs of PostgreSQL."""
+    versions = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
+    return shutil.which(command) or shutil.which(command, path=":".join(("/usr/sbin", "/sbin", *versions)))
 
 
 def run(*command: str) -> str:
