@@ -177,3 +177,26 @@ def test_who_reopens_a_dest_that_said_when_it_is_back_does_not_wait_for_that(how
         await b.until(lambda: b.got[:1] == [b"two"], seconds=10.0)
 
     play(story)
+
+
+def test_a_dest_that_is_back_later_is_left_in_peace_also_when_its_transport_was_closed_here() -> None:
+    """Sending to it again asks for a dial; those that nobody asks for wait until it means to be back (seed 719733)."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        b = await stage.actor("b")
+        await a.manager.send("b", b"one", confirm="processed")
+        await b.manager.aclose(returning_in=100.0)
+        await a.until(lambda: a.count(SessionEnded) == 1)
+        await a.manager.close_transport("b")
+        left = stage.loop.time()
+        a.manager.send_nowait("b", b"two")
+        await a.until(lambda: a.count(ConnectFailed) == 1)
+        dials = a.dials
+        await asyncio.sleep(90.0)
+        assert a.dials == dials
+        b = await stage.actor("b", clock=10.0)
+        await b.until(lambda: b.got == [b"two"], seconds=60.0)
+        assert stage.loop.time() - left >= 99.0
+
+    play(story)
