@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any, Final, Protocol
 
 MAX_SERVICE: Final = 255
@@ -124,6 +124,11 @@ class StreamSide(Protocol):
     def use(self, user: StreamUser) -> None:
         """Begin to tell `user`, at once with all that came before. Called once, before anything else."""
 
+    def answer(self, refused: Refused | None) -> None:
+        """Answer an offer that `accept` left for later, once: None takes it, otherwise the side is not to be touched
+        any more. Until then nothing is told but `aborted` (who asked has gone) and `lost`, to a user that `use` named,
+        and nothing may be written; `abort` and `release` refuse it too. A no-op after an end."""
+
     def write(self, entry: Any, size: int) -> bool:
         """Append one entry (bytes, or a tuple of buffers that go out unjoined; in process any object) that counts
         `size` bytes, at most `MAX_ENTRY` where bytes travel. Its buffers must not change until it is confirmed. False:
@@ -161,9 +166,16 @@ class Refused:
     retry_after: float | None = None
 
 
-Accept = Callable[[Offer, StreamSide], "Refused | None"]
+class Later(Enum):
+    """The answer to an offer that is not decided yet."""
+
+    LATER = "later"
+
+
+Accept = Callable[[Offer, StreamSide], "Refused | Later | None"]
 """Asked, in the loop, for each stream that a peer wants to open and may open (rights and limits were asked before).
-None: taken, and `side.use` was or will be called. The side of a refused offer is not to be touched."""
+None: taken, and `side.use` was or will be called. The side of a refused offer is not to be touched.
+LATER: the peer waits (as long as it likes) until `side.answer`; the stream counts against the limits meanwhile."""
 
 
 class StreamCarrier(Protocol):
