@@ -82,6 +82,12 @@ class LameDuck:
 
     async def _close(self, transport: DestTransport, leaving: Leaving) -> None:
         patience = max(0.0, leaving.until - self._node.now())
+        if transport.closing:  # by its user, who had another patience
+            try:
+                async with asyncio.timeout(patience):
+                    await transport.gone_for_good.wait()
+            except TimeoutError:
+                transport.farewell.answered(None)
         await transport.close(leaving.reason or "leaving", leaving.returning_in, patience)
 
     def _is_busy(self, *, patient: bool) -> bool:

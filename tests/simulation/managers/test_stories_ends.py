@@ -200,3 +200,23 @@ def test_a_dest_that_is_back_later_is_left_in_peace_also_when_its_transport_was_
         assert stage.loop.time() - left >= 99.0
 
     play(story)
+
+
+def test_a_final_drain_keeps_its_deadline_beside_a_close_that_was_begun_before() -> None:
+    """The close may wait longer for its peer's answer; what it loses is in the list all the same (seed 720001)."""
+
+    async def story(stage: Stage) -> None:
+        a = await stage.actor("a", reach=["b"])
+        await stage.actor("b")
+        await a.manager.send("b", b"one", confirm="processed")
+        stage.network.partition(["a"], ["b"])
+        receipt = await a.manager.send("b", b"two")
+        closing = asyncio.ensure_future(a.manager.close_transport("b"))
+        await asyncio.sleep(0)
+        began = stage.loop.time()
+        lost = await a.manager.drain(final=True, timeout=0.0)
+        assert stage.loop.time() - began <= 0.1
+        assert [entry.receipt for entry in lost] == [receipt]
+        assert await closing == lost
+
+    play(story)
