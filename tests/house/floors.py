@@ -8,6 +8,10 @@ from collections.abc import Sequence
 from tests.house.sources import Import, Source, below
 
 PURE = (
+    "litz.backoff",
+    "litz.dead_letters",
+    "litz.retry_budget",
+    "litz.supervision",
     "outproc.frames",
     "outproc.session",
     "outproc.dial_line",

@@ -21,7 +21,7 @@ BAD: list[tuple[Rule, str, str]] = [
     (habits.forbidden_tools, "inproc/a.py", "import pickle"),
     (habits.cores_are_deterministic, "outproc/session/a.py", "def f():\n    return time.time()"),
     (habits.cores_are_deterministic, "outproc/pool.py", "x = random.random()"),
-    (habits.cores_are_deterministic, "outproc/retry/backoff.py", "from random import Random\nrng = Random()"),
+    (habits.cores_are_deterministic, "litz/backoff.py", "from random import Random\nrng = Random()"),
     (habits.cores_are_deterministic, "outproc/handshake/a.py", "nonce = os.urandom(16)"),
     (habits.no_decision_iterates_a_set, "outproc/pool.py", "for x in {1, 2}: pass"),
     (habits.no_decision_iterates_a_set, "outproc/pool.py", "y = [x for x in set(z)]"),
