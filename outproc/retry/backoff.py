@@ -1,4 +1,4 @@
-"""Where one target stands in its backoff sequence. The shape of a backoff is `litz.backoff`: supervision has the same."""
+"""Where a target stands in its backoff sequence. The shape of a backoff is `litz.backoff`: supervision has it too."""
 
 from __future__ import annotations
 
