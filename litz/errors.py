@@ -222,3 +222,8 @@ class StreamLostError(StreamAbortedError):
     def __init__(self, text: str, *, unconfirmed: int = 0) -> None:
         super().__init__(text)
         self.unconfirmed = unconfirmed
+
+
+class PipeResetError(StreamAbortedError, ConnectionResetError):
+    """A byte pipe broke: the peer aborted it, or its session is over (then the cause says why). What was written and
+    not yet confirmed may or may not have arrived."""
