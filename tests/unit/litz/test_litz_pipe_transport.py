@@ -338,7 +338,7 @@ def test_behind_its_linger_a_full_log_is_still_written() -> None:
 
 async def test_a_protocol_that_does_not_stay_is_closed_by_the_end() -> None:
     a, b = side_pair()
-    transport, writing = recorded(a, Recorder(stays=False))
+    _, writing = recorded(a, Recorder(stays=False))
     other, reading = recorded(b)
     other.write_eof()
     assert await writing.lost is None

@@ -1,0 +1,203 @@
+"""Opening byte pipes, and serving them: as stream readers and writers, or as protocols. `litz.pipe_transport` is what
+they run on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from litz.errors import ManagerStateError
+from litz.pipe_transport import PipeTransport
+from litz.stream_port import Abort, Offer, Refusal, Refused, StreamCarrier, StreamSide
+
+log = logging.getLogger("litz.pipes")
+
+READER_LIMIT: Final = 64 * 1024
+"""What `asyncio.open_connection` has too: the longest line of `readline`, and half of what a reader holds, in bytes."""
+
+PipeHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
+"""As for `asyncio.start_server`. Who opened the pipe: `writer.get_extra_info("peername")`."""
+
+AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.BaseProtocol)
+
+
+async def open_pipe(
+    carrier: StreamCarrier,
+    dest: str,
+    service: str,
+    *,
+    metadata: bytes = b"",
+    timeout: float | None = None,
+    limit: int = READER_LIMIT,
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """See `TransportManager.open_pipe`."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader(limit=limit, loop=loop)
+    factory = partial(asyncio.StreamReaderProtocol, reader, loop=loop)
+    transport, protocol = await open_pipe_connection(
+        carrier, factory, dest, service, metadata=metadata, timeout=timeout
+    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+
+async def open_pipe_connection(
+    carrier: StreamCarrier,
+    protocol_factory: Callable[[], AnyProtocol],
+    dest: str,
+    service: str,
+    *,
+    metadata: bytes = b"",
+    timeout: float | None = None,
+) -> tuple[PipeTransport, AnyProtocol]:
+    """`open_pipe` for a protocol, as `loop.create_connection`: the factory is called once the pipe is open. A protocol
+    with `takes_buffers = True` is given buffers as they came (memoryviews too) instead of bytes."""
+    side = await carrier.open(dest, service, metadata, pipe=True, timeout=timeout)
+    try:
+        protocol = protocol_factory()
+        extra = {"litz.service": service, "litz.metadata": metadata}
+        transport = PipeTransport(asyncio.get_running_loop(), side, protocol, extra)
+    except BaseException:
+        side.abort(Abort.CANCELLED, "")
+        side.release()
+        raise
+    transport.start()
+    return transport, protocol
+
+
+class PipeListener:
+    """A service of byte pipes that is being offered: what `listen_pipes` returns. Use it as `async with`, or `aclose`.
+
+    Each pipe is served by a task of its own, or by the handler alone if that is a plain function. A handler that raises
+    aborts its pipe, and the other end is told the kind of the error. One that returns leaves its pipe open, as with
+    `asyncio.start_server`: it closes the writer itself.
+    """
+
+    def __init__(self, carrier: StreamCarrier, service: str, connect: Callable[[Offer, StreamSide], None]) -> None:
+        self.service = service
+        self._connect = connect
+        self._tasks: dict[asyncio.Task[None], PipeTransport] = {}
+        self._closed = False
+        self._stop = carrier.listen(service, self._asked)
+
+    @property
+    def serving(self) -> int:
+        """Handlers that run now."""
+        return len(self._tasks)
+
+    def close(self) -> None:
+        """Take no further pipe. Those that are open live on. Idempotent."""
+        if not self._closed:
+            self._closed = True
+            self._stop()
+
+    async def aclose(self) -> None:
+        """`close`; and cancel the handlers that run, abort their pipes, and wait until they have ended. A handler that
+        does not end when it is cancelled is waited for; cancel this to go without it."""
+        self.close()
+        own = asyncio.current_task()
+        tasks = {task: transport for task, transport in self._tasks.items() if task is not own}
+        for task, transport in tasks.items():
+            task.cancel()
+            transport.abort_with(Abort.LEAVING, "")
+        if tasks:
+            await asyncio.wait(tasks)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def own(self, transport: PipeTransport, work: Awaitable[None]) -> None:
+        """Run `work`, the handler of the pipe `transport`."""
+        if self._closed:
+            transport.abort_with(Abort.LEAVING, "")
+        task = asyncio.get_running_loop().create_task(_serve(transport, work), name=f"litz pipe {self.service}")
+        if self._closed:
+            task.cancel()
+        self._tasks[task] = transport
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._tasks[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            raise error  # no Exception: `_serve` keeps those. To the loop, as any other callback's
+
+    def _asked(self, offer: Offer, side: StreamSide) -> Refused | None:
+        if not offer.pipe:
+            return Refused(Refusal.REJECTED, f"{self.service} is a service of byte pipes: use open_pipe")
+        # Not here: a handler may do anything, and its carrier is in the middle of something.
+        asyncio.get_running_loop().call_soon(self._connect, offer, side)
+        return None
+
+
+def listen_pipes(
+    carrier: StreamCarrier, service: str, handler: PipeHandler, *, limit: int = READER_LIMIT
+) -> PipeListener:
+    """See `TransportManager.listen_pipes`."""
+
+    def connect(offer: Offer, side: StreamSide) -> None:
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=limit, loop=loop)
+        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        transport = PipeTransport(loop, side, protocol, _extra(offer))
+        transport.start()
+        work = None
+        try:
+            work = handler(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
+        except Exception as error:
+            _failed(transport, error)
+        if work is not None:
+            listener.own(transport, work)
+
+    listener = PipeListener(carrier, service, connect)
+    return listener
+
+
+def listen_pipe_connections(
+    carrier: StreamCarrier, service: str, protocol_factory: Callable[[Offer], asyncio.BaseProtocol]
+) -> PipeListener:
+    """`listen_pipes` for protocols, as `loop.create_server`: the factory is called for each pipe with its `Offer`."""
+
+    def connect(offer: Offer, side: StreamSide) -> None:
+        try:
+            protocol = protocol_factory(offer)
+        except Exception as error:
+            log.exception("the factory of the pipe service %r raised", offer.service)
+            side.abort(Abort.HANDLER_FAILED, type(error).__name__)
+            side.release()
+            return
+        PipeTransport(asyncio.get_running_loop(), side, protocol, _extra(offer)).start()
+
+    return PipeListener(carrier, service, connect)
+
+
+def _extra(offer: Offer) -> dict[str, Any]:
+    return {"litz.service": offer.service, "litz.metadata": offer.metadata, "litz.verified": offer.verified}
+
+
+async def _serve(transport: PipeTransport, work: Awaitable[None]) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        transport.abort_with(Abort.HANDLER_FAILED, "CancelledError")
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        log.warning("the handler of %r cancelled itself", transport)
+    except Exception as error:
+        _failed(transport, error)
+
+
+def _failed(transport: PipeTransport, error: Exception) -> None:
+    if isinstance(error, ConnectionError | ManagerStateError) and transport.is_closing():
+        log.debug("%r ended under its handler: %s", transport, error)  # its end is no news for the handler's author
+    else:
+        log.error("the handler of %r raised", transport, exc_info=error)
+    transport.abort_with(Abort.HANDLER_FAILED, type(error).__name__)

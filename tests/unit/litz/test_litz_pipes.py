@@ -1,0 +1,201 @@
+"""`litz.pipes`: opening and serving over any carrier."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from litz.errors import PipeResetError, StreamRefusedError
+from litz.pipes import listen_pipe_connections, listen_pipes, open_pipe, open_pipe_connection
+from litz.stream_port import Abort, Offer, Refusal
+from tests.unit.litz.side_pair import MemoryCarrier
+
+
+async def upper(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while line := await reader.readline():
+        writer.write(line.upper())
+        await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def test_a_pipe_has_asyncios_verbs() -> None:
+    carrier = MemoryCarrier()
+    async with listen_pipes(carrier, "upper", upper) as listener:
+        reader, writer = await open_pipe(carrier, "bob", "upper", metadata=b"m", limit=100)
+        assert type(reader) is asyncio.StreamReader
+        assert type(writer) is asyncio.StreamWriter
+        writer.writelines([b"one\n", b"two\n"])
+        await writer.drain()
+        assert await reader.readuntil() == b"ONE\n"
+        assert await reader.readexactly(4) == b"TWO\n"
+        assert listener.serving == 1
+        writer.write_eof()
+        with pytest.raises(asyncio.IncompleteReadError):
+            await reader.readexactly(1)
+        assert reader.at_eof()
+        assert writer.get_extra_info("peername") == "bob"
+        writer.close()
+        await writer.wait_closed()
+    assert listener.serving == 0
+    assert not carrier.services
+    assert all(side.released for side in carrier.sides)
+
+
+async def test_the_handler_knows_who_opened_and_with_what() -> None:
+    carrier = MemoryCarrier()
+    told: list[object] = []
+
+    def note(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        names = ("peername", "litz.dest", "litz.service", "litz.metadata", "litz.verified")
+        told.extend(writer.get_extra_info(name) for name in names)
+        writer.close()
+
+    async with listen_pipes(carrier, "note", note):
+        reader, writer = await open_pipe(carrier, "bob", "note", metadata=b"hello")
+        assert await reader.read() == b""
+        writer.close()
+        await writer.wait_closed()
+    assert told == ["alice", "alice", "note", b"hello", True]
+
+
+async def test_refusals_are_typed() -> None:
+    carrier = MemoryCarrier()
+    with pytest.raises(StreamRefusedError) as caught:
+        await open_pipe(carrier, "bob", "nothing")
+    assert isinstance(caught.value, OSError)
+    assert caught.value.why is Refusal.REFUSED
+    async with listen_pipes(carrier, "bytes", upper):
+        with pytest.raises(StreamRefusedError, match="open_pipe"):
+            await carrier.open("bob", "bytes", b"", pipe=False, timeout=None)
+
+
+async def test_a_handler_that_raises_aborts_its_pipe_and_the_opener_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    async def bad(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        raise LookupError("a bug")
+
+    def worse(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        raise LookupError("a bug")
+
+    carrier = MemoryCarrier()
+    for handler in (bad, worse):
+        async with listen_pipes(carrier, "bad", handler):
+            reader, writer = await open_pipe(carrier, "bob", "bad")
+            writer.write(b"x\n")
+            with pytest.raises(PipeResetError, match="LookupError") as caught:
+                await reader.read()
+            assert caught.value.code == Abort.HANDLER_FAILED
+    assert caplog.text.count("a bug") == 2
+
+
+async def test_a_handler_whose_pipe_was_reset_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    carrier = MemoryCarrier()
+    caplog.set_level(logging.INFO)
+    async with listen_pipes(carrier, "upper", upper) as listener:
+        _, writer = await open_pipe(carrier, "bob", "upper")
+        writer.write(b"x\n")
+        writer.transport.abort()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert listener.serving == 0
+    assert not caplog.text
+
+
+async def test_close_lets_open_pipes_live_and_aclose_ends_their_handlers() -> None:
+    carrier = MemoryCarrier()
+    ended = []
+
+    async def patient(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read()
+        except asyncio.CancelledError:
+            ended.append("cancelled")
+            raise
+
+    listener = listen_pipes(carrier, "patient", patient)
+    reader, writer = await open_pipe(carrier, "bob", "patient")
+    writer.write(b"x")
+    await asyncio.sleep(0.01)
+    listener.close()
+    listener.close()
+    with pytest.raises(StreamRefusedError):
+        await open_pipe(carrier, "bob", "patient")
+    assert listener.serving == 1
+    await listener.aclose()
+    await listener.aclose()
+    assert ended == ["cancelled"]
+    with pytest.raises(ConnectionResetError) as caught:
+        await reader.read()
+    assert getattr(caught.value, "code", None) == Abort.LEAVING
+    with pytest.raises(ConnectionResetError):
+        await writer.wait_closed()
+
+
+async def test_a_pipe_that_comes_with_the_close_is_not_served() -> None:
+    carrier = MemoryCarrier()
+    listener = listen_pipes(carrier, "upper", upper)
+    opening = asyncio.get_running_loop().create_task(open_pipe(carrier, "bob", "upper"))
+    await asyncio.sleep(0)
+    listener.close()
+    try:
+        reader, writer = await opening
+    except StreamRefusedError:
+        return
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+    writer.close()
+
+
+async def test_protocols_at_both_ends() -> None:
+    class Echo(asyncio.Protocol):
+        takes_buffers = True
+
+        def __init__(self, offer: Offer) -> None:
+            assert offer.service == "echo"
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            self.transport = transport
+
+        def data_received(self, data: bytes) -> None:
+            self.transport.write(data)
+
+    class Client(asyncio.Protocol):
+        def __init__(self) -> None:
+            self.got = bytearray()
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def data_received(self, data: bytes) -> None:
+            assert type(data) is bytes
+            self.got += data
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self.lost.set_result(exc)
+
+    carrier = MemoryCarrier()
+    async with listen_pipe_connections(carrier, "echo", Echo):
+        transport, client = await open_pipe_connection(carrier, Client, "bob", "echo")
+        transport.write(bytes(200_000))
+        transport.write_eof()
+        assert await client.lost is None
+        assert len(client.got) == 200_000
+
+
+async def test_a_factory_that_raises_leaves_nothing_open(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_args: object) -> asyncio.Protocol:
+        raise LookupError("a bug")
+
+    carrier = MemoryCarrier()
+    async with listen_pipe_connections(carrier, "broken", broken):
+        reader, writer = await open_pipe(carrier, "bob", "broken")
+        with pytest.raises(PipeResetError, match="LookupError"):
+            await reader.read()
+        writer.close()
+        with pytest.raises(LookupError):
+            await open_pipe_connection(carrier, broken, "bob", "broken")
+    await asyncio.sleep(0)
+    assert all(side.released for side in carrier.sides)
+    assert caplog.text.count("a bug") == 2
