@@ -8,8 +8,12 @@ from collections.abc import Sequence
 from tests.house.sources import Import, Source, below
 
 PURE = (
+    "litz.admission",
     "litz.backoff",
     "litz.dead_letters",
+    "litz.low_water",
+    "litz.order",
+    "litz.ordering",
     "litz.retry_budget",
     "litz.supervision",
     "outproc.frames",
@@ -20,6 +24,9 @@ PURE = (
     "outproc.reachability",
     "outproc.round_verdict",
     "outproc.slots",
+    "outproc.streams.moves",
+    "outproc.streams.table",
+    "outproc.streams.words",
     "outproc.health",
     "outproc.wire_choice",
     "outproc.waiting_room",
