@@ -84,7 +84,9 @@ class StreamUser(Protocol):
         """The peer's half is complete: all its entries were told before. Not told after `aborted` or `lost`."""
 
     def aborted(self, code: int, reason: str) -> None:
-        """The peer aborted: nothing more comes, and nothing that is written arrives. Entries that came before count."""
+        """The peer aborted: nothing more comes, and nothing that is written arrives. Entries that came before count.
+        Told also when this node aborts it by itself: for a limit (IDLE), rights that were withdrawn (REJECTED), or
+        because it leaves (LEAVING)."""
 
     def lost(self, error: BaseException) -> None:
         """The session is over, or the manager is closing: final. `error` says why (a `SessionEndedError`, or a
@@ -152,6 +154,10 @@ class StreamSide(Protocol):
 
     def resume(self) -> None:
         """Take back `pause`."""
+
+    def attach(self, attached: bool) -> None:
+        """Whether somebody uses the stream now; it begins so. Those that nobody uses may be aborted with IDLE when
+        there would be too many streams with the peer, the longest unused first. The others never are."""
 
     def release(self) -> None:
         """The user is done and hears nothing more. Before both halves have ended: `abort(CANCELLED)`. Idempotent."""
