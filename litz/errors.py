@@ -5,7 +5,7 @@ The message of each says what happened, to which destination, and what to do abo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,6 +47,25 @@ class PayloadError(LitzError, TypeError):
 
 class BackpressureError(LitzError):
     """The log of the lane is full and waiting was not asked for. Await `send`, or try again later."""
+
+
+class AdmissionRefusedError(BackpressureError):
+    """A limiter did not admit a piece of work (`litz.admission`): nothing was taken. The text names the limit, the
+    policy and the cure. Come again later, or let it wait (`Queue`)."""
+
+    def __init__(self, text: str, *, limiter: str, policy: str) -> None:
+        super().__init__(text)
+        self.limiter = limiter
+        self.policy = policy
+
+
+class OrderBrokenError(LitzError):
+    """A message that was accepted cannot be run in its turn any more (`litz.ordering`), so nothing more of that order
+    runs: final. What was not finished is not acknowledged. `key` is the one it happened under; the cause says more."""
+
+    def __init__(self, text: str, *, key: Hashable = None) -> None:
+        super().__init__(text)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +246,13 @@ class StreamLostError(StreamAbortedError):
 class PipeResetError(StreamAbortedError, ConnectionResetError):
     """A byte pipe broke: the peer aborted it, or its session is over (then the cause says why). What was written and
     not yet confirmed may or may not have arrived."""
+
+
+class EndOfStreamError(LitzError, EOFError):
+    """The peer has finished its half of the stream: all that it sent was received. `receive` raises it where `async
+    for` just ends."""
+
+
+class StreamStateError(LitzError, RuntimeError):
+    """The stream was used in a way that it cannot be: two tasks send at once, or receive at once; or something is sent
+    after `send_eof`."""
