@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
-from litz.errors import ManagerStateError
+from litz.errors import ManagerStateError, StreamRefusedError
 from litz.pipe_transport import PipeTransport
-from litz.stream_port import Abort, Offer, Refusal, Refused, StreamCarrier, StreamSide
+from litz.stream_port import Abort, Later, Offer, Refusal, Refused, StreamCarrier, StreamSide
 
 log = logging.getLogger("litz.pipes")
 
@@ -22,6 +22,7 @@ READER_LIMIT: Final = 64 * 1024
 PipeHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
 """As for `asyncio.start_server`. Who opened the pipe: `writer.get_extra_info("peername")`."""
 
+Accepted = asyncio.BaseProtocol
 AnyProtocol = TypeVar("AnyProtocol", bound=asyncio.BaseProtocol)
 
 
@@ -76,16 +77,24 @@ class PipeListener:
     `asyncio.start_server`: it closes the writer itself.
     """
 
-    def __init__(self, carrier: StreamCarrier, service: str, connect: Callable[[Offer, StreamSide], None]) -> None:
+    def __init__(
+        self,
+        carrier: StreamCarrier,
+        service: str,
+        connect: Callable[[Offer, StreamSide], None],
+        *,
+        later: bool = False,
+    ) -> None:
         self.service = service
         self._connect = connect
-        self._tasks: dict[asyncio.Task[None], PipeTransport] = {}
+        self._later = later
+        self._tasks: dict[asyncio.Task[None], Callable[[], None]] = {}
         self._closed = False
         self._stop = carrier.listen(service, self._asked)
 
     @property
     def serving(self) -> int:
-        """Handlers that run now."""
+        """Handlers that run now, and pipes that wait for their answer."""
         return len(self._tasks)
 
     def close(self) -> None:
@@ -99,10 +108,10 @@ class PipeListener:
         does not end when it is cancelled is waited for; cancel this to go without it."""
         self.close()
         own = asyncio.current_task()
-        tasks = {task: transport for task, transport in self._tasks.items() if task is not own}
-        for task, transport in tasks.items():
+        tasks = {task: leave for task, leave in self._tasks.items() if task is not own}
+        for task, leave in tasks.items():
             task.cancel()
-            transport.abort_with(Abort.LEAVING, "")
+            leave()
         if tasks:
             await asyncio.wait(tasks)
 
@@ -114,27 +123,32 @@ class PipeListener:
     ) -> None:
         await self.aclose()
 
-    def own(self, transport: PipeTransport, work: Awaitable[None]) -> None:
-        """Run `work`, the handler of the pipe `transport`."""
-        if self._closed:
-            transport.abort_with(Abort.LEAVING, "")
-        task = asyncio.get_running_loop().create_task(_serve(transport, work), name=f"litz pipe {self.service}")
-        if self._closed:
-            task.cancel()
-        self._tasks[task] = transport
+    def own(self, work: Coroutine[Any, Any, None], leave: Callable[[], None]) -> None:
+        """Run `work` for one pipe; when the listener is closed first, `leave` tells the pipe's opener so."""
+        task = asyncio.get_running_loop().create_task(work, name=f"litz pipe {self.service}")
+        self._tasks[task] = leave
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            raise error  # no Exception: `_serve` keeps those. To the loop, as any other callback's
+            raise error  # no Exception: whoever made the task keeps those. To the loop, as any other callback's
 
-    def _asked(self, offer: Offer, side: StreamSide) -> Refused | None:
+    def _asked(self, offer: Offer, side: StreamSide) -> Refused | Later | None:
         if not offer.pipe:
             return Refused(Refusal.REJECTED, f"{self.service} is a service of byte pipes: use open_pipe")
         # Not here: a handler may do anything, and its carrier is in the middle of something.
-        asyncio.get_running_loop().call_soon(self._connect, offer, side)
-        return None
+        asyncio.get_running_loop().call_soon(self._connect_unless_closed, offer, side)
+        return Later.LATER if self._later else None
+
+    def _connect_unless_closed(self, offer: Offer, side: StreamSide) -> None:
+        if not self._closed:
+            self._connect(offer, side)
+        elif self._later:
+            side.answer(Refused(Refusal.REFUSED))
+        else:
+            side.abort(Abort.LEAVING, "")
+            side.release()
 
 
 def listen_pipes(
@@ -154,28 +168,55 @@ def listen_pipes(
         except Exception as error:
             _failed(transport, error)
         if work is not None:
-            listener.own(transport, work)
+            listener.own(_serve(transport, work), partial(transport.abort_with, Abort.LEAVING, ""))
 
     listener = PipeListener(carrier, service, connect)
     return listener
 
 
 def listen_pipe_connections(
-    carrier: StreamCarrier, service: str, protocol_factory: Callable[[Offer], asyncio.BaseProtocol]
+    carrier: StreamCarrier, service: str, accept: Callable[[Offer], Accepted | Awaitable[Accepted]]
 ) -> PipeListener:
-    """`listen_pipes` for protocols, as `loop.create_server`: the factory is called for each pipe with its `Offer`."""
+    """`listen_pipes` for protocols, as `loop.create_server`. `accept` is called for each pipe with its `Offer`, and
+    returns its protocol, at once or later (a coroutine, which `aclose` cancels): the opener waits for it. To refuse it
+    raises `StreamRefusedError`, whose words the opener gets; any other error is logged, and refuses too."""
+    listener = PipeListener(carrier, service, lambda offer, side: _decide(listener, accept, offer, side), later=True)
+    return listener
 
-    def connect(offer: Offer, side: StreamSide) -> None:
-        try:
-            protocol = protocol_factory(offer)
-        except Exception as error:
-            log.exception("the factory of the pipe service %r raised", offer.service)
-            side.abort(Abort.HANDLER_FAILED, type(error).__name__)
-            side.release()
-            return
-        PipeTransport(asyncio.get_running_loop(), side, protocol, _extra(offer)).start()
 
-    return PipeListener(carrier, service, connect)
+def _decide(
+    listener: PipeListener,
+    accept: Callable[[Offer], Accepted | Awaitable[Accepted]],
+    offer: Offer,
+    side: StreamSide,
+) -> None:
+    try:
+        found = accept(offer)
+    except Exception as error:
+        side.answer(_refusal(offer, error))
+        return
+    if isinstance(found, asyncio.BaseProtocol):
+        side.answer(None)
+        PipeTransport(asyncio.get_running_loop(), side, found, _extra(offer)).start()
+    else:
+        listener.own(_decide_later(found, offer, side), partial(side.answer, Refused(Refusal.BUSY)))
+
+
+async def _decide_later(coming: Awaitable[Accepted], offer: Offer, side: StreamSide) -> None:
+    try:
+        protocol = await coming
+    except Exception as error:
+        side.answer(_refusal(offer, error))
+        return
+    side.answer(None)
+    PipeTransport(asyncio.get_running_loop(), side, protocol, _extra(offer)).start()
+
+
+def _refusal(offer: Offer, error: Exception) -> Refused:
+    if isinstance(error, StreamRefusedError):
+        return Refused(Refusal(error.why), str(error), error.retry_after)
+    log.error("the service %r could not decide about a pipe of %r", offer.service, offer.sender, exc_info=error)
+    return Refused(Refusal.REJECTED, type(error).__name__)
 
 
 def _extra(offer: Offer) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from litz.errors import StreamRefusedError
-from litz.stream_port import Accept, Offer, Refusal, Refused, StreamSide, StreamUser
+from litz.stream_port import Accept, Later, Offer, Refusal, Refused, StreamSide, StreamUser
 
 
 class MemorySide(StreamSide):
@@ -18,6 +18,7 @@ class MemorySide(StreamSide):
         self._dest = dest
         self._loop = asyncio.get_running_loop()
         self.peer: MemorySide
+        self.answered: asyncio.Future[Refused | None] = self._loop.create_future()
         self.user: StreamUser | None = None
         self.log = log
         self.credit = window
@@ -59,6 +60,10 @@ class MemorySide(StreamSide):
             self._loop.call_soon(self._if_here, told)
 
     def answer(self, refused: Refused | None) -> None:
+        if not self.answered.done():
+            self.answered.set_result(refused)
+
+    def attach(self, attached: bool) -> None:
         raise NotImplementedError
 
     def write(self, entry: Any, size: int) -> bool:
@@ -199,14 +204,19 @@ class MemoryCarrier:
     def __init__(self) -> None:
         self.services: dict[str, Accept] = {}
         self.sides: list[MemorySide] = []
+        self.when_asked: Callable[[], object] = int
 
     async def open(self, dest: str, service: str, metadata: bytes, *, pipe: bool, timeout: float | None) -> StreamSide:
         mine, other = side_pair()
         await asyncio.sleep(0)
         accept = self.services.get(service)
-        answer = (
-            Refused(Refusal.REFUSED) if accept is None else accept(Offer("me", service, metadata, True, pipe), other)
-        )
+        answer: Refused | Later | None = Refused(Refusal.REFUSED)
+        if accept is not None:
+            answer = accept(Offer("me", service, metadata, True, pipe), other)
+            self.when_asked()
+        if answer is Later.LATER:
+            answer = await other.answered
+        await asyncio.sleep(0)
         if isinstance(answer, Refused):
             raise StreamRefusedError(answer.reason, why=answer.why, retry_after=answer.retry_after)
         assert answer is None

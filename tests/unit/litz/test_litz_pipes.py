@@ -88,7 +88,7 @@ async def test_a_handler_that_raises_aborts_its_pipe_and_the_opener_is_told(capl
             with pytest.raises(PipeResetError, match="LookupError") as caught:
                 await reader.read()
             assert caught.value.code == Abort.HANDLER_FAILED
-    assert caplog.text.count("a bug") == 2
+    assert len(caplog.records) == 2
 
 
 async def test_a_handler_whose_pipe_was_reset_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -137,13 +137,8 @@ async def test_close_lets_open_pipes_live_and_aclose_ends_their_handlers() -> No
 async def test_a_pipe_that_comes_with_the_close_is_not_served() -> None:
     carrier = MemoryCarrier()
     listener = listen_pipes(carrier, "upper", upper)
-    opening = asyncio.get_running_loop().create_task(open_pipe(carrier, "bob", "upper"))
-    await asyncio.sleep(0)
-    listener.close()
-    try:
-        reader, writer = await opening
-    except StreamRefusedError:
-        return
+    carrier.when_asked = listener.close
+    reader, writer = await open_pipe(carrier, "bob", "upper")
     with pytest.raises(ConnectionResetError):
         await reader.read()
     writer.close()
@@ -184,18 +179,51 @@ async def test_protocols_at_both_ends() -> None:
         assert len(client.got) == 200_000
 
 
-async def test_a_factory_that_raises_leaves_nothing_open(caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_accept_that_raises_refuses_and_a_factory_that_raises_leaves_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def broken(*_args: object) -> asyncio.Protocol:
         raise LookupError("a bug")
 
     carrier = MemoryCarrier()
     async with listen_pipe_connections(carrier, "broken", broken):
-        reader, writer = await open_pipe(carrier, "bob", "broken")
-        with pytest.raises(PipeResetError, match="LookupError"):
-            await reader.read()
-        writer.close()
+        with pytest.raises(StreamRefusedError, match="LookupError") as caught:
+            await open_pipe(carrier, "bob", "broken")
+        assert caught.value.why is Refusal.REJECTED
+    assert len(caplog.records) == 1
+    async with listen_pipes(carrier, "upper", upper):
         with pytest.raises(LookupError):
-            await open_pipe_connection(carrier, broken, "bob", "broken")
-    await asyncio.sleep(0)
+            await open_pipe_connection(carrier, broken, "bob", "upper")
+        await asyncio.sleep(0.01)
     assert all(side.released for side in carrier.sides)
-    assert caplog.text.count("a bug") == 2
+
+
+async def test_an_accept_may_take_its_time_and_refuse_with_words() -> None:
+    carrier = MemoryCarrier()
+    decided = asyncio.Event()
+
+    async def accept(offer: Offer) -> asyncio.Protocol:
+        await decided.wait()
+        if offer.metadata == b"no":
+            raise StreamRefusedError("no room for you", why=Refusal.BUSY, retry_after=3.0)
+        return asyncio.Protocol()
+
+    loop = asyncio.get_running_loop()
+    async with listen_pipe_connections(carrier, "slow", accept) as listener:
+        good = loop.create_task(open_pipe(carrier, "bob", "slow"))
+        bad = loop.create_task(open_pipe(carrier, "bob", "slow", metadata=b"no"))
+        await asyncio.sleep(0.01)
+        assert listener.serving == 2
+        assert not good.done()
+        decided.set()
+        with pytest.raises(StreamRefusedError, match="no room for you") as caught:
+            await bad
+        assert (caught.value.why, caught.value.retry_after) == (Refusal.BUSY, 3.0)
+        _, writer = await good
+        decided.clear()
+        late = loop.create_task(open_pipe(carrier, "bob", "slow"))
+        await asyncio.sleep(0.01)
+    with pytest.raises(StreamRefusedError):
+        await late
+    writer.close()
+    await writer.wait_closed()
