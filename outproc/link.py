@@ -57,7 +57,7 @@ class LinkOwner(Protocol):
         """The wire takes more again."""
 
     def ping(self, link: Link, token: int) -> None:
-        """Send a ping on it: it has been silent."""
+        """Send a ping on it: it, or this side, has been silent."""
 
     def silent(self, link: Link) -> None:
         """It did not answer and was aborted; do not wait for `gone`."""
@@ -83,7 +83,7 @@ class Link:
         self._stranger = dest is None
         """Whether the peer came by itself and has not proved its id yet."""
         self.started_at = node.now()
-        self.heard_at = self.started_at
+        self.heard_at = self.wrote_at = self.started_at
         self.bytes_in = self.bytes_out = self.frames_in = self.frames_out = self.urgent_in = self._seen_bytes = 0
         self.cause: WireLoss | None = None
         self.closed = asyncio.Event()
@@ -98,8 +98,7 @@ class Link:
         """For whoever dialled: set when the wire has joined, or cannot."""
         self.liveness = Liveness(self.started_at, node.ping_after, node.options.dead_after, pings=pings_on(wire))
         self.meter = WireMeter(self.started_at, node.options.sick_after)
-        self.up_since = self.started_at
-        """When it joined its session; before that, when it was made."""
+        self.up_since = self.started_at  # when it joined its session; before that, when it was made
         self.carries: dict[int, Carried] = {}
         """Every lane that was bound to it by the mover and has not left it since."""
         self.pinged: dict[int, asyncio.Future[float]] = {}
@@ -170,12 +169,13 @@ class Link:
         """The health check's look at a joined wire."""
         if not self.in_session:
             return None
-        came = self.wire.received_bytes
+        heard, came = self.heard_at, self.wire.received_bytes
         if came != self._seen_bytes:  # a frame that is still coming is life too; of whole ones the time is known
-            self._seen_bytes = came
+            self._seen_bytes, heard = came, now
             self.liveness.received(now)
-            if now >= self.heard_at + self.liveness.silent_after:
-                self.liveness.probe()  # the peer hears nothing of us, and must not take us for dead
+        if heard > self.wrote_at and now >= self.wrote_at + self.liveness.silent_after / 2:
+            # The peer hears nothing of us here, and must not take us for dead; nobody waits for the answer.
+            self.owner.ping(self, self.node.environment.rng.getrandbits(63))
         match self.liveness.verdict(now, lag):
             case Verdict.PING:
                 token = self.node.environment.rng.getrandbits(63)
@@ -259,12 +259,12 @@ class Link:
         size = sum(map(len, buffers))
         if size > self.wire.max_frame:
             # Data is cut to fit, the handshake cannot be.
-            kind, most = self.wire.kind, self.wire.max_frame
-            needed = f"a frame of {size} bytes is needed and a {kind} wire takes {most} bytes"
+            needed = f"a frame of {size} bytes is needed; a {self.wire.kind} wire takes {self.wire.max_frame} bytes"
             self.fail(HandshakeError(f"{needed}; raise its max_frame (4,096 suffice for the built-in authenticators)"))
             return
         self.frames_out += 1
         self.bytes_out += size
+        self.wrote_at = self.node.now()
         self.wire.write(buffers)
 
     def frame_received(self, frame: bytes) -> None:

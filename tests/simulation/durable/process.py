@@ -252,7 +252,8 @@ class Process:
             return False
         if self.sending or self.outbox.backlog() or self.inbox.snapshot().waiting:
             return False
-        return not self.world.outboxes[self.name].retries()
+        file = self.world.outboxes[self.name]  # what it has just made of dead letters, its process may not know yet
+        return not (file.retries() or file.rows())
 
     def check_bounds(self) -> None:
         """Complain if something is larger than its limit."""

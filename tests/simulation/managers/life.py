@@ -48,7 +48,7 @@ class EventTap:
             life.sample()
         if isinstance(event, SessionEnded):
             life.world.checker.resends.ended(life, event)
-        if isinstance(event, LaneMoved | WireDown):
+        if isinstance(event, LaneMoved | WireUp | WireDown):
             self._judge(event)
         self._last, self._last_at = event, life.world.loop.time()
         if isinstance(event, WireUp):
@@ -60,12 +60,14 @@ class EventTap:
         except InvariantError as error:
             life.world.failed(error)
 
-    def _judge(self, event: LaneMoved | WireDown) -> None:
+    def _judge(self, event: LaneMoved | WireUp | WireDown) -> None:
         world = self._life.world
         try:
             if isinstance(event, LaneMoved):
                 world.choosing.moved(self._life, event)
-            elif isinstance(self._last, WireUp) and self._last_at == world.loop.time():
+                return
+            world.silence_watch.told(self._life, event)
+            if isinstance(event, WireDown) and isinstance(self._last, WireUp) and self._last_at == world.loop.time():
                 world.choosing.made_room(self._life, self._last, event)
         except InvariantError as error:
             world.failed(error)  # the node would take it for an error of its own

@@ -1,11 +1,14 @@
 """A wire on which nothing comes any more is given up in time, by what the world sees of it: `ping_after` until somebody
-asks, `dead_after` until that is no answer, and nothing more."""
+asks, `dead_after` until that is no answer, and nothing more. And once all has healed no wire is silent at all, however
+slow it is."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from litz.events import WireDown, WireUp
 from outproc.link import Link
+from tests.simulation.managers.kinds import LOSSY
 from tests.simulation.managers.record import InvariantError
 
 if TYPE_CHECKING:
@@ -25,6 +28,27 @@ class SilenceWatch:
     def __init__(self, world: World) -> None:
         self.world = world
         self._heard: dict[Link, tuple[tuple[int, ...], float]] = {}
+        self._sound: dict[str, float] = {}
+        """When wires, by what events call them, came up that began after all had healed."""
+        self._healed_at = float("inf")
+
+    def told(self, life: Life, event: WireUp | WireDown) -> None:
+        """Raises if a life gives up a wire as silent that nothing ails."""
+        now = self.world.loop.time()
+        if self.world.healed:
+            self._healed_at = min(now, self._healed_at)
+        if isinstance(event, WireUp):
+            links = (link for transport in life.transports() for link in transport.links)
+            began = next((link.started_at for link in links if repr(link.wire) == event.wire), 0.0)
+            jumpy = self.world.plan.natures.get(event.kind, {}).get("spikes")  # an answer may come too late
+            if began >= self._healed_at and event.kind != LOSSY and not jumpy:
+                self._sound[event.wire] = now
+            return
+        since = self._sound.get(event.wire)
+        if since is None or not event.cause.startswith("silent"):
+            return
+        if not self.world.stalled_since(since - EXCUSED):
+            raise InvariantError("silent", f"{life} gave {event.wire} up, on which frames come and go: {event.cause}")
 
     def look(self, life: Life) -> None:
         """Raises for a wire that was silent for too long. What came was seen later than it came, so that this is

@@ -31,6 +31,19 @@ HARD_TIMES_MUTANTS = (
         MANAGERS,
     ),
     Mutant(
+        "says-nothing-on-a-wire-that-it-hears",
+        "P6",
+        (
+            Edit(
+                LINK,
+                "            self.owner.ping(self, self.node.environment.rng.getrandbits(63))\n",
+                "            pass\n",
+            ),
+        ),
+        ("silent",),
+        MANAGERS,
+    ),
+    Mutant(
         "what-breaks-again-and-again-dialled-at-once",
         "P4",
         (
