@@ -11,6 +11,8 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "answers-turned-away-too": 69,
     "ended-logs-counted-again": 267,
     "sick-wire-kept": 188,
+    "says-nothing-on-a-wire-that-it-hears": 134,
+    "silence-counted-from-the-look": 28,
     "authorize-asked-beside": 85,
     "bearer-in-the-clear": 24,
     "lossy-behind-a-consumer-piles-up": 64,
