@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
 from outproc.frames.encode import encode_ack, encode_credit, encode_session_credit
 from outproc.frames.layout import ACK_LAYOUT, CREDIT_LAYOUT, NUMBER_LAYOUT
 from outproc.session.receive_lane import ReceiveCredit, ReceiveLane
+
+MANY: Final = 16
+"""Acks in a frame from which credits have a part of it too, should not all go in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +35,15 @@ class Control:
             + self.session_credit * NUMBER_LAYOUT.size
         )
 
-    def encode(self, lanes: Mapping[int, ReceiveLane], session: ReceiveCredit) -> bytes:
+    def encode(
+        self, lanes: Mapping[int, ReceiveLane], session: ReceiveCredit, streams: Mapping[int, ReceiveLane]
+    ) -> bytes:
         """The records, with the values of this moment. Stating a grant grants it."""
         records = []
         for number in self.acks:
-            ack = lanes[number].ack()
+            ack = (lanes.get(number) or streams[number]).ack()
             records.append(encode_ack(number, ack.received, ack.processed, ack.durable))
-        records += [encode_credit(number, *lanes[number].grant()) for number in self.credits]
+        records += [encode_credit(number, *(lanes.get(number) or streams[number]).grant()) for number in self.credits]
         if self.session_credit:
             records.append(encode_session_credit(session.grant()))
         return b"".join(records)
@@ -82,6 +89,13 @@ class Unsent:
         self.session_credit = True
         self._by(by)
 
+    def forget(self, lane: int) -> None:
+        """The lane is gone: nothing of it is to be told any more."""
+        self.acks.pop(lane, None)
+        self.credits.pop(lane, None)
+        if not self:
+            self.due = None
+
     def _by(self, by: float) -> None:
         if self.due is None or by < self.due:
             self.due = by
@@ -92,9 +106,13 @@ class Unsent:
             return NOTHING
         session = self.session_credit and room >= NUMBER_LAYOUT.size
         room -= session * NUMBER_LAYOUT.size
-        acks = tuple(self.acks)[: max(0, room // ACK_LAYOUT.size)]
+        # There may be thousands: no frame costs a step for what it does not hold.
+        most = max(0, room // ACK_LAYOUT.size)
+        if self.credits and len(self.acks) > most > MANY:
+            most = most * 5 // 8  # neither kind waits for the other for ever
+        acks = tuple(islice(self.acks, most))
         room -= len(acks) * ACK_LAYOUT.size
-        return Control(acks, tuple(self.credits)[: max(0, room // CREDIT_LAYOUT.size)], session)
+        return Control(acks, tuple(islice(self.credits, max(0, room // CREDIT_LAYOUT.size))), session)
 
     def sent(self, control: Control) -> None:
         """This went out. The deadline ends when nothing is left."""

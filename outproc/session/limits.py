@@ -1,10 +1,11 @@
-"""The limits of one session, and what a full lane does about a further message."""
+"""The limits of one session and of its streams, and what a full lane does about a further message."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
 
+from litz.stream_port import FIRST_ENTRIES, FIRST_WINDOW, MAX_ENTRY
 from outproc.frames.records import MAX_ENTRIES
 
 
@@ -82,3 +83,31 @@ class SessionLimits:
             raise ValueError(f"batch_messages is at most {MAX_ENTRIES}")
         if self.max_message > min(self.window_size, self.session_window_size):
             raise ValueError("max_message is above the receive window: such a message could never arrive")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """The limits of the streams of one session. Counts are of entries, sizes in bytes. The first three are part of the
+    protocol: both ends must have the same (docs/protocol.md)."""
+
+    first_size: int = FIRST_WINDOW
+    first_entries: int = FIRST_ENTRIES
+    """What a stream may send before its reader has taken anything. No window is ever smaller."""
+    max_entry: int = MAX_ENTRY
+    """Never above the first window, so that whoever took everything is always sent more."""
+    most_size: int = 4 << 20
+    """To which a window grows while its reader keeps up; in entries to the same multiple."""
+    budget: int = 64 << 20
+    """Bytes granted and not consumed, over all streams, up to which windows grow beyond the first."""
+    log_size: int = 256 << 10
+    log_entries: int = 1_024
+    """What of one stream may wait to be sent. What was sent and is not acknowledged is bounded by the peer's window,
+    and never above `most_size`."""
+
+    def __post_init__(self) -> None:
+        if min(self.first_size, self.first_entries, self.max_entry, self.budget, self.log_size, self.log_entries) < 1:
+            raise ValueError("limits of streams must be at least 1; 0 never means unlimited")
+        if self.max_entry > self.first_size:
+            raise ValueError("max_entry is above the first window: such an entry could never be sent")
+        if self.most_size < self.first_size:
+            raise ValueError("most_size is below the first window, which every stream has")

@@ -18,8 +18,8 @@ from zlib import crc32
 
 from litz.errors import ProtocolError
 from litz.events import Outcome
-from outproc.frames.encode import encode_closed, encode_goodbye, encode_leave, frame_header
-from outproc.frames.layout import ACK_NOW, POSITION_LAYOUT
+from outproc.frames.encode import frame_header
+from outproc.frames.layout import ACK_NOW
 from outproc.frames.pieces import decode
 from outproc.frames.records import (
     Ack,
@@ -37,15 +37,19 @@ from outproc.frames.records import (
 )
 from outproc.session.control import NOTHING, Unsent
 from outproc.session.cutting import CHUNKED_FROM, FrameParts
+from outproc.session.ending import HEADER, dismissal, farewell, unconfirmed
 from outproc.session.exchange import Early, JoinedWire, Received, Statement
 from outproc.session.faults import Faults
-from outproc.session.fixed_lanes import FIXED_LANES, INTERNAL_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE
+from outproc.session.fixed_lanes import FIXED_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE, STREAMS
 from outproc.session.identity import Half, Pair
 from outproc.session.internal_lanes import lane_in, lane_out
-from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.lanes_at_start import lanes_in, lanes_out
+from outproc.session.limits import Overflow, SessionLimits, StreamLimits
 from outproc.session.lossy_lane import LossyReceiveLane, LossySendLane
-from outproc.session.receive_lane import ReceiveCredit, ReceiveLane, Verdict
-from outproc.session.send_lane import SendCredit, SendLane
+from outproc.session.receive_lane import ReceiveCredit, Verdict
+from outproc.session.send_lane import SendCredit
+from outproc.session.stream_lanes import StreamLanes
+from outproc.session.taking import take_record
 from outproc.session.tombstones import Finals
 
 __all__ = ["FIXED_LANES", "LOSSY_LANE", "PRIORITY_LANES", "SIGNAL_LANE", "Received", "Session", "Statement"]
@@ -54,7 +58,6 @@ SIGNAL_IN_USE = 1.0
 """Seconds after a signal during which frames stay below `batch_size`, on a wire that signals share."""
 MAX_PONGS = 4
 """Pings, and answers to pings, that wait for a frame of one wire."""
-FRAME_SIZE = 8
 ROOM_TO_SPARE = CHUNKED_FROM + 1024
 """With so much room left in a frame nothing waits for the next: what comes next would be in it, or have begun in it."""
 
@@ -63,7 +66,13 @@ class Session:
     """See the module. `index` counts this manager's sessions with the dest."""
 
     def __init__(
-        self, mine: Half, limits: SessionLimits, *, index: int = 0, overflow: Mapping[int, Overflow] | None = None
+        self,
+        mine: Half,
+        limits: SessionLimits,
+        *,
+        index: int = 0,
+        overflow: Mapping[int, Overflow] | None = None,
+        streams: StreamLimits | None = None,
     ) -> None:
         self.mine = mine
         self.limits = limits
@@ -77,23 +86,12 @@ class Session:
         self.wires: dict[Hashable, JoinedWire] = {}
         self.send_credit = SendCredit()
         self.receive_credit = ReceiveCredit(limits.session_window_size)
-        policies = overflow or {}
-        self.send_lanes = {
-            lane: SendLane(
-                lane,
-                limits,
-                policies.get(lane, Overflow.BLOCK),
-                None if lane in PRIORITY_LANES else self.send_credit,
-            )
-            for lane in FIXED_LANES
-        }
-        self.receive_lanes = {
-            lane: ReceiveLane(lane, limits, None if lane in PRIORITY_LANES else self.receive_credit)
-            for lane in FIXED_LANES
-        }
+        self.send_lanes = lanes_out(limits, overflow or {}, self.send_credit)
+        self.receive_lanes = lanes_in(limits, self.receive_credit)
         self.lossy_out = LossySendLane(LOSSY_LANE, limits)
         self.lossy_in = LossyReceiveLane(LOSSY_LANE, limits.max_message)
         self.unsent = Unsent()
+        self.streams = StreamLanes(limits, streams or StreamLimits(), self.unsent)
         self.peer_log_messages = 1
         self.peer_log_size = 1
         self.faults = Faults(limits.max_faults, limits.forgiven_after)
@@ -176,13 +174,15 @@ class Session:
             receiving.unbind(wire)
         if self.lossy_out.wire is wire:
             self.lossy_out.wire = None
+        self.streams.leave(wire)
         if self._heard is wire:
             self._heard = None
         if joined.dependable:
             self.unsent.everything(self.receive_lanes, now + self.limits.ack_delay)
+            self.streams.restate(now + self.limits.ack_delay)
 
     def bind(self, lane: int, wire: Hashable) -> None:
-        """Send `lane` on `wire` from now on; replays from the highest ack (R5)."""
+        """Send `lane` (STREAMS: all streams) on `wire` from now on; replays from the highest ack (R5)."""
         if wire not in self.wires:
             raise RuntimeError("only a joined wire can carry a lane")
         if lane == LOSSY_LANE:
@@ -191,7 +191,10 @@ class Session:
         if not self.wires[wire].dependable:
             raise RuntimeError("a reliable lane rides only on a wire that keeps order and loses nothing")
         self._epoch += 1
-        self.send_lanes[lane].bind(wire, self._epoch)
+        if lane == STREAMS:
+            self.streams.bind(wire, self._epoch)
+        else:
+            self.send_lanes[lane].bind(wire, self._epoch)
 
     # -- receiving ----------------------------------------------------------------------------------
 
@@ -229,10 +232,17 @@ class Session:
             # What came before the bad record was taken, so it must be delivered.
             received.violation = error
         if received.pongs or not joined.dependable:  # where the pong may be lost, any frame of the peer's will do
-            joined.early.left = None
+            self._proved(joined, now)
         if received.deliveries or received.acked:
             self.faults.progressed(now)
         return received
+
+    def _proved(self, joined: JoinedWire, now: float) -> None:
+        """The peer has joined the wire for sure."""
+        if joined.early.left is not None:
+            joined.early.left = None
+            if joined.dependable:
+                self.streams.restate(now)  # what JOIN and OK say of the other lanes
 
     def _take_other(
         self, record: Credit | SessionCredit | Lossy | Pong | Leave | Goodbye | Closed, received: Received
@@ -257,29 +267,18 @@ class Session:
     def _take(
         self, wire: Hashable, record: Batch | Skip | Fin, received: Received, now: float, *, ack_now: bool
     ) -> None:
-        lane = lane_in(self.receive_lanes, record.lane)
-        if isinstance(record, Batch):
-            number, offset = record.number, record.offset
-        else:
-            number, offset = record.first if isinstance(record, Skip) else record.number, 0
-        verdict = lane.place(wire, record.epoch, number, offset)
-        if verdict is Verdict.FAULT:
-            # What follows in this frame is too high as well: it is one fault of one wire.
-            received.fault = f"lane {lane.lane} jumped from {lane.expected} to {number}+{offset}"
-            return
-        if verdict is Verdict.OLD:
-            self.stale_batches += 1
+        lane = self.receive_lanes.get(record.lane)
+        if lane is None:
+            if record.lane >= STREAMS:
+                self.stale_batches += self.streams.take(wire, record, received, now, ack_now=ack_now) is Verdict.OLD
+                return
+            lane = lane_in(self.receive_lanes, record.lane)
+        verdict = take_record(lane, wire, record, received)
+        if verdict is not Verdict.TAKEN:
+            self.stale_batches += verdict is Verdict.OLD
             return
         if lane.lane == SIGNAL_LANE:
             self._signal_at = now
-        if isinstance(record, Batch):
-            delivery = lane.take(record)
-            if delivery is not None:
-                received.deliveries.append(delivery)
-        else:
-            note = lane.take_skip(record) if isinstance(record, Skip) else lane.take_fin(record)
-            if note is not None:
-                received.notes.append(note)
         if ack_now:
             lane.ack_now_below = lane.expected.number
         urgent = (
@@ -290,10 +289,15 @@ class Session:
         self.unsent.ack(lane.lane, now if urgent else now + self.limits.ack_delay)
 
     def _acknowledge(self, ack: Ack) -> bool:
+        if ack.lane >= STREAMS:
+            return self.streams.acknowledge(ack)
         return lane_out(self.send_lanes, ack.lane).acknowledge(ack)
 
     def _allow(self, credit: Credit) -> None:
-        lane_out(self.send_lanes, credit.lane).allow(credit.messages, credit.size)
+        if credit.lane >= STREAMS:
+            self.streams.allow(credit)
+        else:
+            lane_out(self.send_lanes, credit.lane).allow(credit.messages, credit.size)
 
     def consumed(self, lane: int, messages: int, size: int, processed: int, now: float) -> None:
         """The consumer is done with `messages` of `size` bytes of `lane`, in all, and with every number below
@@ -331,7 +335,7 @@ class Session:
             return None
         out: FrameParts = [b""]
         large = joined.strand is not None or now - self._signal_at > SIGNAL_IN_USE
-        budget = min(joined.max_frame, most, self.limits.bulk_frame if large else self.limits.batch_size) - FRAME_SIZE
+        budget = min(joined.max_frame, most, self.limits.bulk_frame if large else self.limits.batch_size) - HEADER
         budget -= joined.take_records(out, budget // 2)
         speaks = joined.dependable and (self._heard is None or self._heard is joined.of)
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)
@@ -342,23 +346,26 @@ class Session:
         if left == room and not alone:
             return None
         joined.early.took(room - left)
-        out[0] = frame_header(self.tag, ack_now) + control.encode(self.receive_lanes, self.receive_credit)
+        told = control.encode(self.receive_lanes, self.receive_credit, self.streams.receiving)
+        out[0] = frame_header(self.tag, ack_now) + told
         self.unsent.sent(control)
-        self.said_all = left >= ROOM_TO_SPARE and not (self.unsent or joined.asks or self.lossy_out.queue)
+        waits = self.lossy_out.queue or self.streams.waits
+        self.said_all = left >= ROOM_TO_SPARE and not (self.unsent or joined.asks or waits)
         return out
 
     def _fill(self, wire: Hashable, joined: JoinedWire, out: FrameParts, budget: int, now: float) -> tuple[bool, int]:
         ack_now = False
         for number in joined.in_turn():
-            if number == LOSSY_LANE:
-                lossy = self.lossy_out
-                used = lossy.fill(out, budget, joined.max_frame - FRAME_SIZE) if lossy.wire is wire else 0
-            elif number not in self.send_lanes:
-                continue
-            else:
-                lane = self.send_lanes[number]
+            used, lane = 0, self.send_lanes.get(number)
+            if lane is not None:
                 used = lane.fill(out, budget) if lane.wire is wire and lane.has_unsent else 0
                 ack_now = (used > 0 and joined.asking.asks(lane, used)) or ack_now
+            elif number == LOSSY_LANE:
+                lossy = self.lossy_out
+                used = lossy.fill(out, budget, joined.max_frame - HEADER) if lossy.wire is wire else 0
+            elif number == STREAMS and self.streams.wire is wire:
+                used, asks = self.streams.fill(out, budget)
+                ack_now = asks or ack_now
             if used:
                 budget -= used
                 joined.had_room(number)
@@ -374,27 +381,19 @@ class Session:
         its Closed comes (`Received.end`), or with None when it does not come in time. Said again it states the same.
         """
         self.final = True
-        encode = encode_closed if answer else encode_goodbye
-        finals = self.finals()
-        room = (max_frame - FRAME_SIZE - len(encode(reason, detail, ()))) // POSITION_LAYOUT.size
-        named = finals[: max(0, room)]
-        return [frame_header(self.tag), encode(reason, detail, named, len(named) < len(finals))]
+        return farewell(self.tag, reason, detail, self.finals(), max_frame, answer=answer)
 
     def dismissal(self, reason: int) -> FrameParts:
         """The frame that takes one wire out of the session. After it call `leave`."""
-        return [frame_header(self.tag), encode_leave(reason)]
+        return dismissal(self.tag, reason)
 
     def end(self, finals: Finals | None) -> list[tuple[int, int, Outcome]]:
         """The session is over. Returns (lane, number, outcome) of every message of the user's that is not confirmed.
+        Of streams it is in `streams.unconfirmed` how many entries are not.
 
         `finals`: the peer's final positions, None if they are not known. Nothing is taken any more.
         """
         self.ended = True
         self.wires.clear()
-        lost = []
-        for lane in self.send_lanes.values():
-            if lane.lane in INTERNAL_LANES:
-                continue
-            final = finals.received(lane.lane, lane.acked) if finals is not None else None
-            lost += [(lane.lane, number, outcome) for number, outcome in lane.unconfirmed(final)]
-        return lost
+        self.streams.close()
+        return unconfirmed(self.send_lanes.values(), finals)

@@ -30,8 +30,8 @@ INTERNAL_MUTANTS: tuple[Mutant, ...] = (
         "P2",
         (
             Edit(
-                "outproc.session.session",
-                "            if lane.lane in INTERNAL_LANES:\n                continue\n",
+                "outproc.session.ending",
+                "        if lane.lane in INTERNAL_LANES:\n            continue\n",
                 "",
             ),
         ),

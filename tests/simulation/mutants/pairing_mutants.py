@@ -6,6 +6,7 @@ from tests.simulation.mutants.mutant import Edit, Mutant
 
 PAIRING = "outproc.session.pairing"
 SESSION = "outproc.session.session"
+ENDING = "outproc.session.ending"
 LANE = "outproc.session.send_lane"
 
 PAIRING_MUTANTS = (
@@ -171,7 +172,7 @@ PAIRING_MUTANTS = (
     Mutant(
         "goodbye-keeps-to-itself-that-it-names-not-all",
         "R14",
-        (Edit(SESSION, "detail, named, len(named) < len(finals))", "detail, named, False)"),),
+        (Edit(ENDING, "detail, named, len(named) < len(finals))", "detail, named, False)"),),
         ("lost-list-exact",),
     ),
     Mutant(
@@ -179,7 +180,7 @@ PAIRING_MUTANTS = (
         "R14",
         (
             Edit(
-                SESSION,
+                ENDING,
                 "encode(reason, detail, named, len(named) < len(finals))",
                 "encode(reason, detail, (), False)",
             ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.simulation.mutants.mutant import Edit, Mutant
 
 SESSION = "outproc.session.session"
+AT_START = "outproc.session.lanes_at_start"
 SEND = "outproc.session.send_lane"
 RECEIVE = "outproc.session.receive_lane"
 CONTROL = "outproc.session.control"
@@ -141,7 +142,7 @@ TRAFFIC_MUTANTS = (
     Mutant(
         "control-alone-asks-for-an-ack",
         "R8",
-        (Edit(SESSION, "frame_header(self.tag, ack_now) + control", "frame_header(self.tag, True) + control"),),
+        (Edit(SESSION, "frame_header(self.tag, ack_now) + told", "frame_header(self.tag, True) + told"),),
         ("control-only-is-silent",),
     ),
     Mutant(
@@ -240,14 +241,14 @@ TRAFFIC_MUTANTS = (
         "R10",
         (
             Edit(
-                SESSION,
-                "                None if lane in PRIORITY_LANES else self.send_credit,\n",
-                "                self.send_credit,\n",
+                AT_START,
+                "            None if lane in PRIORITY_LANES else credit,\n",
+                "            credit,\n",
             ),
             Edit(
-                SESSION,
-                "ReceiveLane(lane, limits, None if lane in PRIORITY_LANES else self.receive_credit)",
-                "ReceiveLane(lane, limits, self.receive_credit)",
+                AT_START,
+                "ReceiveLane(lane, limits, None if lane in PRIORITY_LANES else credit)",
+                "ReceiveLane(lane, limits, credit)",
             ),
         ),
         ("signals-overtake",),

@@ -160,7 +160,7 @@ def test_control_has_the_values_of_the_moment_and_the_size_it_says() -> None:
     lane.consumed(2, 5, 2)
     credit = ReceiveCredit(100, consumed=7)
     control = Control((0,), (0,), session_credit=True)
-    encoded = control.encode({0: lane}, credit)
+    encoded = control.encode({0: lane}, credit, {})
     assert len(encoded) == control.size
     assert decode_frame(frame_header(0) + encoded)[2] == [
         Ack(0, Position(3, 1), 2, 0),
