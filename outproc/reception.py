@@ -40,6 +40,7 @@ class Reception:
         self._tickets: dict[Link, Ticket] = {}
         self._waiting: WaitingRoom[Wire] = WaitingRoom(for_strangers(options.unauthenticated_waiting))
         self._impatient = node.timers.timer(self._send_away)
+        self._letting_in = False
         self.closed = False
 
     def accept(self, wire: Wire, introducer: str = "") -> None:
@@ -72,13 +73,13 @@ class Reception:
             if isinstance(ticket, Ticket):
                 self._give_back(ticket, proved=None)
             return
+        if isinstance(ticket, Ticket):
+            self._tickets[link] = ticket  # first: a wire may be dead already
         link.start()
         if isinstance(ticket, Busy):
             link.failure = BusyError("too many handshakes at once", retry_after=ticket.retry_after)
             link.write([unproved_refusal("busy", retry_after=ticket.retry_after)])
             link.close()
-            return
-        self._tickets[link] = ticket
 
     def _turn_away(self, wire: Wire, now: float) -> None:
         group = address_group(wire.path.remote)
@@ -92,9 +93,14 @@ class Reception:
 
     def _let_in(self) -> None:
         """There may be room for some who wait."""
-        now = self._node.now()
-        while (wire := self._waiting.next(lambda group: self._limiter.has_room(group, now))) is not None:
-            self._begin(wire, self._limiter.admit(wire.path.remote, now))
+        if self._letting_in:
+            return  # one that was let in has failed at once: whose turn it is then is asked below
+        now, self._letting_in = self._node.now(), True
+        try:
+            while (wire := self._waiting.next(lambda group: self._limiter.has_room(group, now))) is not None:
+                self._begin(wire, self._limiter.admit(wire.path.remote, now))
+        finally:
+            self._letting_in = False
         self._impatient.at(self._waiting.due)
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from litz.errors import ForbiddenError
 
-Verb = Literal["open", "resume", "use", "relay"]
+Verb = Literal["open", "resume", "use", "relay", "stream"]
 
 Authorize = Callable[[str, str, Verb], bool | Awaitable[bool]]
 """`authorize(peer, what, verb)`: whether `peer`, which has proved its id, may.
@@ -18,6 +18,8 @@ verb "open"    begin a session with this node, whoever dialled; `what` is the id
      "resume"  bring one more wire to the session that stands; the same `what`
      "use"     speak to a service inside the session; `what` is its topic: "relay", "relayed", "webrtc", "outbox",
                "inbox", ... (docs/security.md). Asked after each "open" and "resume"
+     "stream"  open a stream to the service `what`, which somebody may or may not listen to. Asked at each open, and
+               again for those that stand when rights are looked at again (`reauthorize`)
      "relay"   be connected through this node, which is a hub, to the node `what`
 
 Only `True` allows. It may be a function or a coroutine function; it has `handshake_timeout`, and one that is late or
@@ -45,6 +47,8 @@ class Rights:
         """The services there are. Set by whoever knows."""
         self.denied: dict[str, frozenset[str]] = {}
         """For peers with a session, and some without: the services they may not use."""
+        self._admitting: dict[str, list[int]] = {}
+        """Peers that are being judged: how many of their wires are, how many were, and the latest whose verdict counts."""
         self._known: dict[tuple[str, str], tuple[float, bool]] = {}
         self._asking: dict[tuple[str, str], asyncio.Task[None]] = {}
 
@@ -59,14 +63,28 @@ class Rights:
         if self._authorize is None:
             return
         verb: Verb = "resume" if self.standing(peer) else "open"
-        if not await self._ask(peer, self._local_id, verb):
-            raise ForbiddenError(f"authorize({peer!r}, {self._local_id!r}, {verb!r}) refused it; change that if it may")
-        refused = [service for service in self.services() if not await self._ask(peer, service, "use")]
+        judged = self._admitting.setdefault(peer, [0, 0, 0])
+        judged[0] += 1
+        judged[1] = mine = judged[1] + 1
+        try:
+            if not await self._ask(peer, self._local_id, verb):
+                asked = f"authorize({peer!r}, {self._local_id!r}, {verb!r})"
+                raise ForbiddenError(f"{asked} refused it; change that if it may")
+            refused = [service for service in self.services() if not await self._ask(peer, service, "use")]
+            if mine > judged[2]:  # else it was late: a wire that was asked about after this one has its verdict already
+                judged[2] = mine
+                self._deny(peer, frozenset(refused))
+        finally:
+            judged[0] -= 1
+            if not judged[0]:
+                self._admitting.pop(peer, None)
+
+    def _deny(self, peer: str, refused: frozenset[str]) -> None:
         # Not forgotten when a session ends: the wire that is judged here may be what ends it.
         self.denied.pop(peer, None)
         if refused:
             self._make_room()
-            self.denied[peer] = frozenset(refused)
+            self.denied[peer] = refused
 
     def _make_room(self) -> None:
         if len(self.denied) >= MAX_DENIED:
@@ -81,9 +99,14 @@ class Rights:
             verdict = await verdict
         return verdict is True
 
+    def may_stream(self, peer: str, service: str) -> bool | Awaitable[bool]:
+        """Whether `peer` may open a stream to `service`: only True allows. Raises what `authorize` raises, as awaiting
+        what it returns may; the caller sets the deadline."""
+        return True if self._authorize is None else self._authorize(peer, service, "stream")
+
     def forget_verdicts(self) -> None:
-        """They may have changed."""
-        self._known.clear()
+        """They may have changed: those that are on their way too."""
+        self._known = {}
 
     def may_relay(self, peer: str, dest: str) -> bool:
         """Whether `peer` may be connected to `dest` through this hub. While an asynchronous `authorize` thinks about it
@@ -109,7 +132,7 @@ class Rights:
         return False
 
     async def _find_out(self, pair: tuple[str, str], verdict: Awaitable[bool]) -> None:
-        loop = asyncio.get_running_loop()
+        loop, known = asyncio.get_running_loop(), self._known
         allowed = False
         try:
             async with asyncio.timeout(self._deadline):
@@ -118,10 +141,10 @@ class Rights:
             loop.call_exception_handler({"message": "litz: no verdict of authorize on relaying", "exception": error})
         finally:
             self._asking.pop(pair, None)
-        self._known.pop(pair, None)
-        while len(self._known) >= MAX_KNOWN:
-            self._known.pop(next(iter(self._known)))
-        self._known[pair] = (loop.time() + KNOWN_FOR, allowed)
+        known.pop(pair, None)
+        while len(known) >= MAX_KNOWN:
+            known.pop(next(iter(known)))
+        known[pair] = (loop.time() + KNOWN_FOR, allowed)
 
     async def close(self) -> None:
         """Ask nothing any more."""

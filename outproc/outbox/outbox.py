@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from litz.dest import validate_dest
-from litz.errors import BackpressureError, LitzError, ManagerStateError
+from litz.errors import BackpressureError, InvalidDestError, LitzError, ManagerStateError
 from litz.manager import Confirm
 from litz.message import Receipt
 from litz.snapshot import OutboxSnapshot
@@ -184,6 +184,8 @@ class Outbox:
             )
         state = self._dests.get(dest) if type(dest) is str else None
         if state is None:
+            if dest == self._port.local_id:
+                raise InvalidDestError(f"{dest} is this node, and sends itself nothing: hand it to the handler here")
             state = self._new_dest(dest)
         self._live += cost
         state.pending += 1

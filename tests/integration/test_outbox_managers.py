@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from litz.errors import ConnectError, MessageDroppedError, NotARequestError
+from litz.errors import ConnectError, InvalidDestError, MessageDroppedError, NotARequestError
 from litz.message import Message
 from outproc import OutprocTransportManager
 from outproc.outbox import DeadLettered, DurableUnsupported, Inbox, OutboxFullError
@@ -281,6 +281,14 @@ async def test_a_full_outbox_refuses_and_takes_more_when_there_is_room(tmp_path:
             await alice.drain(timeout=SOON)
             await until(lambda: not outbox_of(alice).used, "the deletion is committed")
             await alice.send("bob", bytes(1000), payload_type=DURABLE)
+
+
+async def test_a_durable_message_to_oneself_is_refused_at_once(tmp_path: Path) -> None:
+    """It would wait in the outbox for ever."""
+    async with alice_of(tmp_path, address(tmp_path)) as alice:
+        with pytest.raises(InvalidDestError, match="this node"):
+            await alice.send("alice", b"x", payload_type=DURABLE)
+        assert not outbox_of(alice).used
 
 
 async def test_answers_that_find_no_room_are_said_later(tmp_path: Path) -> None:

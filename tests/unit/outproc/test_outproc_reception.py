@@ -9,6 +9,7 @@ from typing import Any
 
 from litz.events import PeerViolation
 from litz.testing.recording import RecordingSink
+from litz.wire import LossReason, WireLoss, WireSink
 from outproc import OutprocTransportManager
 from outproc.handshake import Initiator, Limits, Link, NeedsVerification, Node
 from outproc.held_frames import FRAME_COST, HELD_FRAMES_SIZE
@@ -291,5 +292,33 @@ def test_closing_ends_those_who_wait() -> None:
             await turns()
         await turns()
         assert all(sink.loss is not None for sink in sinks)
+
+    virtual(scenario)
+
+
+class StillbornWire(MemoryWire):
+    """Dead as soon as it is started, and says so at once."""
+
+    def start(self, sink: WireSink) -> None:
+        super().start(sink)
+        sink.wire_closed(WireLoss(LossReason.RESET, "stillborn"))
+
+
+def test_a_thousand_that_waited_and_are_dead_are_let_in_one_after_the_other() -> None:
+    """Each makes room for the next at once: on the stack of one another they would not fit."""
+
+    async def scenario() -> None:
+        async with Town().manager("bob", unauthenticated_per_ip=1, handshake_timeout=2) as bob:
+            events = bob.events(limit=4096)
+            knock(bob)
+            loop = asyncio.get_running_loop()
+            for port in range(1_000):
+                bob.accept(StillbornWire(loop, "bob", f"192.0.2.1:{port + 1000}"))
+            await turns()
+            assert links(bob) == 1
+            for _ in range(1_001):
+                await event_of(events, PeerViolation)
+            assert links(bob) == 0
+            assert len(bob._running().reception._tickets) == 0
 
     virtual(scenario)
