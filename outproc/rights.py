@@ -48,7 +48,7 @@ class Rights:
         self.denied: dict[str, frozenset[str]] = {}
         """For peers with a session, and some without: the services they may not use."""
         self._admitting: dict[str, list[int]] = {}
-        """Peers that are being judged: how many of their wires are, how many were, and the latest whose verdict counts."""
+        """Peers being judged: how many of their wires are, how many were, and the latest whose verdict counts."""
         self._known: dict[tuple[str, str], tuple[float, bool]] = {}
         self._asking: dict[tuple[str, str], asyncio.Task[None]] = {}
 
