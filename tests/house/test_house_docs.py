@@ -19,7 +19,7 @@ from litz.payload import DEFAULT_WIRE_PREFERENCE
 from outproc import TransportOptions
 from outproc.outbox import InboxOptions, OutboxOptions
 from outproc.relay_options import RelayOptions
-from outproc.session.limits import SessionLimits
+from outproc.session.limits import SessionLimits, StreamLimits
 from outproc.wire_choice import BestWire
 from outproc.wires.webrtc.options import WebRtcOptions
 from outproc.wires.websocket.builder import WebSocketWireBuilder
@@ -127,6 +127,7 @@ def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
     [
         ("TransportOptions", dict(TransportOptions())),
         ("SessionLimits", asdict(SessionLimits())),
+        ("StreamLimits", asdict(StreamLimits())),
         ("OutboxOptions", OutboxOptions().model_dump(exclude={"synchronous"})),
         ("InboxOptions", InboxOptions().model_dump(exclude={"synchronous"})),
         ("InprocOptions", asdict(InprocOptions())),
