@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+from outproc.frames.records import Record
 from outproc.session.exchange import Received
 from outproc.session.fixed_lanes import STREAMS
 from outproc.session.limits import StreamLimits
@@ -33,6 +35,11 @@ def stream_pair(
     return ends
 
 
+def only(records: Sequence[Record], kind: type[Any]) -> list[Any]:
+    """Those of one kind."""
+    return [record for record in records if isinstance(record, kind)]
+
+
 def append(streams: StreamLanes, number: int, *bodies: bytes) -> None:
     for body in bodies:
         assert streams.has_room(number, len(body))
@@ -40,7 +47,7 @@ def append(streams: StreamLanes, number: int, *bodies: bytes) -> None:
 
 
 def came(received: Sequence[Received]) -> dict[int, list[bytes]]:
-    """What was delivered, of each lane; the end of a stream is None."""
+    """What was delivered, of each lane."""
     bodies: dict[int, list[bytes]] = {}
     for each in received:
         for delivery in each.deliveries:

@@ -1,29 +1,24 @@
 """The streams of a session: their own lanes, bound together, in turn, and forgotten without a trace. Also what
-`outproc.session.taking` and `outproc.session.stream_send_lane` do for them."""
+`outproc.session.taking` does for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from random import Random
 from typing import Any
 
 import pytest
 
 from litz.stream_port import FIRST_ENTRIES, FIRST_WINDOW, MAX_ENTRY
 from outproc.frames.records import Ack, Batch, Credit, Fin, Position, Record, Skip
-from outproc.session.fixed_lanes import SHARING_LANES, STREAMS
+from outproc.session.fixed_lanes import STREAMS
 from outproc.session.limits import StreamLimits
 from outproc.session.log import Parts
 from outproc.session.receive_lane import Finished
 from outproc.session.session import Session
 from tests.unit.outproc_session.sessions import RPC, frame_of, frames, pair, said, send, talk
-from tests.unit.outproc_session.streams import TINY, append, came, converse, stream_pair
+from tests.unit.outproc_session.streams import TINY, append, came, only, stream_pair
 
 ROOMY = StreamLimits()
-
-
-def only(records: list[Record], kind: type[Any]) -> list[Any]:
-    return [record for record in records if isinstance(record, kind)]
 
 
 # -- a stream -----------------------------------------------------------------------------------------
@@ -191,216 +186,6 @@ def test_dropped_halves_leave_nothing_behind() -> None:
         assert not (session.streams.waits or session.streams.sent_size or session.unsent or session.due)
         assert session.streams.sent_entries == session.streams.acked_entries
         assert frames(session, now=9.0) == []
-
-
-# -- room -----------------------------------------------------------------------------------------------
-
-
-def test_who_is_refused_room_hears_when_there_is_some() -> None:
-    a, b = stream_pair(16, 18)
-    append(a.streams, 16, bytes(100), bytes(100))
-    assert not a.streams.has_room(16, 1)
-    assert a.streams.take_roomy() == []
-    assert a.streams.has_room(18, 100)
-    assert talk(a, b)  # the first of them goes
-    assert a.streams.take_roomy() == [16]
-    assert a.streams.take_roomy() == []
-    append(a.streams, 16, b"x")
-
-
-def test_one_entry_of_any_size_may_wait_and_no_more_entries_than_the_log_takes() -> None:
-    a, _ = stream_pair(16, limits=StreamLimits(100, 4, 100, 800, 1_000, log_size=10, log_entries=3))
-    append(a.streams, 16, bytes(100))
-    assert not a.streams.has_room(16, 1)
-    a, _ = stream_pair(16, limits=StreamLimits(100, 4, 100, 800, 1_000, log_size=500, log_entries=3))
-    append(a.streams, 16, b"", b"", b"")
-    assert not a.streams.has_room(16, 0)
-
-
-def test_what_is_not_acknowledged_is_bounded_whatever_the_peer_grants() -> None:
-    for size, most in ((100, 10), (1, 33)):
-        a, _ = stream_pair(16)
-        a.streams.allow(Credit(16, 1 << 40, 1 << 40))
-        count = 0
-        while a.streams.has_room(16, size):
-            a.streams.append(16, bytes(size))
-            count += 1
-            frames(a)
-        assert count <= most
-        a.receive("w", frame_of(a, Ack(16, Position(count // 2, 0), 0, 0)), 0.0)
-        assert a.streams.take_roomy() == [16]
-
-
-def test_a_finished_half_takes_nothing_more() -> None:
-    a, _ = stream_pair(16)
-    a.streams.finish(16)
-    with pytest.raises(RuntimeError, match="finished"):
-        a.streams.append(16, b"x")
-
-
-# -- acks -----------------------------------------------------------------------------------------------
-
-
-def test_who_waits_for_confirmation_gets_it_at_once() -> None:
-    a, b = stream_pair(16)
-    assert a.streams.want_acks(16)
-    append(a.streams, 16, b"x")
-    assert not a.streams.want_acks(16)
-    talk(a, b)
-    assert b.due == 0.0
-    assert talk(b, a)[0].acked == [16]
-    assert a.streams.want_acks(16)
-
-
-def test_else_acks_wait_for_company_until_much_is_unacknowledged() -> None:
-    a, b = stream_pair(16, limits=ROOMY)
-    append(a.streams, 16, bytes(1_000))
-    talk(a, b)
-    assert b.due == 0.025
-    append(a.streams, 16, bytes(60_000))
-    talk(a, b)
-    assert b.due == 0.025
-    append(a.streams, 16, bytes(4_536))
-    talk(a, b)
-    assert b.due == 0.0  # a first window
-
-
-def test_a_log_that_fills_up_asks_now_and_then() -> None:
-    a, b = stream_pair(16, limits=ROOMY)
-    a.streams.allow(Credit(16, 1_000, 1 << 20))
-    b.streams.receiving[16].granted_size = 1 << 20
-    for count in range(1, 9):
-        append(a.streams, 16, bytes(20_000))
-        (frame,) = frames(a)
-        assert bool(frame[1]) is (count % 4 == 0)
-
-
-def test_the_last_frame_that_credit_allows_asks() -> None:
-    a, _ = stream_pair(16)
-    append(a.streams, 16, bytes(60), bytes(60))
-    (frame,) = frames(a)
-    assert frame[1]
-    assert len(only(said(frame), Batch)[0].bodies) == 1
-
-
-# -- credit ---------------------------------------------------------------------------------------------
-
-
-def test_a_stream_whose_reader_waits_stops_and_others_go_on() -> None:
-    a, b = stream_pair(16, 18)
-    append(a.streams, 16, bytes(100), bytes(100))
-    append(a.streams, 18, b"x")
-    assert came(talk(a, b)) == {16: [bytes(100)], 18: [b"x"]}
-    talk(b, a, now=1.0)
-    assert not a.streams.waits
-    assert frames(a) == []
-    append(a.streams, 18, b"y")
-    assert came(talk(a, b)) == {18: [b"y"]}
-    b.streams.consumed(16, 1, 100, 1.0)
-    talk(b, a, now=1.0)
-    assert came(talk(a, b)) == {16: [bytes(100)]}
-
-
-def test_what_is_appended_while_credit_is_out_waits_and_the_end_too() -> None:
-    a, b = stream_pair(16)
-    append(a.streams, 16, bytes(100), b"x")
-    talk(a, b)
-    append(a.streams, 16, b"y")
-    a.streams.finish(16)
-    assert not a.streams.waits
-    assert frames(a) == []
-    assert converse(a, b) == {}
-    b.streams.consumed(16, 1, 100, 0.0)
-    talk(b, a)
-    assert came(talk(a, b)) == {16: [b"x", b"y"]}
-
-
-def test_everything_gets_through_the_smallest_windows_in_both_directions() -> None:
-    smallest = StreamLimits(1, 1, 1, 1, 1, log_size=1, log_entries=1)
-    a, b = stream_pair(16, 17, limits=smallest)
-    got = bytearray()
-    for each in b"in both directions":
-        append(a.streams, 16, bytes([each]))
-        got += b"".join(converse(a, b)[16])
-    assert got == b"in both directions"
-
-
-# -- turns ----------------------------------------------------------------------------------------------
-
-
-def test_streams_have_one_turn_together_beside_bulk() -> None:
-    assert SHARING_LANES.count(STREAMS) == 1
-    a, b = stream_pair(*range(16, 48), limits=ROOMY, max_frame=4_096)
-    b.receive_credit.granted = 1 << 30
-    a.bind(RPC, "w")
-    send(a, RPC, *[bytes(1_000)] * 60)
-    for number in range(16, 48):
-        append(a.streams, number, *[bytes(1_000)] * 30)
-    sizes = {"bulk": 0, "streams": 0}
-    for _ in range(30):
-        frame = a.next_frame("w", 0.0)
-        assert frame is not None
-        for record in only(said(b"".join(frame)), Batch):
-            sizes["bulk" if record.lane == RPC else "streams"] += sum(map(len, record.bodies))
-    assert sizes["bulk"] == pytest.approx(sizes["streams"], rel=0.2)
-
-
-@pytest.mark.parametrize("max_frame", [4_096, 65_536, 1 << 20])
-def test_large_entries_of_many_streams_do_not_starve_a_small_one(max_frame: int) -> None:
-    a, _ = stream_pair(*range(16, 40), limits=ROOMY, max_frame=max_frame)
-    for number in range(16, 40):
-        a.streams.allow(Credit(number, 1_000, 1 << 20))
-    for number in range(16, 39):
-        append(a.streams, number, *[bytes(MAX_ENTRY)] * 4)
-    a.next_frame("w", 0.0)
-    append(a.streams, 39, b"small")
-    size = 0
-    while (frame := a.next_frame("w", 0.0)) is not None:
-        records = only(said(b"".join(frame)), Batch)
-        if any(record.lane == 39 for record in records):
-            break
-        size += sum(len(record.bodies[0]) for record in records)
-    assert frame is not None
-    assert size <= 23 * max(max_frame, 0) and size <= 23 * (MAX_ENTRY + 1)
-
-
-def test_bytes_are_shared_fairly_whatever_the_size_of_entries() -> None:
-    a, _ = stream_pair(16, 18, 20, limits=ROOMY, max_frame=65_536)
-    rng = Random(3)
-    sizes = {16: MAX_ENTRY, 18: 3_000, 20: 100}
-    sent = dict.fromkeys(sizes, 0)
-    for number in sizes:
-        a.streams.allow(Credit(number, 1 << 20, 1 << 30))
-    for _ in range(60):
-        for number, size in sizes.items():
-            while a.streams.has_room(number, size):
-                a.streams.append(number, rng.randbytes(size))
-        frame = a.next_frame("w", 0.0)
-        assert frame is not None
-        for record in only(said(b"".join(frame)), Batch):
-            count = sum(map(len, record.bodies))
-            sent[record.lane] += count
-        for number, lane in a.streams.sending.items():
-            lane.acknowledge(Ack(number, lane.cursor, 0, 0))
-    assert max(sent.values()) < 2 * min(sent.values())
-
-
-def test_an_entry_that_does_not_fit_beside_others_is_first_in_the_next_frame() -> None:
-    a, _ = stream_pair(16, 18, limits=ROOMY, max_frame=4_096)
-    append(a.streams, 16, bytes(3_000))
-    append(a.streams, 18, bytes(3_000), b"x")
-    first, second = [only(said(frame), Batch) for frame in frames(a)]
-    assert [(batch.lane, len(batch.bodies)) for batch in first] == [(16, 1)]
-    assert [(batch.lane, len(batch.bodies)) for batch in second] == [(18, 2)]
-
-
-def test_a_frame_too_small_for_anything_is_no_frame() -> None:
-    a, b = stream_pair(16, limits=ROOMY, max_frame=64)
-    append(a.streams, 16, bytes(100))
-    a.wires["w"].early.left = 30
-    assert frames(a) == []
-    a.wires["w"].early.left = None
-    assert came(talk(a, b)) == {16: [bytes(100)]}
 
 
 # -- wires ----------------------------------------------------------------------------------------------
