@@ -18,8 +18,10 @@ from tests.simulation.managers.users import User
 from tests.simulation.seed_checks import check_command, check_same_trace, check_soak, check_together
 from tests.simulation.seeds import SeedFailedError
 
-SEEDS = int(os.environ.get("LITZ_SEEDS", "600"))
-CHUNKS = 4
+SEEDS = int(os.environ.get("LITZ_SEEDS", "300"))
+CHUNKS = 2
+PROVED = 600
+"""Seeds that `make prove` runs besides."""
 SOAKED = int(os.environ.get("LITZ_SEEDS", "100000")) // 4
 
 
@@ -28,6 +30,12 @@ SOAKED = int(os.environ.get("LITZ_SEEDS", "100000")) // 4
 def test_every_invariant_holds_and_everything_is_hit(chunk: int) -> None:
     size = SEEDS // CHUNKS
     check_together([run_seed(seed) for seed in range(chunk * size, (chunk + 1) * size)], REQUIRED)
+
+
+@pytest.mark.prove
+@pytest.mark.limit(1800)
+def test_every_invariant_holds_in_more_seeds() -> None:
+    check_together([run_seed(seed) for seed in range(SEEDS, SEEDS + PROVED)], REQUIRED)
 
 
 def test_what_is_rare_is_hit_too() -> None:

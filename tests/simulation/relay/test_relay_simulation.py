@@ -19,7 +19,7 @@ def test_what_nodes_say_to_each_other_arrives_whatever_happens_to_the_hub() -> N
 
 
 def test_the_pure_parts_keep_order_turns_and_bounds() -> None:
-    assert sum(walk(seed).delivered for seed in range(200)) > 10_000
+    assert sum(walk(seed).delivered for seed in range(60)) > 3_000
 
 
 def test_the_same_seed_is_the_same_run() -> None:
