@@ -30,7 +30,7 @@ class Link:
     message was either taken or belongs to the sender's list of losses, never both.
     """
 
-    __slots__ = ("ended", "lock", "nodes", "said", "same_loop", "why")
+    __slots__ = ("ended", "lock", "nodes", "numbers", "said", "same_loop", "why")
 
     def __init__(self, first: Node, second: Node) -> None:
         self.nodes = (first, second)
@@ -39,6 +39,7 @@ class Link:
         self.ended = False
         self.why: tuple[Node | None, EndReason | None, str] = (None, None, "")
         self.said: Goodbye | None = None
+        self.numbers = itertools.count(1)  # of streams
 
     def other(self, node: Node) -> Node:
         first, second = self.nodes

@@ -71,6 +71,7 @@ async def _run(node: Node, leaving: Leaving, until: float) -> None:
 
 def _is_busy(node: Node, leaving: Leaving) -> bool:
     held = any(_holds_messages(transport) for transport in node.transports.values())
+    held = held or node.streams.standing > 0
     return held or bool(leaving.awaited) or node.requests.accepted > 0 or node.inbox.busy
 
 

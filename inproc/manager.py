@@ -6,16 +6,16 @@ import asyncio
 import warnings
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self, Unpack
 
 from inproc.health import NothingToCheck
 from inproc.hub import Hub
 from inproc.lame_duck import all_received, drain_finally
-from inproc.lane import Level, OutLane
+from inproc.lane import Level
 from inproc.node import Node
 from inproc.options import InprocOptions
 from inproc.patience import patiently
-from inproc.transport import InprocTransport
+from inproc.send_arguments import lane_of, level_of
 from litz.bound_peer import BoundPeer
 from litz.departures import check_drain, check_returning
 from litz.dest import validate_dest
@@ -24,7 +24,6 @@ from litz.events import LostReceipt
 from litz.manager import (
     Confirm,
     EventStream,
-    Handler,
     HealthCheckHandle,
     MessageStream,
     Peer,
@@ -38,7 +37,10 @@ from litz.restarts import RestartPolicy
 from litz.retry import Retry
 from litz.routing import LocalTransportManager
 from litz.send_arguments import check_when_down, checked_key
+from litz.serving_verb import Handler, ServeArguments
 from litz.snapshot import DestState, ManagerSnapshot
+from litz.stream_form import AsObjects
+from litz.stream_host import StreamHost
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.within import LATE_DRAIN, late_send, late_wire, within
 
@@ -65,6 +67,7 @@ class InprocTransportManager(LocalTransportManager):
         connect_timeout: float = 0.0,
         close_timeout: float = 5.0,
         max_dests: int = 65_536,
+        max_streams: int = 4_096,
         on_restart: RestartPolicy = "surface",
     ) -> None:
         self._local_id = validate_dest(local_id)
@@ -76,10 +79,12 @@ class InprocTransportManager(LocalTransportManager):
             connect_timeout=connect_timeout,
             close_timeout=close_timeout,
             max_dests=max_dests,
+            max_streams=max_streams,
             on_restart=on_restart,
         )
         self._home = HomeLoop(f"the in-process manager {local_id!r}")
         self._node: Node | None = None
+        self._streams: StreamHost | None = None
         self._until_yield = YIELD_EVERY
 
     # -- life ---------------------------------------------------------------------------------------------
@@ -100,6 +105,7 @@ class InprocTransportManager(LocalTransportManager):
         except BaseException:
             self._home.open = False
             raise
+        self._streams = StreamHost(self, self._node.streams, AsObjects)
         return self
 
     async def aclose(self, *, returning_in: float | None = None) -> None:
@@ -117,6 +123,8 @@ class InprocTransportManager(LocalTransportManager):
             await asyncio.wait(dials)
         try:
             async with asyncio.timeout(self._options.close_timeout):
+                if self._streams is not None:
+                    await self._streams.close()
                 await node.inbox.wait_served()
         except TimeoutError:
             warnings.warn(
@@ -175,7 +183,7 @@ class InprocTransportManager(LocalTransportManager):
         reopen: bool = False,
     ) -> Receipt:
         node = self._use(dest if reopen else None)
-        level = _level(confirm, payload_type)
+        level = level_of(confirm, payload_type)
         if when_down is not None:
             check_when_down(when_down)
         detail = None if key is None else Detail(key=checked_key(key))
@@ -210,7 +218,7 @@ class InprocTransportManager(LocalTransportManager):
             if transport is None:
                 queues = when_down == "queue" or (when_down is None and node.comes_back(dest))
                 transport = node.queueing(dest) if queues else await patiently(node, dest, when_down)
-            out = _lane(transport, lane)
+            out = lane_of(transport, lane)
             receipt = await out.wait_accepted(data, detail)
             if receipt is not None:
                 break
@@ -231,7 +239,7 @@ class InprocTransportManager(LocalTransportManager):
         transport = node.connected(dest)
         if transport is None:
             transport = node.queueing(dest)
-        return _lane(transport, payload_type).accept_now(data, None if key is None else Detail(key=checked_key(key)))
+        return lane_of(transport, payload_type).accept_now(data, None if key is None else Detail(key=checked_key(key)))
 
     async def request(
         self,
@@ -288,13 +296,18 @@ class InprocTransportManager(LocalTransportManager):
     def peer(self, dest: str) -> Peer:
         return BoundPeer(self, validate_dest(dest))
 
+    def _stream_host(self) -> StreamHost:
+        self._use()
+        assert self._streams is not None
+        return self._streams
+
     # -- receiving ----------------------------------------------------------------------------------------
 
     def messages(self, *, sender: str | None = None) -> MessageStream:
         return self._use().inbox.messages(sender=sender)
 
-    async def serve(self, handler: Handler, *, concurrency: int | None = None) -> None:
-        await self._use().inbox.serve(handler, concurrency=concurrency)
+    async def serve(self, handler: Handler, **how: Unpack[ServeArguments]) -> None:
+        await self._use().inbox.serve(handler, **how)
 
     # -- dests --------------------------------------------------------------------------------------------
 
@@ -371,25 +384,3 @@ class InprocTransportManager(LocalTransportManager):
     @property
     def threadsafe(self) -> ThreadsafeManager:
         return LoopThreadsafe(self, self._home)
-
-
-def _lane(transport: InprocTransport, payload_type: PayloadType) -> OutLane:
-    lane = transport.out.get(payload_type)
-    if lane is None:
-        if payload_type == PayloadType.RPC_DURABLE:
-            raise ValueError("RPC_DURABLE outlives a process, and a hub does not; send RPC_RELIABLE here")
-        raise ValueError(f"{payload_type!r} cannot be sent")
-    return lane
-
-
-def _level(confirm: Confirm | None, payload_type: PayloadType) -> Level | None:
-    found: Level | Literal["durable"] | None = confirm
-    if found is None:
-        return None
-    if found == "durable":
-        raise ValueError("confirm='durable' needs a store at the peer, and in one process there is none")
-    if found not in ("received", "processed"):
-        raise ValueError(f"confirm is 'received' or 'processed', not {confirm!r}")
-    if not PayloadType(payload_type).reliable:
-        raise ValueError(f"{PayloadType(payload_type).name} is never acknowledged; send it without confirm")
-    return found

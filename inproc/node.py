@@ -13,6 +13,7 @@ from inproc.lame_duck import Leaving, leave, peer_draining
 from inproc.lane import OutLane, never_reached
 from inproc.options import InprocOptions
 from inproc.resending import keep, received
+from inproc.streams import InprocStreams
 from inproc.transport import InprocTransport
 from litz.departures import Departure, Departures
 from litz.dest import validate_dest
@@ -76,6 +77,7 @@ class Node:
         self.said = Goodbye()
         """What is said to peers whose link this node ends."""
         self.leaving: Leaving | None = None
+        self.streams = InprocStreams(self, options.max_streams)
         self.incarnation = hub.join(self)
 
     # -- dests --------------------------------------------------------------------------------------------
@@ -221,6 +223,8 @@ class Node:
         transport.finished()
         for lane in transport.out.values():
             lane.finish(failure, closed)
+        if link is not None:
+            self.streams.link_ended(link, failure(()), closed)
         for request_id, future in self.requests.sweep(dest):
             if future.done():
                 continue

@@ -18,6 +18,7 @@ class InprocOptions:
     connect_timeout   seconds that `when_down="wait"` waits for a dest that is not on the hub.
     close_timeout     seconds that `aclose` waits for running handlers.
     max_dests         dests at once.
+    max_streams       streams with one dest at once; more are refused, busy.
     on_restart        about what a peer that was gone without a word did not take: see `litz.restarts`.
     """
 
@@ -27,10 +28,11 @@ class InprocOptions:
     connect_timeout: float = 0.0
     close_timeout: float = 5.0
     max_dests: int = 65_536
+    max_streams: int = 4_096
     on_restart: RestartPolicy = "surface"
 
     def __post_init__(self) -> None:
-        for name in ("queue_messages", "queue_bytes", "pending_requests", "max_dests"):
+        for name in ("queue_messages", "queue_bytes", "pending_requests", "max_dests", "max_streams"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is at least 1")
         if self.connect_timeout < 0 or self.close_timeout < 0:

@@ -11,6 +11,7 @@ from litz.errors import (
     ConnectError,
     ConsumerConflictError,
     DrainingError,
+    EndOfStreamError,
     ForbiddenError,
     GaveUpError,
     HandshakeError,
@@ -37,6 +38,10 @@ from litz.errors import (
     SessionEndedError,
     SessionExpiredError,
     SessionFaultError,
+    StreamAbortedError,
+    StreamLostError,
+    StreamRefusedError,
+    StreamStateError,
     UnauthenticatedError,
     UnknownDestError,
     UntrustedPeerError,
@@ -48,6 +53,8 @@ from litz.message import Buffer, Message, Origin, Receipt
 from litz.payload import PayloadType
 from litz.retry import Retry
 from litz.snapshot import DestState
+from litz.stream import Stream
+from litz.stream_options import Drain, StreamOptions
 from litz.wire import Endpoint, UrgentChannel, Wire, WireBuilder, WireListener, WireLoss, WirePath, WireSink
 
 __version__ = "0.1.0"
@@ -60,7 +67,9 @@ __all__ = [
     "ConnectError",
     "ConsumerConflictError",
     "DestState",
+    "Drain",
     "DrainingError",
+    "EndOfStreamError",
     "Endpoint",
     "Event",
     "ForbiddenError",
@@ -99,6 +108,12 @@ __all__ = [
     "SessionEndedError",
     "SessionExpiredError",
     "SessionFaultError",
+    "Stream",
+    "StreamAbortedError",
+    "StreamLostError",
+    "StreamOptions",
+    "StreamRefusedError",
+    "StreamStateError",
     "TransportManager",
     "UnauthenticatedError",
     "UnknownDestError",

@@ -8,6 +8,8 @@ from litz.events import LostReceipt
 from litz.manager import Confirm, MessageStream, Peer, TransportManager, WhenDown
 from litz.message import Receipt
 from litz.payload import PayloadType
+from litz.stream_opening import OpeningStream
+from litz.stream_options import StreamOptions
 
 
 class BoundPeer(Peer):
@@ -65,6 +67,11 @@ class BoundPeer(Peer):
 
     def messages(self) -> MessageStream:
         return self._manager.messages(sender=self._dest)
+
+    def open_stream(
+        self, service: str, *, metadata: bytes = b"", options: StreamOptions | None = None, timeout: float | None = None
+    ) -> OpeningStream:
+        return self._manager.open_stream(self._dest, service, metadata=metadata, options=options, timeout=timeout)
 
     def __repr__(self) -> str:
         return f"<peer {self._dest} of {self._manager.local_id}>"

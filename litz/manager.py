@@ -14,7 +14,9 @@ from litz.events import Event, LostReceipt
 from litz.message import Message, Receipt
 from litz.payload import PayloadType
 from litz.retry import Retry
+from litz.serving_verb import Handler, ServingVerb
 from litz.snapshot import DestState, ManagerSnapshot
+from litz.stream_verbs import PeerStreamVerbs, StreamVerbs
 
 Confirm = Literal["received", "processed", "durable"]
 """How far a message must have come before a confirmed `send` returns.
@@ -33,9 +35,6 @@ queue  accept at once in every state, and dial in the background. A message acce
        first session is sent by it; if the dest cannot be reached it stays until it can.
 fail   raise `ConnectError` at once unless a wire is up.
 Retry  as wait, and go on waiting when it fails: `litz.retry.Retry`. Dials are shared and keep their own time."""
-
-Handler = Callable[[Message], Any]
-"""What `serve` calls: sync or async; a result other than None answers a request."""
 
 
 class MessageStream(ABC, AsyncIterator[Message]):
@@ -109,7 +108,7 @@ class Transport(ABC):
     def state(self) -> DestState: ...
 
 
-class TransportManager(ABC):
+class TransportManager(StreamVerbs, ServingVerb):
     """Sends by destination id, and keeps what it takes to do so.
 
     Used as `async with Manager(...) as manager`, in one event loop. Every method not said to be
@@ -135,12 +134,11 @@ class TransportManager(ABC):
 
     @abstractmethod
     async def aclose(self, *, returning_in: float | None = None) -> None:
-        """Say goodbye to every peer and free everything (P7). `returning_in`: this node means to be back after about so
-        many seconds, so peers keep what they send to it and dial it again, from then on; without it they do not.
-        Returns within the close deadline; leaves no task,
-        socket, timer or thread. Does not wait for unconfirmed messages: `drain` first if they matter;
-        each session that still has some ends with their exact list in `SessionEnded`. Idempotent; may be
-        called from any thread and from any loop; cancelling the caller does not stop it."""
+        """Say goodbye to every peer and free everything (P7). `returning_in`: this node means to be back after about
+        so many seconds, so peers keep what they send to it and dial it again, from then on; without it they do not.
+        Returns within the close deadline; leaves no task, socket, timer or thread. Does not wait for unconfirmed
+        messages: `drain` first if they matter; each session that still has some ends with their exact list in
+        `SessionEnded`. Idempotent; from any thread and any loop; cancelling the caller does not stop it."""
 
     # -- sending ------------------------------------------------------------------------------------
 
@@ -248,18 +246,6 @@ class TransportManager(ABC):
         general stream then does not get. Only one stream at a time for each of these, and none while
         `serve` runs: `ConsumerConflictError`."""
 
-    @abstractmethod
-    async def serve(self, handler: Handler, *, concurrency: int | None = None) -> None:
-        """Call `handler` for every message, until this manager closes or the call is cancelled.
-
-        Serial per sender and parallel across senders; `concurrency=n` runs up to n messages of one sender at
-        once and so gives up the order of *processing*. A result other than None answers a request (None
-        answers it too, with the empty reply: b"" outside the process, None inside). An exception of the
-        handler answers a request with `RemoteError`; of other messages it is logged; it never ends `serve`.
-        A message counts as processed when its handler returned or raised. A cancelled `serve` cancels the
-        handlers; what they had not finished is delivered again, with `redelivered`, to the next consumer.
-        """
-
     # -- dests --------------------------------------------------------------------------------------
 
     @abstractmethod
@@ -330,7 +316,7 @@ class TransportManager(ABC):
         """The same verbs for other threads, blocking."""
 
 
-class Peer(ABC):
+class Peer(PeerStreamVerbs):
     """One dest of a manager. Cheap; makes nothing happen by itself; valid as long as the manager is."""
 
     @property

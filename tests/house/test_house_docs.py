@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from inproc import InprocOptions, InprocTransportManager
+from litz import StreamOptions
 from litz.payload import DEFAULT_WIRE_PREFERENCE
 from outproc import TransportOptions
 from outproc.outbox import InboxOptions, OutboxOptions
@@ -131,6 +132,10 @@ def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
         ("OutboxOptions", OutboxOptions().model_dump(exclude={"synchronous"})),
         ("InboxOptions", InboxOptions().model_dump(exclude={"synchronous"})),
         ("InprocOptions", asdict(InprocOptions())),
+        (
+            "StreamOptions",
+            {name: value for name, value in asdict(StreamOptions()).items() if type(value) in (int, float)},
+        ),
         ("RelayOptions", RelayOptions().model_dump(exclude={"allow_relay"})),
         ("PortLimits", asdict(PortLimits())),
         ("WebSocketWireBuilder", defaults_of(WebSocketWireBuilder)),

@@ -1,0 +1,138 @@
+"""The streams of one node of a hub: which services it has, and which ends of streams."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from inproc.hub import Link, post
+from inproc.stream_side import InprocSide
+from litz.errors import ConsumerConflictError, ManagerStateError
+from litz.payload import PayloadType
+from litz.stream_port import Abort, Accept, Later, Offer, Refusal, Refused, StreamSide
+from litz.stream_refusals import refused_error
+from litz.within import within
+
+if TYPE_CHECKING:
+    from inproc.node import Node
+
+
+class InprocStreams:
+    """What `litz.stream_port.StreamCarrier` asks of a manager, for one node."""
+
+    def __init__(self, node: Node, max_streams: int) -> None:
+        self._node = node
+        self._max = max_streams
+        self._services: dict[str, Accept] = {}
+        self._ticks = itertools.count()
+        self._ends: dict[Link, dict[InprocSide, None]] = {}
+
+    @property
+    def standing(self) -> int:
+        """Ends of streams that live."""
+        return sum(map(len, self._ends.values()))
+
+    async def open(self, dest: str, service: str, metadata: bytes, *, pipe: bool, timeout: float | None) -> StreamSide:
+        async with within(timeout, f"{dest} did not answer to a stream for {service!r}", "it was not opened"):
+            transport = await self._node.connect(dest)
+            transport.out.get(PayloadType.RPC_RELIABLE)  # raises when one of the two leaves
+            link = transport.link
+            assert link is not None
+            if not self._make_room(link):
+                raise refused_error(dest, service, Refused(Refusal.BUSY, f"{self._max} streams stand with it (here)"))
+            side = self._new(link, next(link.numbers))
+            offer = Offer(self._node.local_id, service, metadata, verified=True, pipe=pipe)
+            answered = side.answered = self._node.loop.create_future()
+            try:
+                other = link.other(self._node)
+                if not post(other.loop, other.streams.offered, side, offer):
+                    self._node.loop.call_soon(self._node.peer_is_dead, other)
+                refused = await answered
+            except BaseException:
+                self._withdraw(side)
+                raise
+        if refused is not None:
+            side.give_up()
+            raise refused_error(dest, service, refused)
+        return side
+
+    def listen(self, service: str, accept: Accept) -> Callable[[], None]:
+        if service in self._services:
+            raise ConsumerConflictError(f"{service!r} is served by this node already; stop that listener first")
+        self._services[service] = accept
+        return partial(self._stop, service, accept)
+
+    def _stop(self, service: str, accept: Accept) -> None:
+        if self._services.get(service) is accept:
+            del self._services[service]
+
+    def _new(self, link: Link, number: int) -> InprocSide:
+        side = InprocSide(self._node, link, number, self._forget, self._ticks)
+        self._ends.setdefault(link, {})[side] = None
+        return side
+
+    def _make_room(self, link: Link) -> bool:
+        """Whether there is room for one more stream; the longest unused goes for it."""
+        ends = self._ends.get(link, {})
+        if len(ends) < self._max:
+            return True
+        unused = [(side.unused_since, side) for side in ends if side.unused_since is not None]
+        if not unused:
+            return False
+        min(unused, key=lambda found: found[0])[1].evict(Abort.IDLE, "unused, and there are too many")
+        return True
+
+    def _forget(self, side: InprocSide) -> None:
+        ends = self._ends.get(side.link)
+        if ends is not None:
+            ends.pop(side, None)
+            if not ends:
+                del self._ends[side.link]
+
+    def _withdraw(self, side: InprocSide) -> None:
+        """Nobody waits for the answer any more."""
+        if not side.ended:
+            side.give_up()
+            other = side.link.other(self._node)
+            post(other.loop, other.streams.withdrawn, side)
+
+    # -- what the other node calls: in this node's loop -----------------------------------------------------
+
+    def offered(self, theirs: InprocSide, offer: Offer) -> None:
+        """A peer asks for a stream."""
+        link = theirs.link
+        if link.ended or self._node.closed:
+            return
+        accept = self._services.get(offer.service)
+        refused = None
+        if self._node.leaving is not None:
+            refused = Refused(Refusal.BUSY, f"{self._node.local_id} leaves")
+        elif accept is None:
+            refused = Refused(Refusal.REFUSED)
+        elif not self._make_room(link):
+            refused = Refused(Refusal.BUSY, f"{self._max} streams stand with you")
+        if refused is not None or accept is None:
+            post(link.other(self._node).loop, theirs.taken_or_refused, refused)
+            return
+        ours = self._new(link, theirs.number)
+        ours.peer, theirs.peer = theirs, ours
+        answer = accept(offer, ours)
+        later = answer is Later.LATER
+        ours.answer_with(later=later, refused=answer if isinstance(answer, Refused) else None)
+
+    def withdrawn(self, theirs: InprocSide) -> None:
+        """The one who asked has gone."""
+        if theirs.peer is not None:
+            theirs.peer.peer_aborted(Abort.CANCELLED, "the open was cancelled")
+
+    # -- what the node calls --------------------------------------------------------------------------------
+
+    def link_ended(self, link: Link, error: Exception, closed: Exception | None) -> None:
+        """All streams of that session are lost."""
+        for side in list(self._ends.pop(link, ())):
+            side.link_ended(closed if isinstance(closed, ManagerStateError) else error)
+
+    def __repr__(self) -> str:
+        return f"<streams of {self._node.local_id}: {self.standing} stand, {len(self._services)} services>"

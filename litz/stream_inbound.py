@@ -1,0 +1,149 @@
+"""The receiving half of a stream: what came and was not taken, and the one reader who may wait for more.
+
+What is not taken stays as it came: a large message is put together only while somebody receives it, so that memory
+grows with what a user reads, and never beyond the window by what nobody does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final
+
+from litz.errors import StreamStateError
+from litz.stream_codec import NOTHING
+from litz.stream_form import StreamForm
+from litz.stream_port import StreamSide
+
+TELL_BYTES: Final = 16 * 1024
+TELL_ENTRIES: Final = 64
+"""So much may be taken before the peer hears of it, while more waits here: the windows are several times as large."""
+
+YIELD_AFTER: Final = 256 * 1024
+EACH: Final = 1024
+"""A tight loop lets the others run after so many bytes, where each message counts for so many more."""
+
+
+class Inbound:
+    """Entries as they came, and messages as they are taken."""
+
+    __slots__ = (
+        "_budget",
+        "_form",
+        "_loop",
+        "_owed",
+        "_side",
+        "_taken",
+        "_taken_size",
+        "_waiter",
+        "bytes",
+        "entries",
+        "finished",
+        "messages",
+        "over",
+    )
+
+    def __init__(self, side: StreamSide, form: StreamForm, loop: asyncio.AbstractEventLoop) -> None:
+        self._side = side
+        self._form = form
+        self._loop = loop
+        self._waiter: asyncio.Future[None] | None = None
+        self._budget = YIELD_AFTER
+        self._owed = 0  # bytes that came and that the side was not told of as consumed
+        self._taken = 0
+        self._taken_size = 0
+        self.entries: deque[Any] = deque()
+        self.finished = False
+        """The peer has ended its half; all its entries came before."""
+        self.over = False
+        """The stream is closed: the side is not to be touched any more."""
+        self.messages = 0
+        self.bytes = 0
+
+    # -- from the carrier -----------------------------------------------------------------------------
+
+    def came(self, entries: Sequence[Any], size: int) -> None:
+        """Entries came."""
+        self.entries += entries
+        self._owed += size
+        self.bytes += size
+        self.wake()
+
+    def wake(self) -> None:
+        """There is something new to see, for the one who waits."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    # -- for the reader -------------------------------------------------------------------------------
+
+    def next_now(self) -> Any:
+        """The next message if it is here whole, else `NOTHING`. Raises what the form raises: then the stream is to be
+        ended."""
+        entries = self.entries
+        form = self._form
+        while entries:
+            entry = entries.popleft()
+            self._taken += 1
+            if form.sized:
+                size = len(entry)
+                self._taken_size += size
+                self._budget -= size
+            if not entries or self._taken_size >= TELL_BYTES or self._taken >= TELL_ENTRIES:
+                self._tell()
+            data = form.take(entry)
+            if data is not NOTHING:
+                self.messages += 1
+                self._budget -= EACH
+                return data
+        return NOTHING
+
+    @property
+    def must_yield(self) -> bool:
+        """Whether the reader has taken so much in a row that others should run."""
+        return self._budget < 0
+
+    @property
+    def has_a_reader(self) -> bool:
+        """Whether a task waits in `wait` or `give_way` now."""
+        return self._waiter is not None
+
+    def check_free(self) -> None:
+        """Raises `StreamStateError` if somebody else waits for the next message."""
+        if self._waiter is not None:
+            raise StreamStateError("another task receives from this stream now: one at a time")
+
+    async def give_way(self) -> None:
+        """Let the others run once. Nothing was taken, so nothing is lost by a cancel."""
+        self._budget = YIELD_AFTER
+        waiter = self._waiter = self._loop.create_future()
+        self._loop.call_soon(self.wake)
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    async def wait(self) -> None:
+        """Until something new is to be seen. Look first, and look again after it."""
+        self._budget = YIELD_AFTER
+        waiter = self._waiter = self._loop.create_future()
+        try:
+            await waiter
+        finally:
+            self._waiter = None
+
+    def drop(self) -> None:
+        """Nobody wants what came: the window is the peer's again."""
+        self._taken += len(self.entries)
+        self.entries.clear()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.over or not self._taken:
+            return
+        # The carrier's sum counts in the end, whatever the entries look like by now.
+        size = min(self._taken_size, self._owed) if self.entries else self._owed
+        taken, self._taken, self._taken_size = self._taken, 0, 0
+        self._owed -= size
+        self._side.consumed(taken, size)

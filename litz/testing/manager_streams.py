@@ -1,0 +1,268 @@
+"""The manager contract of streams: what is sent at one end is received at the other."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any, Final
+
+from litz.errors import (
+    BackpressureError,
+    EndOfStreamError,
+    MessageTooLargeError,
+    StreamAbortedError,
+    StreamStateError,
+)
+from litz.stream import Stream
+from litz.stream_lifecycle import StreamEnd
+from litz.testing.manager_case import Case, Check, end, expect, expect_now, take
+from litz.testing.stream_case import both_ends, echo, fill_window, patient, rest_of, service, until
+
+MIB: Final = 1 << 20
+
+
+def numbered(number: int, size: int = 8) -> bytes:
+    """A message that says which it is."""
+    return number.to_bytes(8, "big") + bytes(size - 8)
+
+
+async def messages_of_any_size_come_in_order_both_ways(case: Case) -> None:
+    sizes = (8, 100, 10_000, 65_535, 65_536, 8, 300_000)
+    sent = [numbered(number, sizes[number % len(sizes)]) for number in range(70)]
+    async with service(case, echo), case.a.open_stream(case.to_b, "service", options=patient()) as stream:
+        reading = asyncio.get_running_loop().create_task(rest_of(stream))
+        for message in sent:
+            await stream.send(message)
+        await stream.send_eof()
+        assert await reading == sent, "what came back is not what was sent"
+
+
+async def lists_keep_their_boundaries_and_large_ones_come_writable(case: Case) -> None:
+    async with both_ends(case) as (here, there):
+        for sent in ([b"ab", b"", b"c"], [], [b""], [b"x" * 200_000, b"", b"y" * 70_000], [b"z"] * 3_000):
+            await here.send(list(sent))
+            got = await there.receive()
+            assert isinstance(got, list)
+            assert [bytes(part) for part in got] == sent
+        large = b"q" * 100_000
+        await here.send(large)
+        got = await there.receive()
+        assert got == large
+        # In process it is the very object.
+        assert got is large or isinstance(got, bytearray), f"a large message came as {type(got).__name__}"
+
+
+async def each_half_ends_on_its_own(case: Case) -> None:
+    async with both_ends(case) as (here, there):
+        await here.send(b"question")
+        await here.send_eof()
+        assert await rest_of(there) == [b"question"]
+        await expect(EndOfStreamError, there.receive(), "after the end")
+        assert not there.closed
+        await there.send(b"answer")
+        await there.send_eof()
+        assert await rest_of(here) == [b"answer"]
+        await expect(StreamStateError, here.send(b"more"), "sent after send_eof")
+        await until(lambda: here.closed and there.closed)
+        for stream in (here, there):
+            assert stream.stats.ending is not None
+            assert stream.stats.ending.how is StreamEnd.COMPLETE
+        await expect(EndOfStreamError, here.receive(), "after the end of the stream")
+
+
+async def the_answering_half_may_end_first(case: Case) -> None:
+    async with both_ends(case) as (here, there):
+        await there.send_eof()
+        assert await rest_of(here) == []
+        for number in range(50):
+            await here.send(numbered(number))
+        await here.drain()
+        await here.send_eof()
+        assert await rest_of(there) == [numbered(number) for number in range(50)]
+
+
+async def a_cancelled_receive_loses_nothing(case: Case) -> None:
+    """Also not of a message that is larger than one entry."""
+    sent = [numbered(number, 8 if number % 3 else 150_000) for number in range(40)]
+    loop = asyncio.get_running_loop()
+
+    async def send_all(stream: Stream) -> None:
+        for message in sent:
+            await stream.send(message)
+        await stream.send_eof()
+
+    async with both_ends(case) as (here, there):
+        sending, got, steps = loop.create_task(send_all(here)), list[bytes](), 0
+        while len(got) < len(sent):
+            reading = loop.create_task(there.receive())
+            for _ in range(steps % 7):
+                await asyncio.sleep(0)
+            steps += 1
+            await end(reading)
+            if not reading.cancelled():
+                got.append(bytes(reading.result()))
+            if steps % 50 == 0:
+                await asyncio.sleep(0.002)  # on virtual time nothing moves while the loop is only busy
+        assert got == sent
+        await sending
+
+
+async def a_cancelled_send_is_of_the_whole_message_or_of_nothing(case: Case) -> None:
+    """While nobody reads: whatever was cancelled, each message comes whole or not at all, and in order."""
+    loop = asyncio.get_running_loop()
+    async with both_ends(case) as (here, there):
+        await fill_window(here, lambda number: numbered(number, 40_000))
+        first = here.stats.messages_sent
+        for steps in range(4):
+            task = loop.create_task(here.send(numbered(1_000_000 + steps, 300_000)))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            await end(task)
+            assert task.cancelled()
+        reading = loop.create_task(rest_of(there))
+        await here.send(numbered(2_000_000))
+        await here.send_eof()
+        got = [(int.from_bytes(message[:8], "big"), len(message)) for message in await reading]
+        assert [number for number, _ in got] == sorted({number for number, _ in got}), "out of order, or twice"
+        assert got[:first] == [(number, 40_000) for number in range(first)]
+        assert got[-1] == (2_000_000, 8)
+        assert all(size == 300_000 for _, size in got[first:-1]), "a part of a message came"
+
+
+async def a_full_window_makes_the_sender_wait_and_no_other(case: Case) -> None:
+    loop = asyncio.get_running_loop()
+    async with both_ends(case) as (here, there), service(case, echo, name="other"):
+        count = await fill_window(here, partial(numbered, size=30_000))
+        expect_now(BackpressureError, partial(here.send_nowait, numbered(count, 30_000)), "no room")
+        waiting = loop.create_task(here.send(numbered(count, 30_000)))
+        async with case.a.open_stream(case.to_b, "other", options=patient()) as other:
+            for number in range(20):
+                await other.send(numbered(number))
+                assert await other.receive() == numbered(number), "one slow reader holds up another stream"
+            await case.a.send(case.to_b, b"message")
+            assert [bytes(message.data) for message in await take(case.b, 1)] == [b"message"]
+            assert not waiting.done(), "it is accepted although nobody reads"
+        for number in range(count + 1):
+            assert await there.receive() == numbered(number, 30_000)
+        await waiting
+
+
+async def drain_waits_until_all_arrived(case: Case) -> None:
+    async with both_ends(case) as (here, there):
+        for number in range(30):
+            await here.send(numbered(number, 3_000))
+        await here.drain()
+        assert here.stats.unconfirmed == 0
+        assert there.stats.bytes_received >= 30 * 3_000
+        await here.drain()
+        reading = asyncio.get_running_loop().create_task(rest_of(there))
+        await here.send(bytes(MIB))
+        await here.send_eof()
+        await asyncio.gather(here.drain(), here.drain())
+        assert len(await reading) == 31
+
+
+async def one_task_sends_and_one_receives(case: Case) -> None:
+    loop = asyncio.get_running_loop()
+    async with both_ends(case) as (here, there):
+        reading = loop.create_task(here.receive())
+        await asyncio.sleep(0)
+        error = await expect(StreamStateError, here.receive(), "a second reader")
+        assert "one at a time" in str(error)
+        await there.send(b"for the first")
+        assert await reading == b"for the first"
+        await fill_window(here, partial(numbered, size=30_000))
+        sending = loop.create_task(here.send(numbered(1, 30_000)))
+        await asyncio.sleep(0)
+        await expect(StreamStateError, here.send(b"second"), "a second sender")
+        expect_now(StreamStateError, partial(here.send_nowait, b"second"), "a second sender")
+        await end(sending)
+
+
+async def messages_over_the_limit_are_refused_at_both_ends(case: Case) -> None:
+    async with both_ends(case, opener=patient(max_message=1_000), other=patient(max_message=100)) as (here, there):
+        error = await expect(MessageTooLargeError, here.send(bytes(1_001)), "over the own limit")
+        assert "max_message" in str(error)
+        await here.send(bytes(100))
+        assert await there.receive() == bytes(100), "the stream does not go on after a message that was refused"
+        await here.send(b"fine")
+        await here.send(bytes(101))
+        assert await there.receive() == b"fine"
+        broken = await expect(StreamAbortedError, there.receive(), "over the limit of the receiver")
+        assert isinstance(broken.__cause__, MessageTooLargeError)
+        told = await expect(StreamAbortedError, here.receive(), "the peer broke it off")
+        assert "max_message" in str(told), f"the sender is not told why: {told}"
+
+
+async def two_hundred_streams_at_once(case: Case) -> None:
+    async def talk(number: int) -> list[bytes]:
+        async with case.a.open_stream(case.to_b, "service", options=patient()) as stream:
+            for part in range(5):
+                await stream.send(numbered(number * 10 + part, 1_000))
+            await stream.send_eof()
+            return await rest_of(stream)
+
+    async with service(case, echo) as listener:
+        answers = await asyncio.gather(*(talk(number) for number in range(200)))
+        assert answers == [[numbered(number * 10 + part, 1_000) for part in range(5)] for number in range(200)]
+        await until(lambda: not listener.streams)
+
+
+async def a_paused_stream_grants_nothing_more(case: Case) -> None:
+    async with both_ends(case) as (here, there):
+        there.pause()
+        loop, sent, got = asyncio.get_running_loop(), list[int](), list[Any]()
+
+        async def send() -> None:
+            for number in range(1_000):
+                await here.send(numbered(number, 30_000))
+                sent.append(number)
+
+        async def read() -> None:
+            async for message in there:
+                got.append(message)
+
+        sending, reading = loop.create_task(send()), loop.create_task(read())
+        calm = before = 0
+        while calm < 20:
+            await asyncio.sleep(0.005)
+            calm, before = (calm + 1, before) if len(got) == before and got else (0, len(got))
+        assert len(sent) < 1_000, "a paused stream grants without end"
+        there.resume()
+        await sending
+        await here.send_eof()
+        await reading
+        assert len(got) == 1_000
+
+
+async def both_know_what_the_stream_is(case: Case) -> None:
+    async with service(case, echo) as listener:
+        opening = case.a.peer(case.to_b).open_stream("service", metadata=b"who", options=patient())
+        async with opening as here:
+            await until(lambda: bool(listener.streams))
+            (there,) = listener.streams
+            for stream, dest in ((here, case.to_b), (there, case.to_a)):
+                assert (stream.service, stream.metadata, stream.dest) == ("service", b"who", dest)
+                assert stream.sender == case.to_a
+                assert stream.peer.dest == dest
+                assert stream.link_up
+                assert not stream.closed
+                assert stream.stats.ending is None
+                assert "service" in repr(stream)
+
+
+STREAM_CHECKS: Final[tuple[Check, ...]] = (
+    messages_of_any_size_come_in_order_both_ways,
+    lists_keep_their_boundaries_and_large_ones_come_writable,
+    each_half_ends_on_its_own,
+    the_answering_half_may_end_first,
+    a_cancelled_receive_loses_nothing,
+    a_cancelled_send_is_of_the_whole_message_or_of_nothing,
+    a_full_window_makes_the_sender_wait_and_no_other,
+    drain_waits_until_all_arrived,
+    one_task_sends_and_one_receives,
+    messages_over_the_limit_are_refused_at_both_ends,
+    two_hundred_streams_at_once,
+    a_paused_stream_grants_nothing_more,
+    both_know_what_the_stream_is,
+)
