@@ -11,6 +11,8 @@ PURE = (
     "litz.admission",
     "litz.backoff",
     "litz.dead_letters",
+    "litz.episode_messages",
+    "litz.episodes",
     "litz.low_water",
     "litz.order",
     "litz.ordering",
