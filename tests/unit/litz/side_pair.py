@@ -30,7 +30,7 @@ class MemorySide(StreamSide):
         self._unconfirmed = self._logged = 0
         self._refused_write = self._wants_confirmed = self._fin_sent = False
         self._fin_confirmed = self.peer_finished = False
-        self._early: list[Callable[[], None]] = []
+        self._early: list[Callable[[StreamUser], None]] = []
 
     @property
     def dest(self) -> str:
@@ -55,9 +55,7 @@ class MemorySide(StreamSide):
     def use(self, user: StreamUser) -> None:
         assert self.user is None
         self.user = user
-        early, self._early = self._early, []
-        for told in early:
-            self._loop.call_soon(self._if_here, told)
+        self._loop.call_soon(self._catch_up)
 
     def answer(self, refused: Refused | None) -> None:
         if not self.answered.done():
@@ -181,14 +179,15 @@ class MemorySide(StreamSide):
             self.tell(lambda user: user.confirmed())
 
     def tell(self, what: Callable[[StreamUser], None]) -> None:
-        if self.user is None:
-            self._early.append(lambda: self.tell(what))
+        if self.user is None or self._early:
+            self._early.append(what)  # behind what came before it
         elif not self.released:
             what(self.user)
 
-    def _if_here(self, told: Callable[[], None]) -> None:
-        if not self.released:
-            told()
+    def _catch_up(self) -> None:
+        early, self._early = self._early, []
+        for what in early:
+            self.tell(what)
 
 
 def side_pair(*, log: int = 256 * 1024, window: int = 64 * 1024) -> tuple[MemorySide, MemorySide]:

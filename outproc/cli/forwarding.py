@@ -1,0 +1,102 @@
+"""One forward of a node: each connection that is accepted here becomes a pipe to the service of a dest."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, Final
+
+from litz.errors import LitzError
+from litz.pipes import open_pipe_connection
+from litz.pump import End, Pump
+from litz.stream_port import StreamCarrier
+from outproc.cli.connections import BusyError, Connections
+from outproc.cli.forward_words import Forwarded, Place, TcpPlace, UnixPlace
+from outproc.cli.outcome import text_of
+from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
+
+OPEN_TIMEOUT: Final = 30.0
+"""Seconds for the dest to be reached and its service to answer: more than that has to connect to its target."""
+
+
+class Forwarding:
+    """From `start` until `stop`."""
+
+    def __init__(self, carrier: StreamCarrier, forwarded: Forwarded, connections: Connections) -> None:
+        self._carrier = carrier
+        self._forwarded = forwarded
+        self._at: Place = forwarded.at
+        self.connections = connections
+        self._tasks: dict[asyncio.Task[None], None] = {}
+        self._server: asyncio.Server | None = None
+        self._identity: tuple[int, int] | None = None
+
+    async def start(self) -> str:
+        """Begin to listen; a line for people. Raises OSError."""
+        loop, at, to = asyncio.get_running_loop(), self._forwarded.at, self._forwarded
+        if isinstance(at, UnixPlace):
+            bound = bind_unix(at.path)
+            self._identity = identity(at.path)
+            self._server = await loop.create_unix_server(self._accepted, sock=bound)
+        else:
+            self._server = await loop.create_server(self._accepted, at.host, at.port)
+            self._at = TcpPlace(at.host, int(self._server.sockets[0].getsockname()[1]))
+        return f"{self._at} leads to {to.dest}:{to.service}"
+
+    def stop(self) -> None:
+        """Accept no more. Connections that stand live on. Idempotent."""
+        if self._server is not None:
+            self._server.close()
+        if isinstance(self._at, UnixPlace):
+            remove(self._at.path, self._identity)
+
+    async def stopped(self) -> None:
+        """Until nothing that was begun is under way any more. Connections are to be gone before."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks))
+        if self._server is not None:
+            await self._server.wait_closed()
+
+    def row(self) -> dict[str, Any]:
+        """For `litz status`."""
+        to = self._forwarded
+        return {"at": str(self._at), "dest": to.dest, "service": to.service, **self.connections.row()}
+
+    def _accepted(self) -> End:
+        try:
+            return self.connections.begin(self._forwarded.dest, self._begun).here
+        except BusyError as busy:
+            self.connections.refused(str(busy))
+            pump = Pump(lambda error: None)
+            pump.abort(ConnectionAbortedError(str(busy)))
+            return pump.here  # resets what it is given
+
+    def _begun(self, pump: Pump) -> None:
+        to = self._forwarded
+        assert pump.here.transport is not None
+        end: socket.socket | None = pump.here.transport.get_extra_info("socket")
+        if end is not None and end.family != socket.AF_UNIX:
+            # A client that vanished without a word must not be kept for ever.
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        task = asyncio.get_running_loop().create_task(self._open(pump), name=f"litz forward: {to.service} of {to.dest}")
+        self._tasks[task] = None
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+    async def _open(self, pump: Pump) -> None:
+        to = self._forwarded
+        why = "the forward ends"
+        try:
+            await open_pipe_connection(self._carrier, lambda: pump.there, to.dest, to.service, timeout=OPEN_TIMEOUT)
+        except TimeoutError:
+            why = f"{to.dest} did not answer within {OPEN_TIMEOUT:g} s"
+        except (LitzError, OSError) as error:
+            why = text_of(error)
+        else:
+            self.connections.opened()
+            return
+        finally:
+            if pump.there.transport is None:  # also when it was cancelled
+                pump.abort(ConnectionAbortedError(why))
+        self.connections.refused(why)
