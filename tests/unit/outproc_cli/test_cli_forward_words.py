@@ -51,16 +51,9 @@ def test_forwarded(text: str, meant: Forwarded) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "ssh",
-        "=127.0.0.1:22",
-        "ssh=22",
-        "ssh=127.0.0.1",
-        "ssh=127.0.0.1:0",
-        "ssh=127.0.0.1:65536",
-        "ssh=*:22",
-        "x=::1:22",
-    ]
-    + ["ssh=unix:relative", "s h=127.0.0.1:22", "ssh=0.0.0.0:22", "ssh=127.0.0.1:٢٢"],
+        *("ssh", "=127.0.0.1:22", "ssh=22", "ssh=127.0.0.1", "ssh=127.0.0.1:0", "ssh=127.0.0.1:65536", "x=::1:22"),
+        *("ssh=*:22", "ssh=unix:relative", "s h=127.0.0.1:22", "ssh=0.0.0.0:22", "ssh=127.0.0.1:٢٢"),
+    ],
 )
 def test_what_exposes_nothing_is_told_how_it_is_written(text: str) -> None:
     with pytest.raises(UsageError, match=r"127\.0\.0\.1:22|unix:/run|brackets|written like an id"):
