@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tests.simulation.seeds import Result, RunSeed, print_hits
+from tests.simulation.seeds import RunSeed, SeedResult, print_hits
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def check_together(results: Sequence[Result], required: Iterable[str]) -> None:
+def check_together(results: Sequence[SeedResult], required: Iterable[str]) -> None:
     """What a run of many seeds must have reached. Prints how often."""
     hits: Counter[str] = Counter()
     for result in results:
@@ -29,13 +29,13 @@ def check_together(results: Sequence[Result], required: Iterable[str]) -> None:
     assert heals >= 3 * len(results), f"only {heals} heals in {len(results)} seeds"
 
 
-def check_soak(run_seed: RunSeed[Result], required: Iterable[str]) -> None:
+def check_soak(run_seed: RunSeed, required: Iterable[str]) -> None:
     """`LITZ_SEEDS` seeds (100,000) that no other test runs."""
     seeds = int(os.environ.get("LITZ_SEEDS", "100000"))
     check_together([run_seed(seed, None) for seed in range(1_000_000, 1_000_000 + seeds)], required)
 
 
-def check_same_trace(package: str, run_seed: RunSeed[Result], seeds: int) -> None:
+def check_same_trace(package: str, run_seed: RunSeed, seeds: int) -> None:
     """The same seed gives the same trace, in this process and in others with other hashes."""
     code = f"from {package}.run import run_seed; print([run_seed(s).digest for s in range({seeds})])"
     digests = {_python(["-c", code], hash_seed=hash_seed).stdout for hash_seed in ("1", "4242")}

@@ -8,35 +8,29 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
 
 
-class SeedResult(Protocol):
-    """What one run came to."""
+@dataclass(frozen=True, slots=True)
+class SeedResult:
+    """What one run came to.
 
-    @property
-    def digest(self) -> object:
-        """Of all that happened: equal for equal runs."""
+    digest     of all that happened: equal for equal runs
+    hits       how often every fault, transition and refusal was hit
+    heals      wires that joined a session that lived already
+    overlaps   how often a lane was on two wires at once
+    delivered  messages
+    """
 
-    @property
-    def hits(self) -> Counter[str]:
-        """How often every fault, transition and refusal was hit."""
-
-    @property
-    def heals(self) -> int:
-        """Wires that joined a session that lived already."""
-
-    @property
-    def overlaps(self) -> int:
-        """How often a lane was on two wires at once."""
-
-    @property
-    def delivered(self) -> int:
-        """Messages."""
+    seed: int
+    digest: object
+    hits: Counter[str]
+    heals: int = 0
+    overlaps: int = 0
+    delivered: int = 0
 
 
-Result = TypeVar("Result", bound=SeedResult)
-RunSeed = Callable[[int, Callable[[str], None] | None], Result]
+RunSeed = Callable[[int, Callable[[str], None] | None], SeedResult]
 
 
 class SeedFailedError(AssertionError):
@@ -71,7 +65,7 @@ def print_hits(hits: Counter[str], required: Iterable[str]) -> None:
         print(f"{hits[name]:9} {name}{'' if hits[name] else '   NEVER HIT'}")
 
 
-def replay(package: str, run_seed: RunSeed[Result], required: Sequence[str]) -> int:
+def replay(package: str, run_seed: RunSeed, required: Sequence[str]) -> int:
     """`python -m PACKAGE SEED [LAST] [--trace] [--hits]`: how many failed, as an exit status."""
     parser = argparse.ArgumentParser(prog=f"python -m {package}")
     parser.add_argument("seed", type=int)

@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from outproc.session.internal_lanes import INTERNAL_LIMITS
 from tests.simulation.core.checker import InvariantError
 from tests.simulation.core.healing import heal
+from tests.simulation.core.streams import RANGE
 from tests.simulation.core.world import World
-from tests.simulation.seeds import SeedFailedError
+from tests.simulation.seeds import SeedFailedError, SeedResult
 
 PACKAGE = "tests.simulation.core"
 
 
-@dataclass(frozen=True, slots=True)
-class SeedResult:
-    seed: int
-    digest: int
-    hits: Counter[str]
-    overlaps: int
-    delivered: int
-    heals: int
-    """Wires that joined a session that lives already."""
+def run_stream_seed(seed: int) -> SeedResult:
+    """One walk with streams."""
+    return run_seed(RANGE[seed])
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
@@ -37,6 +30,8 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
             world.step()
         world.log("heal")
         heal(world)
+        if world.streams is not None:
+            world.streams.checker.nothing_left([peer.session for peer in world.peers()])
     except InvariantError as error:
         raise SeedFailedError(PACKAGE, seed, error.name, error.detail) from error
     except Exception as error:
@@ -44,4 +39,4 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
         raise SeedFailedError(PACKAGE, seed, "impossible-state", detail) from error
     finally:
         INTERNAL_LIMITS.update(usual)
-    return SeedResult(seed, world.digest, world.hits, world.wiretap.overlaps, world.checker.delivered, world.heals)
+    return SeedResult(seed, world.digest, world.hits, world.heals, world.wiretap.overlaps, world.checker.delivered)

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from litz.testing import SimLoop
 from tests.simulation.durable.world import World
 from tests.simulation.judged import judged
+from tests.simulation.seeds import SeedResult
 
 PACKAGE = "tests.simulation.durable"
 MAX_TIME = 30 * 86_400.0
 MAX_STEPS = 2_000_000
 """A peer that is out of reach for hours is asked for again and again."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeedResult:
-    seed: int
-    digest: object
-    hits: Counter[str]
-    heals: int
-    overlaps: int
-    delivered: int
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from litz.testing import SimLoop
 from tests.simulation.judged import judged
@@ -13,18 +11,9 @@ from tests.simulation.managers.ends import ENDING
 from tests.simulation.managers.plan import HARD_SEEDS
 from tests.simulation.managers.resends import RESENDING
 from tests.simulation.managers.world import World
+from tests.simulation.seeds import SeedResult
 
 PACKAGE = "tests.simulation.managers"
-
-
-@dataclass(frozen=True, slots=True)
-class SeedResult:
-    seed: int
-    digest: object
-    hits: Counter[str]
-    heals: int
-    overlaps: int
-    delivered: int
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from litz.testing import SimLoop
 from tests.simulation.judged import judged
 from tests.simulation.relay.world import FAULTS, World
+from tests.simulation.seeds import SeedResult
 
 PACKAGE = "tests.simulation.relay"
 MUST_HIT = (*FAULTS, "relayed", "sealed", "direct as well", "slow reader", "circuit closed", "window", "two wait")
-
-
-@dataclass(frozen=True, slots=True)
-class SeedResult:
-    seed: int
-    digest: object
-    hits: Counter[str]
-    heals: int
-    overlaps: int
-    delivered: int
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
@@ -34,4 +23,4 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
 
     digest = judged(PACKAGE, seed, main, starving="delivered-in-the-end", max_time=600.0)
     world = worlds[0]
-    return SeedResult(seed, digest, world.hits, world.heals, 0, world.delivered)
+    return SeedResult(seed, digest, world.hits, heals=world.heals, delivered=world.delivered)

@@ -33,6 +33,7 @@ from outproc.wires.relay.messages import (
 )
 from outproc.wires.relay.switch import FIRST_WINDOW, Leg, Switch, SwitchLimits
 from tests.simulation import seeds
+from tests.simulation.seeds import SeedResult
 
 PACKAGE = "tests.simulation.relay"
 SIZES = (1, 100, 9_000, MAX_FRAME)
@@ -296,16 +297,6 @@ class Walk:
                     raise InvariantError("delivered-in-the-end", f"{peer.name}: {len(end.got)} frames came")
 
 
-@dataclass(frozen=True, slots=True)
-class SeedResult:
-    seed: int
-    digest: int
-    hits: Counter[str]
-    heals: int
-    overlaps: int
-    delivered: int
-
-
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
     """One walk; raises `SeedFailedError`."""
     walk = Walk(seed)
@@ -315,4 +306,4 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
         raise seeds.SeedFailedError(PACKAGE, seed, error.name, error.detail) from error
     except Exception as error:
         raise seeds.SeedFailedError(PACKAGE, seed, "impossible-state", f"{type(error).__name__}: {error}") from error
-    return SeedResult(seed, walk.digest, Counter(), 0, 0, walk.delivered)
+    return SeedResult(seed, walk.digest, Counter(), delivered=walk.delivered)

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from litz.testing import SimLoop
 from tests.simulation.judged import judged
+from tests.simulation.seeds import SeedResult
 from tests.simulation.travels.world import World
 
 PACKAGE = "tests.simulation.travels"
 REQUIRED = ("moves", "router", "storm", "bridge", "naps", "sleeps", "offline", "restart")
 DAYS = 5 * 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class SeedResult:
-    seed: int
-    digest: object
-    hits: Counter[str]
-    heals: int = 0
-    overlaps: int = 0
-    delivered: int = 0
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
