@@ -256,3 +256,9 @@ class EndOfStreamError(LitzError, EOFError):
 class StreamStateError(LitzError, RuntimeError):
     """The stream was used in a way that it cannot be: two tasks send at once, or receive at once; or something is sent
     after `send_eof`."""
+
+
+class ResumeImpossibleError(LitzError, ConnectionError):
+    """The two ends of a `ResumablePipe` cannot go on with it: one lost its state, wants bytes that are not held any
+    more, serves somebody else, or was away for too long. Final; open a new pipe. A `reconnect` of yours may raise it to
+    give up."""
