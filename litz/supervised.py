@@ -15,7 +15,7 @@ from typing import Any
 
 from litz.dead_letters import MAX_TRACEBACK, DeadLetter, DeadLetters
 from litz.retry_budget import RetryBudget, RetryBudgets
-from litz.supervision import Failure, GiveUp, Remedy, Supervise, Tally, Why, decide
+from litz.supervision import Again, Failure, Remedy, Supervise, Tally, Why, decide
 
 log = logging.getLogger("litz.supervision")
 
@@ -36,6 +36,17 @@ class GivenUp:
         return f"{self.failure.value} after {self.attempts} attempts{why}{said}"
 
 
+class Case:
+    """How one message has fared so far."""
+
+    __slots__ = ("attempts", "began")
+
+    def __init__(self) -> None:
+        self.attempts = 0
+        self.began = 0.0
+        """By the loop's clock, when the first attempt began."""
+
+
 class Supervisor:
     """One policy, with what all its streams share: dead letters, and budgets of retries by dest. Belongs to one loop;
     any number of tasks may call it."""
@@ -54,81 +65,106 @@ class Supervisor:
     async def attend(
         self, attempt: Callable[[int], Any], tally: Tally, budget: RetryBudget, *, size: int = 0, label: str = "message"
     ) -> Any:
-        """Call `attempt(n)` for n = 1, 2, ... as the policy says, and await what it returns if that can be awaited.
-        Returns its result, or a `GivenUp`, whose remedy is the caller's to apply. One attempt runs at a time.
+        """`once`, with the waits between the attempts, until it is over: the result, or a `GivenUp`."""
+        case = Case()
+        while True:
+            outcome = await self.once(attempt, case, tally, budget, size=size, label=label)
+            if type(outcome) is not Again:
+                if type(outcome) is not GivenUp:
+                    tally.add_handled(size)
+                return outcome
+            await asyncio.sleep(outcome.wait)
+
+    async def once(
+        self,
+        attempt: Callable[[int], Any],
+        case: Case,
+        tally: Tally,
+        budget: RetryBudget,
+        *,
+        size: int = 0,
+        label: str = "message",
+    ) -> Any:
+        """One attempt: call `attempt(n)`, and await what it returns if that can be awaited. Returns its result; or an
+        `Again`: the caller calls with the same `case` after that wait; or a `GivenUp`, whose remedy is the caller's to
+        apply. One attempt of a case runs at a time.
 
         A `CancelledError` is passed on when this task was cancelled, and only then. It is also raised when the handler
         answered a real cancellation with another exception: nothing is tried again in a task that has to end. What is
-        no `Exception` (KeyboardInterrupt, SystemExit) passes and is not counted.
+        no `Exception` (KeyboardInterrupt, SystemExit) passes and is not counted, nor is what a `retry` function raises.
+        What went well is counted by the caller (`Tally.add_handled`).
         """
         task = own_task()
         cancels = task.cancelling()
         loop = asyncio.get_running_loop()
-        policy = self.policy
-        began = loop.time()
-        budget.firsts += 1
-        attempts = 0
-        error: BaseException
-        while True:
-            attempts += 1
-            limit = _limit(policy, loop.time() - began)
-            timer = None if limit is None else asyncio.timeout(limit)
-            try:
-                if timer is None:
-                    result = attempt(attempts)
+        if not case.attempts:
+            case.began = loop.time()
+            budget.firsts += 1
+        case.attempts += 1
+        limit = _limit(self.policy, loop.time() - case.began)
+        timer = None if limit is None else asyncio.timeout(limit)
+        try:
+            if timer is None:
+                result = attempt(case.attempts)
+                if result is not None and hasattr(result, "__await__"):
+                    result = await result
+            else:
+                async with timer:
+                    result = attempt(case.attempts)
                     if result is not None and hasattr(result, "__await__"):
                         result = await result
-                else:
-                    async with timer:
-                        result = attempt(attempts)
-                        if result is not None and hasattr(result, "__await__"):
-                            result = await result
-            except asyncio.CancelledError as caught:
-                if task.cancelling() > cancels:
-                    raise
-                failure, error = Failure.CANCELLED_ITSELF, caught
-            except Exception as caught:
-                if task.cancelling() > cancels:
-                    raise asyncio.CancelledError from caught
-                late = timer is not None and timer.expired()
-                failure, error = Failure.TIMED_OUT if late else Failure.RAISED, caught
-            else:
-                tally.handled += 1
-                if tally.sizes:
-                    tally.handled_size += size
-                return result
-            now = loop.time()
-            tally.add_failure(failure, size)
-            decision = decide(
-                policy,
-                failure,
-                error,
-                attempts=attempts,
-                elapsed=now - began,
-                now=now,
-                rng=self._rng,
-                purse=budget,
-            )
-            if isinstance(decision, GiveUp):
-                return _given_up(GivenUp(failure, error, attempts, decision.remedy, decision.why), tally, label)
+        except asyncio.CancelledError as caught:
+            if task.cancelling() > cancels:
+                raise
+            return self._failed(Failure.CANCELLED_ITSELF, caught, case, tally, budget, size=size, label=label)
+        except Exception as caught:
+            if task.cancelling() > cancels:
+                raise asyncio.CancelledError from caught
+            late = timer is not None and timer.expired()
+            failure = Failure.TIMED_OUT if late else Failure.RAISED
+            return self._failed(failure, caught, case, tally, budget, size=size, label=label)
+        return result
+
+    def _failed(
+        self,
+        failure: Failure,
+        error: BaseException,
+        case: Case,
+        tally: Tally,
+        budget: RetryBudget,
+        *,
+        size: int,
+        label: str,
+    ) -> Again | GivenUp:
+        """Decide, count and log."""
+        now = asyncio.get_running_loop().time()
+        tally.add_failure(failure, size)
+        decision = decide(
+            self.policy,
+            failure,
+            error,
+            attempts=case.attempts,
+            elapsed=now - case.began,
+            now=now,
+            rng=self._rng,
+            purse=budget,
+        )
+        if isinstance(decision, Again):
             tally.retried += 1
             said = f"{failure.value}: {described(error)}"
-            log.info("%s: %s; attempt %d in %.3f s", label, said, attempts + 1, decision.wait)
-            del error  # its frames hold what the handler held
-            await asyncio.sleep(decision.wait)
+            log.info("%s: %s; attempt %d in %.3f s", label, said, case.attempts + 1, decision.wait)
+            return decision
+        if decision.why is Why.THROTTLED:
+            tally.throttled += 1
+        given_up = GivenUp(failure, error, case.attempts, decision.remedy, decision.why)
+        if given_up.remedy is not Remedy.ESCALATE:
+            log.error("%s: %s", label, given_up, exc_info=error)
+        return given_up
 
     def refuse(self, failure: Failure, error: BaseException | None, tally: Tally, size: int = 0) -> GivenUp:
         """A message that no handler sees (admission, order, size): count it, and tell its remedy."""
         tally.add_failure(failure, size)
         return GivenUp(failure, error, 0, self.policy.remedy_for(failure, error))
-
-
-def _given_up(given_up: GivenUp, tally: Tally, label: str) -> GivenUp:
-    if given_up.why is Why.THROTTLED:
-        tally.throttled += 1
-    if given_up.remedy is not Remedy.ESCALATE:
-        log.error("%s: %s; %s", label, given_up, given_up.remedy.value, exc_info=given_up.error)
-    return given_up
 
 
 def letter_of(

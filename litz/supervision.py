@@ -132,7 +132,8 @@ class Supervise:
             found = self.remedies.get(failure, self.then)
         if failure is Failure.ORDER_BROKEN and found not in TERMINAL:
             return Remedy.CLOSE
-        return found
+        # A key waits for what may go better. What is refused or too large would only be in its way.
+        return Remedy.CLOSE if found is Remedy.PARK_KEY and failure not in RETRYABLE else found
 
     def worth_retrying(self, failure: Failure, error: BaseException | None) -> bool:
         """Whether another attempt may go better. A time that was up, and a handler that cancelled itself, count as
@@ -220,6 +221,12 @@ class Tally:
     failed_size: dict[Failure, int] = field(default_factory=dict)
     remedies: dict[Remedy, int] = field(default_factory=dict)
     """Messages that were given up, by what became of them."""
+
+    def add_handled(self, size: int = 0) -> None:
+        """One message went well."""
+        self.handled += 1
+        if self.sizes:
+            self.handled_size += size
 
     def add_failure(self, failure: Failure, size: int = 0) -> None:
         """One attempt failed."""

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from litz.backoff import Backoff
-from litz.supervision import Again, Failure, GiveUp, Remedy, Supervise, Tally, Why, decide
+from litz.supervision import RETRYABLE, Again, Failure, GiveUp, Remedy, Supervise, Tally, Why, decide
 
 
 class Purse:
@@ -120,6 +120,12 @@ def test_a_broken_order_is_terminal_whatever_the_policy_says(then: Remedy) -> No
     assert found is (then if then is Remedy.ESCALATE else Remedy.CLOSE)
     mild = Supervise(remedies={RuntimeError: Remedy.DROP})
     assert mild.remedy_for(Failure.ORDER_BROKEN, RuntimeError()) is Remedy.CLOSE
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_only_what_may_go_better_parks_its_key(failure: Failure) -> None:
+    found = Supervise(then=Remedy.PARK_KEY).remedy_for(failure, None)
+    assert found is (Remedy.PARK_KEY if failure in RETRYABLE else Remedy.CLOSE)
 
 
 def test_a_function_may_say_what_is_worth_retrying() -> None:
