@@ -59,8 +59,7 @@ class DestTransport(Transport):
         self.requests = requests
         self._dest = dest
         self._state = DestState.CONNECTING
-        first = node.session_numbers.first(dest)
-        self.session = Session(node.new_half(), node.limits, index=first, overflow=node.overflow)
+        self.session = node.new_session(node.session_numbers.first(dest))
         self.gate = IncarnationGate()
         self.shown_half = ShownHalf()
         self.links: list[Link] = []
@@ -109,7 +108,7 @@ class DestTransport(Transport):
             verified=self.verified,
             answer=self.requests.answered,
             reply=self.requests.reply,
-            news=self._news,
+            news=self.news,
         )
         came_back(self)
         self.node.emit(started_event(self))
@@ -221,7 +220,7 @@ class DestTransport(Transport):
             link.close()
         if received.violation is not None or received.fault:
             violated(self, link, received.violation or ProtocolError(received.fault))
-        self._news() if received.only_data else self.outbound.arm()
+        self.news() if received.only_data else self.outbound.arm()
 
     def write(self, now: float) -> None:
         """Hand frames to the wires while they take them."""
@@ -244,12 +243,12 @@ class DestTransport(Transport):
         if due is not None:
             # What is overdue waits for a wire that is not writable: look again, but do not spin.
             self._ack_timer.by(due if due > now else now + session.limits.ack_delay)
-        self.node.internal.wrote(self)
+        self.node.wrote(self)
 
     def _ack_due(self, now: float) -> None:
         self.outbound.flush()
 
-    def _news(self) -> None:
+    def news(self) -> None:
         """The consumer made progress."""
         due = self.session.due
         if due is None:
@@ -273,7 +272,7 @@ class DestTransport(Transport):
         links, node = list(self.links), self.node
         following = None
         if not then_close:
-            following = Session(node.new_half(), node.limits, index=self.session.index + 1, overflow=node.overflow)
+            following = node.new_session(self.session.index + 1)
         error = self._settle(reason, detail, finals, following)
         if following is None:
             self._finish(error)
@@ -315,7 +314,7 @@ class DestTransport(Transport):
         self._ack_timer.at(None)
         self.keeping.stop()
         if was_paired:
-            self.node.internal.session_ended(self)
+            self.node.session_ended(self, error)
         self.node.note_lost(ended.lost)
         if was_paired or ended.lost or ended.resent:
             self.node.emit(ended)
@@ -353,6 +352,7 @@ class DestTransport(Transport):
             self.outbound.close(ConnectError(f"{self._dest} was closed before it was up", dest=self._dest))
             return ended.lost
         self._move(DestState.CLOSING)
+        self.node.streams.closing(self, reason)
         again = "it is being closed; send again when close_transport() has returned"
         self.outbound.refuse(ended_error(self._dest, EndReason.CLOSED_HERE, again, ()))
         finals = None

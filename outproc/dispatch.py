@@ -8,6 +8,7 @@ from typing import Any
 
 from litz.departures import draining_error
 from litz.dest import validate_dest
+from litz.dest_watch import DestWatch
 from litz.errors import BackpressureError, ConnectError, LitzError
 from litz.events import LostReceipt
 from litz.manager import Confirm, WhenDown
@@ -40,6 +41,9 @@ from outproc.requesting import Requests
 from outproc.session.fixed_lanes import RPC_LANE
 from outproc.session.log import EntryDetail
 from outproc.session.session import LOSSY_LANE
+from outproc.streams.streams import Streams
+from outproc.streams.traffic import StreamTraffic
+from outproc.streams.words import TOPIC as STREAM_TOPIC
 from outproc.transport_owner import TransportOwner
 from outproc.wake_watch import WakeWatch, rouse
 
@@ -47,7 +51,9 @@ from outproc.wake_watch import WakeWatch, rouse
 class Dispatch:
     """What an entered manager works with: the part of it that needs a loop."""
 
-    def __init__(self, node: LocalNode, owner: TransportOwner, addressing: Addressing, durable: Durable) -> None:
+    def __init__(
+        self, node: LocalNode, owner: TransportOwner, addressing: Addressing, durable: Durable, watch: DestWatch
+    ) -> None:
         self.node = node
         self._durable = durable
         self._owner = owner
@@ -61,6 +67,9 @@ class Dispatch:
         talk = LeavingTalk(node, self.dests.get)
         node.internal.subscribe(TOPIC, talk)
         self.lame_duck = LameDuck(node, self.dests, self.requests, talk)
+        self.streams = Streams(node, self.dests, self._reach, watch)
+        node.streams = StreamTraffic(node, self.dests, self.streams)
+        node.internal.subscribe(STREAM_TOPIC, self.streams)
         node.rights.standing = self._has_session
         if node.environment.clocks is not None:
             node.health.wake_watch = WakeWatch(node.environment.clocks, node.ping_after, self._woke)
@@ -188,6 +197,10 @@ class Dispatch:
             case _:
                 return await self.dests.connect(dest, when_down if isinstance(when_down, Retry) else None)
 
+    async def _reach(self, dest: str) -> DestTransport:
+        """For a stream."""
+        return await self._transport(dest, None, waits=True)
+
     def send_nowait(self, dest: str, data: Any, payload_type: PayloadType, key: str | None) -> Receipt:
         """`TransportManager.send_nowait` without its fast path."""
         lane = _lane_of(payload_type, None)
@@ -218,6 +231,7 @@ class Dispatch:
         else:
             transports = self.dests.transports()
         futures = [future for transport in transports for future in transport.outbound.unconfirmed_ends()]
+        futures += [future for transport in transports for future in self.node.streams.unconfirmed(transport)]
         for transport in transports:
             transport.outbound.arm()
         await all_of([*futures, *self._durable.unconfirmed(dest)])

@@ -15,8 +15,8 @@ from litz.requests import Correlation
 from outproc.frames.records import FirstSent
 from outproc.local_node import LocalNode
 from outproc.session.exchange import Received
-from outproc.session.fixed_lanes import INTERNAL_LANES
-from outproc.session.receive_lane import Delivery
+from outproc.session.fixed_lanes import INTERNAL_LANES, STREAMS
+from outproc.session.receive_lane import Delivery, Finished
 from outproc.session.session import LOSSY_LANE, Session
 
 Answer = Callable[[str, int, int, bytes], None]
@@ -97,6 +97,9 @@ class Inbound:
     def take(self, received: Received) -> None:
         """Hand over all that a frame brought. Adds the violation if an internal message is malformed."""
         for delivery in received.deliveries:
+            if delivery.lane >= STREAMS:
+                self._node.streams.received(self._dest, delivery)
+                continue
             if delivery.lane not in INTERNAL_LANES:
                 if delivery.origins is not None and max(delivery.origins)[0] >= self._theirs.counter:
                     received.violation = received.violation or ProtocolError("an origin in a session that is to come")
@@ -107,6 +110,9 @@ class Inbound:
             except ProtocolError as error:
                 received.violation = received.violation or error
             self._consumed_at_once(delivery)
+        for note in received.notes:
+            if note.lane >= STREAMS and isinstance(note, Finished):
+                self._node.streams.ended(self._dest, note.lane)
 
     def deliver(self, delivery: Delivery) -> None:
         """Hand over what became whole. From here on the inbox owns it."""

@@ -74,7 +74,7 @@ class LameDuck:
         closings = [
             node.spawn(self._close(transport, leaving), f"litz close {transport.dest}")
             for transport in self._dests.transports()
-            if transport.outbound.holds_messages
+            if transport.outbound.holds_messages or node.streams.holds(transport)
         ]
         if closings:
             await asyncio.wait(closings)
@@ -95,7 +95,7 @@ class LameDuck:
         if self._requests.waiting or self._node.inbox.busy:
             return True
         for transport in self._dests.transports():
-            if transport.outbound.holds_messages:
+            if transport.outbound.holds_messages or self._node.streams.holds(transport):
                 return True
             up = transport.state is DestState.CONNECTED or (patient and transport.state is DestState.DETACHED)
             if up and self._talk.awaits(transport.dest):

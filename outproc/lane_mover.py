@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Final
 from litz.events import LaneMoved
 from outproc.carried import Carried
 from outproc.link import Link
+from outproc.session.fixed_lanes import STREAMS
 from outproc.session.lossy_lane import LossySendLane
 from outproc.session.send_lane import SendLane
 from outproc.session.session import LOSSY_LANE
+from outproc.session.stream_lanes import StreamLanes
 from outproc.wire_choice import NEVER, BestWire, Choice, Question
 from outproc.wire_set import candidates_for, link_of, links_of, payload_type_of, strand_for
 
@@ -37,7 +39,7 @@ LITTLE: Final = 64 * 1024
 MOVE_WITHIN: Final = 1.0
 """Seconds that a lane waits for little to be in flight; then it moves with what is."""
 
-Lane = SendLane | LossySendLane
+Lane = SendLane | LossySendLane | StreamLanes
 
 
 class LaneMover:
@@ -84,6 +86,8 @@ class LaneMover:
         links = links_of(session)
         self._waiting.pop(transport, None)
         lanes: list[tuple[int, Lane]] = [*session.send_lanes.items(), (LOSSY_LANE, session.lossy_out)]
+        if session.streams.sending:
+            lanes.append((STREAMS, session.streams))
         for number, lane in lanes:
             current = link_of(lane.wire)
             if current is not None and len(links) == 1 and current.urgent is None:
@@ -119,7 +123,8 @@ class LaneMover:
     def why(self, transport: DestTransport, number: int) -> str:
         """Why the wire of a lane carries it, as of now; "" if none does. Changes nothing."""
         session = transport.session
-        lane = session.lossy_out if number == LOSSY_LANE else session.send_lanes.get(number)
+        groups: dict[int, Lane] = {LOSSY_LANE: session.lossy_out, STREAMS: session.streams}
+        lane = groups.get(number) or session.send_lanes.get(number)
         current = link_of(lane.wire) if lane is not None else None
         if current is None:
             return ""
@@ -132,10 +137,7 @@ class LaneMover:
 
     def _may_go(self, number: int, lane: Lane, current: Link, now: float) -> bool:
         """Whether the lane may leave its wire now: what is in flight is sent again."""
-        if isinstance(lane, LossySendLane) or current.meter.sick:
-            return True
-        messages = lane.cursor.number - lane.acked.number
-        if messages * lane.log.size <= LITTLE * max(1, lane.log.count):
+        if isinstance(lane, LossySendLane) or current.meter.sick or _in_flight(lane) <= LITTLE:
             return True
         carried = current.carries.setdefault(number, Carried(NEVER, ""))
         if carried.wanted is None:
@@ -178,17 +180,23 @@ class LaneMover:
     def _look(self, transport: DestTransport, link: Link, now: float) -> bool:
         """Whether there is a reason to look at the link again soon."""
         lanes = [lane for lane in transport.session.send_lanes.values() if link_of(lane.wire) is link]
-        outstanding = any(lane.acked < lane.cursor for lane in lanes)
+        sent: dict[int, tuple[int, int]] = {lane.lane: lane.cursor for lane in lanes}
+        acked: dict[int, tuple[int, int]] = {lane.lane: lane.acked for lane in lanes}
+        streams = transport.session.streams
+        carries_streams = link_of(streams.wire) is link
+        if carries_streams:
+            sent[STREAMS], acked[STREAMS] = (streams.sent_entries, 0), (streams.acked_entries, 0)
+        outstanding = any(acked[number] < place for number, place in sent.items())
         buffered = link.wire.buffered_bytes
         link.meter.look(
             now,
             outstanding=outstanding,
-            sent={lane.lane: lane.cursor for lane in lanes},
-            acked={lane.lane: lane.acked for lane in lanes},
+            sent=sent,
+            acked=acked,
             left=link.bytes_out - buffered,
             buffered=buffered,
         )
-        unsent = any(lane.has_unsent for lane in lanes)
+        unsent = any(lane.has_unsent for lane in lanes) or (carries_streams and streams.waits)
         rested = link.meter.sick_until
         if rested is not None:
             due = now >= rested and link.liveness.pinged < rested
@@ -198,3 +206,10 @@ class LaneMover:
             link.liveness.probe()
             self._node.health.schedule(link, now)
         return outstanding or unsent or rested is not None
+
+
+def _in_flight(lane: SendLane | StreamLanes) -> int:
+    """Bytes, about, that were sent and are not acknowledged."""
+    if isinstance(lane, StreamLanes):
+        return lane.sent_size
+    return (lane.cursor.number - lane.acked.number) * lane.log.size // max(1, lane.log.count)

@@ -11,6 +11,7 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any, Final
 
 from litz.departures import Departures
+from litz.errors import SessionEndedError
 from litz.event_log import EventLog
 from litz.events import Event, LostReceipt
 from litz.inbox import Inbox
@@ -31,17 +32,22 @@ from outproc.rights import Authorize, Rights
 from outproc.security.authenticator import Authenticator
 from outproc.session.identity import Half, Incarnation
 from outproc.session.internal_lanes import InternalSendLane
-from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.limits import Overflow, SessionLimits, StreamLimits
 from outproc.session.log import Body
 from outproc.session.pairing import Halves
 from outproc.session.resending import FEATURE
 from outproc.session.send_lane import SendLane
+from outproc.session.session import Session
+from outproc.session.stream_window import StreamBudget
 from outproc.session.tombstones import Tombstones
 from outproc.session_numbers import SessionNumbers
+from outproc.stream_hooks import StreamHooks
+from outproc.streams.words import FEATURE as STREAMS
 from outproc.timers import Timers
 from outproc.wake_watch import SleepClocks, system_clocks
 
 if TYPE_CHECKING:
+    from outproc.dest_transport import DestTransport
     from outproc.link import Link
 
 
@@ -110,6 +116,11 @@ class LocalNode:
     """This node leaves: it takes no new work. Once set it stays."""
     log_budget: LogBudget = field(init=False)
     internal: InternalTraffic = field(init=False)
+    streams: StreamHooks = field(default_factory=StreamHooks)
+    """Whoever carries streams. Set by whoever knows."""
+    stream_limits: StreamLimits = field(init=False)
+    stream_budget: StreamBudget = field(init=False)
+    """What all windows of streams together may grow to."""
     rights: Rights = field(init=False)
     wires_per_address: WiresPerAddress = field(init=False)
     session_rate: SessionRate = field(init=False)
@@ -125,6 +136,8 @@ class LocalNode:
         self.incarnation = Incarnation(self.environment.wall_clock(), random_part)
         self.halves = Halves(self.incarnation)
         self.limits = options.session_limits()
+        self.stream_limits = options.stream_limits()
+        self.stream_budget = StreamBudget(options.process_stream_size)
         self.overflow = {int(kind): policy for kind, policy in options.overflow.items()}
         self.timers = Timers(self.loop)
         self.strangers = Spaced(self.loop)
@@ -147,7 +160,7 @@ class LocalNode:
             incarnation=self.incarnation,
             limits=Limits(max_frame=1 << 20, max_message=options.max_message),
             authenticator=self.authenticator,
-            features=(FEATURE, LEAVING),
+            features=(FEATURE, LEAVING, STREAMS),
         )
 
     def now(self) -> float:
@@ -168,6 +181,22 @@ class LocalNode:
     def budget_of(self, lane: SendLane) -> LogBudget:
         """Where the log of `lane` counts."""
         return self.internal.budget if isinstance(lane, InternalSendLane) else self.log_budget
+
+    def new_session(self, index: int) -> Session:
+        """A session that has no pair yet."""
+        session = Session(self.new_half(), self.limits, index=index, overflow=self.overflow, streams=self.stream_limits)
+        session.streams.budget.shared = self.stream_budget
+        return session
+
+    def wrote(self, transport: DestTransport) -> None:
+        """Something of `transport` was handed to wires or acknowledged: whoever was refused room may look again."""
+        self.internal.wrote(transport)
+        self.streams.wrote(transport)
+
+    def session_ended(self, transport: DestTransport, error: SessionEndedError) -> None:
+        """The session of the transport, which stood, is over, and what rode on it."""
+        self.internal.session_ended(transport)
+        self.streams.session_ended(transport, error)
 
     def new_half(self) -> Half:
         """A half that was never used before (R2)."""

@@ -120,7 +120,7 @@ class OutprocTransportManager(TransportManager):
     async def __aenter__(self) -> Self:
         await self._durable.open(self._environment)
         loop = self._home.bind()
-        self._entered = Dispatch(self._make_node(loop), self, self._addressing, self._durable)
+        self._entered = Dispatch(self._make_node(loop), self, self._addressing, self._durable, self._watch)
         self._entered.attach_builders(self._relay)
         self._entered.node.health.start()
         return self

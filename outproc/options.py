@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from litz.payload import DEFAULT_WIRE_PREFERENCE, PayloadType, WirePreference
 from litz.restarts import RestartPolicy
+from litz.stream_port import FIRST_WINDOW
 from outproc.held_frames import HELD_FRAMES_SIZE
 from outproc.reachability import Redial
-from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.limits import Overflow, SessionLimits, StreamLimits
+from outproc.streams.table import MAX_STREAMS
 from outproc.wire_choice import BestWire, WirePolicy
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -49,6 +51,16 @@ class TransportOptions(BaseModel):
     max_wires: Count = 8
     max_dests: Count = 65_536
     max_requests: Count = 65_536
+    max_streams: Annotated[int, Field(ge=1, le=MAX_STREAMS)] = MAX_STREAMS
+    """Streams with one peer, both directions together."""
+    max_offers: Count = 1_024
+    """Of those, the ones that the peer wants to open and that wait to be accepted here."""
+    stream_window_size: Annotated[int, Field(ge=FIRST_WINDOW)] = 4 << 20
+    """To which what a peer may send on one stream grows, while its reader keeps up."""
+    session_stream_size: Count = 64 << 20
+    """Granted and not consumed, over all streams of a session, up to which windows grow beyond the first."""
+    process_stream_size: Count = 256 << 20
+    """The same over all sessions; and what all streams may keep to be sent, or sent again."""
 
     ping_after: Seconds = 5.0
     dead_after: Seconds = 5.0
@@ -114,3 +126,7 @@ class TransportOptions(BaseModel):
             max_message=self.max_message,
             max_wires=self.max_wires,
         )
+
+    def stream_limits(self) -> StreamLimits:
+        """The part that the streams of a session are given."""
+        return StreamLimits(most_size=self.stream_window_size, budget=self.session_stream_size)

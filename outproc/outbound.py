@@ -21,11 +21,11 @@ from litz.errors import (
 )
 from litz.events import DropReason, MessagesDropped
 from litz.message import Channel, Receipt
-from litz.payload import REPLY_LANE, PayloadType
+from litz.payload import REPLY_LANE
 from outproc.confirmations import Confirmations, Level
 from outproc.local_node import LocalNode
 from outproc.session.admission import WAITING
-from outproc.session.fixed_lanes import FIXED_LANES
+from outproc.session.fixed_lanes import FIXED_LANES, RPC_LANE, STREAMS
 from outproc.session.limits import Overflow
 from outproc.session.log import Body, EntryDetail, Gap
 from outproc.session.resending import NOTHING, Carried
@@ -36,8 +36,6 @@ from outproc.space_line import Place
 
 SMALL = 1024
 """Messages up to this size may be accepted without a closer look."""
-
-RPC_LANE = int(PayloadType.RPC_RELIABLE)
 
 
 class Outbound:
@@ -293,6 +291,9 @@ class Outbound:
     def acked(self, lanes: Iterable[int]) -> None:
         """Acks brought news for `lanes`."""
         for number in lanes:
+            if number >= STREAMS:
+                self._node.streams.acked(self._dest, number)
+                continue
             lane = self.session.send_lanes[number]
             self._node.budget_of(lane).settle(lane)
             confirmations = self.confirmations.get(number)

@@ -62,7 +62,7 @@ async def _judge(node: LocalNode, transport: DestTransport) -> bool:
         failure = HandshakeError(f"no verdict of authorize: {error!r}")
         for link in list(transport.links):
             lost |= _drop(transport, link, failure)
-    return lost
+    return await node.streams.judge_again(transport) or lost
 
 
 def _drop(transport: DestTransport, link: Link, failure: LitzError) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from litz.payload import PayloadType
 from outproc.link import Link
 from outproc.session.duplicates import Strand, losers
-from outproc.session.fixed_lanes import INTERNAL_LANES, RPC_LANE, URGENT_LANES
+from outproc.session.fixed_lanes import INTERNAL_LANES, RPC_LANE, STREAMS, URGENT_LANES
 from outproc.session.session import LOSSY_LANE, Session
 from outproc.urgent_strand import UrgentStrand
 from outproc.wire_choice import Candidate
@@ -56,7 +56,10 @@ def candidates_for(lane: int, links: Sequence[Link], now: float) -> list[Candida
 
 
 def payload_type_of(lane: int) -> PayloadType:
-    """The row of the preference table for a lane; replies and internal lanes go where signals go."""
+    """The row of the preference table for a lane; replies and internal lanes go where signals go, streams where the
+    shared stream goes."""
+    if lane >= STREAMS:
+        return PayloadType.STREAM_RELIABLE
     return PayloadType(lane) if lane in PayloadType._value2member_map_ else PayloadType.RPC_SIGNAL
 
 

@@ -110,7 +110,7 @@ ENDS_MUTANTS = (
         (
             Edit(
                 DUCK,
-                "            if transport.outbound.holds_messages\n        ]",
+                "            if transport.outbound.holds_messages or node.streams.holds(transport)\n        ]",
                 "            if transport.closing\n        ]",
             ),
         ),

@@ -1,0 +1,97 @@
+"""What becomes of a stream that a peer asks for: rights, then whoever listens.
+
+Default-deny: what nobody listens to is refused, with the words and after the questions with which a forbidden one is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from litz.errors import ConsumerConflictError
+from litz.stream_port import Accept, Later, Offer, Refusal, Refused
+from outproc.local_node import LocalNode
+from outproc.streams.moves import State
+from outproc.streams.session_streams import SessionStreams
+from outproc.streams.side import OutprocSide
+from outproc.streams.words import Open
+
+NO_SUCH: Final = Refused(Refusal.REFUSED)
+"""Nobody listens, or the peer may not: it cannot tell which."""
+
+
+class Offers:
+    """Who listens to which service of one node, and who may open a stream to it."""
+
+    def __init__(self, node: LocalNode) -> None:
+        self._node = node
+        self._listeners: dict[str, Accept] = {}
+
+    def listen(self, service: str, accept: Accept) -> Callable[[], None]:
+        """`StreamCarrier.listen`."""
+        if service in self._listeners:
+            raise ConsumerConflictError(f"somebody listens to {service!r} already; stop that first")
+        self._listeners[service] = accept
+
+        def stop() -> None:
+            if self._listeners.get(service) is accept:
+                del self._listeners[service]
+
+        return stop
+
+    def stop_all(self) -> None:
+        """Nothing is taken any more."""
+        self._listeners.clear()
+
+    def decide(self, streams: SessionStreams, side: OutprocSide, word: Open) -> None:
+        """Take it, turn it down, or leave it to somebody who answers later."""
+        if self._node.leaving is not None:
+            streams.turn_down(side, Refused(Refusal.BUSY, f"{self._node.local_id} leaves"))
+            return
+        verdict: bool | Awaitable[bool]
+        try:
+            verdict = self._node.rights.may_stream(streams.dest, word.service)
+        except Exception as error:
+            self._report(error, streams.dest)
+            verdict = False
+        if inspect.isawaitable(verdict):
+            self._node.spawn(self._wait(streams, side, word, verdict), f"litz authorize a stream of {streams.dest}")
+        elif verdict is True:
+            self._ask(streams, side, word)
+        else:
+            streams.turn_down(side, NO_SUCH)
+
+    async def _wait(self, streams: SessionStreams, side: OutprocSide, word: Open, verdict: Awaitable[bool]) -> None:
+        """It has the time of a handshake; there are never more of them than offers may wait."""
+        allowed = False
+        try:
+            async with asyncio.timeout(self._node.options.handshake_timeout):
+                allowed = await verdict is True
+        except Exception as error:
+            self._report(error, streams.dest)
+        if side.entry.state is not State.OFFERED:
+            return
+        if allowed:
+            self._ask(streams, side, word)
+        else:
+            streams.turn_down(side, NO_SUCH)
+
+    def _ask(self, streams: SessionStreams, side: OutprocSide, word: Open) -> None:
+        accept = self._listeners.get(word.service)
+        answer: Refused | Later | None = NO_SUCH
+        if accept is not None:
+            offer = Offer(streams.dest, word.service, word.metadata, streams.verified, word.pipe)
+            try:
+                answer = accept(offer, side)
+            except Exception as error:
+                self._report(error, streams.dest)
+                answer = Refused(Refusal.REJECTED, "it failed to decide")
+        if not isinstance(answer, Later):
+            side.answer(answer)
+
+    def _report(self, error: Exception, dest: str) -> None:
+        self._node.loop.call_exception_handler(
+            {"message": f"litz: an error about a stream that {dest} wants", "exception": error}
+        )

@@ -1,0 +1,153 @@
+"""Streams between two managers on real wires, at the port on which the public verbs stand. Covers
+`outproc.streams.streams`, `outproc.streams.session_streams`, `outproc.streams.side`, `outproc.streams.side_lanes`,
+`outproc.streams.traffic`, `outproc.streams.offers`, `outproc.streams.log_room`, `outproc.stream_hooks`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from litz.errors import ManagerStateError, PeerClosedError, StreamRefusedError
+from litz.stream_port import Abort, Refusal, Refused
+from outproc.streams.session_streams import SessionStreams
+from tests.integration.outproc_nodes import LOOPBACK, Manager, node, until
+from tests.integration.stream_users import Service, User, carrier
+
+
+@asynccontextmanager
+async def two_nodes(**options: Any) -> AsyncIterator[tuple[Manager, Manager]]:
+    """alice, who knows bob."""
+    async with node("bob", listen=LOOPBACK, options=options) as bob:
+        knows = {"bob": bob.endpoints}
+        async with node("alice", knows=knows, options=options) as alice:
+            yield alice, bob
+
+
+async def opened(manager: Manager, dest: str = "bob", service: str = "echo", **how: Any) -> User:
+    return User(await carrier(manager).open(dest, service, b"", pipe=False, timeout=60.0), **how)
+
+
+def streams_of(manager: Manager, dest: str) -> SessionStreams:
+    streams = manager._running().streams.of(dest)
+    assert streams is not None
+    return streams
+
+
+async def nothing_left(*managers: Manager) -> None:
+    """Tables, lanes and budgets of all sessions come to nothing."""
+
+    def left() -> list[object]:
+        found: list[object] = []
+        for manager in managers:
+            running = manager._running()
+            for streams in running.streams.all():
+                lanes = streams.session.streams
+                found += [*streams.table.entries.values(), *streams.sides, *lanes.sending, *lanes.receiving]
+                found += [lanes.budget.used] * (lanes.budget.used != 0)
+            found += [running.streams.room.used, running.node.stream_budget.used]
+        return [each for each in found if each != 0]
+
+    await until(lambda: not left(), "everything of streams is forgotten")
+
+
+async def test_a_stream_goes_both_ways_and_ends_complete() -> None:
+    async with two_nodes() as (alice, bob):
+        service = Service(bob, "echo", echo=True)
+        side = await carrier(alice).open("bob", "echo", b"what it is about", pipe=True, timeout=60.0)
+        user = User(side)
+        assert (side.dest, side.number, side.link_up) == ("bob", 16, True)
+        (offer,) = service.offers
+        assert (offer.sender, offer.service, offer.metadata, offer.pipe) == ("alice", "echo", b"what it is about", True)
+        assert not offer.verified
+        for number in range(1_000):
+            await user.write(b"%d" % number)
+        await user.write((b"many ", memoryview(b"buffers"), bytearray(b"!") * 5_000), 5_012)
+        side.want_confirmed()
+        await user.heard("confirmed")
+        assert side.unconfirmed == side.buffered == 0
+        side.finish()
+        side.finish()  # idempotent
+        await user.heard("finished")
+        assert user.entries == [*(b"%d" % number for number in range(1_000)), b"many buffers" + b"!" * 5_000]
+        assert user.end is None
+        assert service.users[0].end is None
+        side.release()
+        service.users[0].side.release()
+        await nothing_left(alice, bob)
+
+
+async def test_streams_are_refused_with_a_type_and_a_reason() -> None:
+    async with two_nodes() as (alice, bob):
+        service = Service(bob, "busy")
+        service.answer = Refused(Refusal.BUSY, "full house", 2.5)
+        with pytest.raises(StreamRefusedError, match="full house") as refused:
+            await opened(alice, service="busy")
+        assert isinstance(refused.value, OSError)
+        assert (refused.value.why, refused.value.retry_after) == (Refusal.BUSY, 2.5)
+        with pytest.raises(StreamRefusedError, match="no such service") as refused:
+            await opened(alice, service="unheard-of")
+        assert (refused.value.why, refused.value.retry_after) == (Refusal.REFUSED, None)
+        await nothing_left(alice, bob)
+
+
+async def test_an_abort_is_told_with_its_code_and_reason_and_drops_what_waits() -> None:
+    async with two_nodes() as (alice, bob):
+        service = Service(bob, "deaf", reads=False)
+        user = await opened(alice, service="deaf")
+        await until(lambda: not user.side.write(b"x" * 65_536, 65_536), "there is no room any more")
+        assert user.side.buffered > 0
+        user.side.abort(Abort.CANCELLED, "changed my mind")
+        user.side.release()
+        (other,) = service.users
+        await other.heard("aborted")
+        assert other.end == ("aborted", Abort.CANCELLED)
+        with pytest.raises(RuntimeError, match="takes nothing more"):
+            other.side.write(b"x", 1)
+        other.side.abort(Abort.REJECTED, "")  # a no-op after the end
+        other.read()
+        other.side.release()
+        await nothing_left(alice, bob)
+
+
+async def test_a_cancelled_open_is_aborted_at_the_peer_whatever_came_of_it() -> None:
+    async with two_nodes() as (alice, bob):
+        service = Service(bob, "slow")
+        await opened(alice, service="slow")
+        for turns in range(12):
+            opening = asyncio.create_task(opened(alice, service="slow"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            opening.cancel()
+            await asyncio.wait([opening])
+            if not opening.cancelled():
+                opening.result().side.release()
+        await until(lambda: streams_of(alice, "bob").table.live == 1, "all but the first are gone here")
+        await until(lambda: streams_of(bob, "alice").table.live == 1, "and there")
+        await until(lambda: all(user.end == ("aborted", Abort.CANCELLED) for user in service.users[1:]), "users know")
+
+
+async def test_closing_a_manager_ends_its_streams_at_both_sides_loudly() -> None:
+    async with two_nodes() as (alice, bob):
+        service = Service(bob, "echo")
+        user = await opened(alice)
+        await alice.aclose()
+        assert user.end is not None
+        assert isinstance(user.end[1], ManagerStateError)
+        (other,) = service.users
+        await until(lambda: other.end is not None, "the peer hears")
+        assert other.end == ("aborted", Abort.LEAVING)
+
+
+async def test_closing_a_transport_loses_its_streams_with_its_error() -> None:
+    async with two_nodes() as (alice, bob):
+        service = Service(bob, "echo")
+        user = await opened(alice)
+        await alice.close_transport("bob", reason="enough")
+        assert user.end is not None
+        assert isinstance(user.end[1], PeerClosedError)
+        assert "enough" in str(user.end[1])
+        await until(lambda: service.users[0].end == ("aborted", Abort.LEAVING), "the peer hears")
