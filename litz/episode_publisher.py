@@ -1,0 +1,131 @@
+"""Episodes of a buffer for subscribers at other nodes: one stream for each subscription."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from litz.episode_buffer import EpisodeBuffer
+from litz.episode_messages import SERVICE, decode_request, encode_end, encode_items, end_in_words
+from litz.episode_parts import EpisodeParts
+from litz.episodes.ends import MAX_REASON, End, Why
+from litz.episodes.errors import EpisodeEndedError, EpisodeLimitError
+from litz.episodes.parts import BATCH_PARTS, BATCH_SIZE
+from litz.errors import ManagerStateError, MessageTooLargeError, PayloadError, ProtocolError
+from litz.stream_options import StreamOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from litz.stream import Stream
+    from litz.stream_port import Offer
+    from litz.stream_verbs import StreamVerbs
+
+MAX_STREAMS = 65_536
+
+
+class EpisodePublisher:
+    """Made by `publish`. Subscribers of other nodes are readers of the buffer like any other: what they may ask for,
+    how slow they may be and how many there may be is the buffer's to say, and none of them makes a producer wait.
+
+    `async with`, or `start` and `aclose`. `aclose` cuts the subscriptions off without an end, and does not close the
+    buffer: subscribers come again by themselves, here or at the next life of this node, and go on at their cursor.
+    """
+
+    def __init__(
+        self,
+        manager: StreamVerbs,
+        buffer: EpisodeBuffer,
+        service: str,
+        allow: Callable[[Offer], bool] | None,
+        max_streams: int,
+    ) -> None:
+        self._buffer = buffer
+        self._allow = allow
+        # A subscriber that goes cancels its handler, which may be waiting for a part.
+        options = StreamOptions(fail_fast=True, max_streams=max_streams, max_message=_largest(buffer))
+        self._listener = manager.listen_streams(service, self._serve, options=options, accept=self._accept, start=False)
+
+    def start(self) -> None:
+        """Take subscribers from now on. Idempotent."""
+        self._listener.start()
+
+    async def aclose(self) -> None:
+        """Take no more, and cut off those that stand; they subscribe again elsewhere, or later. Idempotent."""
+        await self._listener.stop("abort")
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def _accept(self, offer: Offer) -> str | None:
+        try:
+            decode_request(offer.metadata)
+        except ProtocolError as error:
+            return str(error)
+        return None if self._allow is None or self._allow(offer) else "not for this node"
+
+    async def _serve(self, stream: Stream) -> None:
+        request = decode_request(stream.metadata)
+        try:
+            parts = self._buffer.subscribe(request.key, request.after, behind=request.behind)
+        except EpisodeLimitError as error:
+            await stream.send(encode_end(End(Why.BUSY, reason=str(error)[:MAX_REASON])))
+            return
+        except ManagerStateError:
+            await stream.send(encode_end(End(Why.CLOSED)))
+            return
+
+        def cut() -> None:
+            # It ended while a message waits for room: the subscriber is slow, or the buffer was closed. There is no way
+            # to send it another message.
+            assert parts.end is not None
+            stream.abort(end_in_words(parts.end))
+
+        parts.on_end = cut
+        async with parts:
+            end = await self._pump(parts, stream)
+        await stream.send(encode_end(end))
+
+    async def _pump(self, parts: EpisodeParts, stream: Stream) -> End:
+        """Send what comes, as fast as the subscriber reads; returns the end."""
+        while True:
+            try:
+                items = await parts.batch(BATCH_PARTS, BATCH_SIZE)
+            except (StopAsyncIteration, EpisodeEndedError):
+                assert parts.end is not None
+                return parts.end
+            try:
+                await stream.send(encode_items(items))
+            except (PayloadError, MessageTooLargeError) as error:
+                return End(Why.UNFIT, reason=f"parts from {items[0][0]} on: {error}"[:MAX_REASON])
+
+
+def publish(
+    manager: StreamVerbs,
+    buffer: EpisodeBuffer,
+    *,
+    service: str = SERVICE,
+    allow: Callable[[Offer], bool] | None = None,
+    max_streams: int = MAX_STREAMS,
+) -> EpisodePublisher:
+    """Let other nodes subscribe to the episodes of `buffer`: `async with publish(manager, buffer): ...`. They use
+    `litz.episode_subscriber.subscribe_remote`.
+
+    allow        asked about each subscriber: whether this node may; besides what rights the manager has
+    max_streams  subscriptions at once; more are told to come later
+
+    Between processes parts are bytes: encode others before they are appended. Raises `ConsumerConflictError` if the
+    service is taken, `ManagerStateError`.
+    """
+    return EpisodePublisher(manager, buffer, service, allow, max_streams)
+
+
+def _largest(buffer: EpisodeBuffer) -> int:
+    """Of a message: a batch is less than `BATCH_SIZE`, or one part."""
+    return max(buffer.options.max_part, BATCH_SIZE) + (1 << 20)
