@@ -8,8 +8,10 @@ from typing import Final
 
 from litz.errors import ConsumerConflictError
 from litz.inbox_queue import InboxQueue
+from litz.limiter import Limiter
 from litz.manager import Handler
 from litz.message_stream import InboxStream
+from litz.order import Order, at_once
 from litz.payload import PayloadType
 from litz.serving import Service
 from litz.turns import Batch, Lane, Sender, Turns, again
@@ -33,6 +35,8 @@ class Inbox:
         self._general = Turns()
         self._claims: dict[str, Turns] = {}
         self._service: Service | None = None
+        self.squeezed = False
+        """A consumer has more work than it wants: peers are to be granted little, whatever room there is."""
         self._pending_bytes = 0
         self._closed = False
 
@@ -120,25 +124,41 @@ class Inbox:
         owner.held = False
         owner.move(turns)
 
-    async def serve(self, handler: Handler, *, concurrency: int | None = None, workers: int = 256) -> None:
+    async def serve(
+        self,
+        handler: Handler,
+        *,
+        concurrency: int | None = None,
+        order: Order | None = None,
+        admission: Limiter | None = None,
+        workers: int = 256,
+    ) -> None:
         """`TransportManager.serve`: at most `workers` senders are served at once. Returns when the inbox is
         closed. Requests are answered through `message.source.reply` and `message.source.fail`."""
         if not callable(handler):
             raise TypeError(f"serve takes a function of one message, not a {type(handler).__name__}")
         if workers < 1 or (concurrency is not None and concurrency < 1):
             raise ValueError("concurrency and workers are at least 1")
+        width = at_once(concurrency, order, admission)
         if self._service is not None:
             raise ConsumerConflictError("serve() runs on this manager already")
         if self._claims or self._general.stream is not None:
             raise ConsumerConflictError("somebody reads messages() of this manager; close that stream first")
         if self._closed:
             return
-        self._service = Service(self, self._general, handler, concurrency or 1, workers)
+        self._service = Service(
+            self, self._general, handler, concurrency=width, workers=workers, order=order, admission=admission
+        )
         try:
             await self._service.run()
         finally:
             self._service.ended.set()
             self._service = None
+
+    def squeeze(self, squeezed: bool) -> None:
+        """Set `squeezed`. It is looked at when the next credit is given; each lane then has one message left, so taking
+        it back needs no news of its own."""
+        self.squeezed = squeezed
 
     def cancel_request(self, sender: str, request_id: int) -> None:
         """The peer gave up its request: cancels the handler that runs for it, or keeps `serve` from starting

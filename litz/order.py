@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 WhenFull = Literal["wait", "break"]
@@ -15,6 +15,10 @@ break  the order is broken: for sources that cannot wait
 
 ONE_LINE: Final = None
 """The key of everything under `Fifo`, and of messages without a key: a key like any other."""
+
+
+KEYS_AT_ONCE: Final = 16
+"""Keys of one sender that `serve(order=PerKey())` runs at once, unless `concurrency` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,9 +84,32 @@ Order = Fifo | PerKey
 """In which order messages run."""
 
 
+def at_once(concurrency: int | None, order: Order | None, admission: object = None) -> int:
+    """How many messages of one sender `serve` runs at once. Raises ValueError for what contradicts itself."""
+    if order is None:
+        if admission is not None:
+            raise ValueError("admission needs an order: order=Fifo() or order=PerKey()")
+        return concurrency or 1
+    if isinstance(order, Fifo):
+        if concurrency not in (None, 1):
+            raise ValueError(f"Fifo runs one message at a time: leave out concurrency={concurrency}, or use PerKey")
+        return 1
+    if not isinstance(order, PerKey):
+        raise TypeError(f"an order is a Fifo or a PerKey, not a {type(order).__name__}")
+    return concurrency or KEYS_AT_ONCE
+
+
 def _check(full: str, **limits: int) -> None:
     if full not in ("wait", "break"):
         raise ValueError(f"full is 'wait' or 'break', not {full!r}")
     for name, value in limits.items():
         if value < 1:
             raise ValueError(f"{name} is at least 1, not {value!r}")
+
+
+def keys_of(order: Order | None, seen: Callable[[Any], Any]) -> Order | None:
+    """`order` for messages that its key function is to see as `seen` shows them."""
+    if not isinstance(order, PerKey) or order.by is None:
+        return order
+    by = order.by
+    return replace(order, by=lambda message: by(seen(message)))

@@ -107,14 +107,20 @@ class OrderedWork(Generic[T]):
 
     async def close(self) -> list[Place[T]]:
         """Cancel what runs and wait for its end; nothing begins any more. Returns what is not finished, in the order
-        of acceptance: those that had begun say so by their state. Idempotent."""
+        of acceptance: those that had begun say so by their state. Idempotent. Cancelled, it ends no sooner."""
         self._closing = True
         runners = tuple(self._runners)
         for runner in runners:
             runner.cancel()
-        if runners:
-            await asyncio.wait(runners)
+        cancelled: asyncio.CancelledError | None = None
+        while not all(runner.done() for runner in runners):
+            try:
+                await asyncio.wait(runners)
+            except asyncio.CancelledError as error:
+                cancelled = error
         self._tell()
+        if cancelled is not None:
+            raise cancelled
         return self.book.unfinished()
 
     # -- inside -------------------------------------------------------------------------------------------

@@ -8,8 +8,11 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from litz.errors import LitzError, MessageTooLargeError, PayloadError
+from litz.keyed_worker import KeyedWorker
+from litz.limiter import Limiter
 from litz.manager import Handler
 from litz.message import Message
+from litz.order import Order
 from litz.turns import Batch, Sender, Turns
 
 if TYPE_CHECKING:
@@ -38,11 +41,23 @@ class Running:
 class Service:
     """One running `serve`. Every task it starts ends before `run` does."""
 
-    def __init__(self, inbox: Inbox, turns: Turns, handler: Handler, concurrency: int, workers: int) -> None:
+    def __init__(
+        self,
+        inbox: Inbox,
+        turns: Turns,
+        handler: Handler,
+        *,
+        concurrency: int,
+        workers: int,
+        order: Order | None = None,
+        admission: Limiter | None = None,
+    ) -> None:
         self._inbox = inbox
         self._turns = turns
         self._handler = handler
         self._concurrency = concurrency
+        self._order = order
+        self._admission = admission
         self._limit = workers
         self._workers: dict[asyncio.Task[None], Batch | None] = {}  # the batch until it has begun
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -51,7 +66,9 @@ class Service:
     async def run(self) -> None:
         """Serve until `stop`, or until cancelled."""
         self._turns.on_work = self._spawn
+        unwatch = None
         try:
+            unwatch = self._admission.watch(self._inbox.squeeze) if self._admission is not None else None
             self._spawn()
             await self._stopped
         finally:
@@ -60,10 +77,17 @@ class Service:
             for worker in workers:
                 worker.cancel()
             await _ends(workers)
+            if unwatch is not None:
+                unwatch()
 
     def stop(self) -> None:
         if not self._stopped.done():
             self._stopped.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """End with `error`. From here on nothing new begins."""
+        if not self._stopped.done():
+            self._stopped.set_exception(error)
 
     def _spawn(self) -> None:
         while len(self._workers) < self._limit and not self._stopped.done():
@@ -79,14 +103,18 @@ class Service:
         if batch is not None:
             self._inbox.put_back(batch, 0)  # cancelled before its first step
         if not task.cancelled() and (error := task.exception()) is not None and not self._stopped.done():
-            self._stopped.set_exception(error)
+            self.fail(error)
         elif self._turns.on_work is not None:
             self._spawn()
 
     async def _work(self, batch: Batch | None) -> None:
         self._workers[_own_task()] = None
         while batch is not None:
-            if self._concurrency > 1:
+            if self._order is not None:
+                await KeyedWorker(
+                    self, self._inbox, batch, order=self._order, width=self._concurrency, admission=self._admission
+                ).run()
+            elif self._concurrency > 1:
                 await WideWorker(self, self._inbox, batch, self._concurrency).run()
             else:
                 await self._serially(batch)
@@ -134,6 +162,10 @@ class Service:
             log.warning("the handler cancelled itself at %r", message)
         except Exception:
             log.exception("the handler raised at %r", message)
+
+    async def refuse(self, message: Message, error: Exception) -> None:
+        """Answer a request that is not run."""
+        await _reply(message, None, error)
 
     async def _answer(self, sender: Sender, message: Message, request_id: int) -> None:
         if request_id in sender.cancelled:

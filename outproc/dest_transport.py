@@ -225,7 +225,7 @@ class DestTransport(Transport):
     def write(self, now: float) -> None:
         """Hand frames to the wires while they take them."""
         session = self.session
-        session.receive_credit.squeezed = self.node.inbox_full
+        session.receive_credit.squeezed = self.node.narrowed
         if len(self.links) > 1:
             self.node.mover.wrote(self)
         for link in links_of(self.session):

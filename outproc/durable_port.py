@@ -30,8 +30,8 @@ class DurablePort(ManagerPort):
 
     @property
     def inbox_full(self) -> bool:
-        """Whether the handler queue holds as much as this process may: then ask for little."""
-        return self._node.inbox_full
+        """Whether the handler queue holds as much as this process may or its consumer wants: then ask for little."""
+        return self._node.narrowed
 
     def has_session(self, dest: str) -> bool:
         """Whether a session with `dest` stands, with or without a wire."""

@@ -171,7 +171,7 @@ def _join_received(transport: DestTransport, link: Link, step: JoinReceived) -> 
     if session.pair is None:
         session.complete(join.mine)
         transport.paired(link.peer)
-    session.receive_credit.squeezed = transport.node.inbox_full
+    session.receive_credit.squeezed = transport.node.narrowed
     if not _enter(transport, link, statement_of(join.terms)):
         return
     assert session.pair is not None
@@ -208,7 +208,7 @@ def _join(transport: DestTransport, link: Link, *, again: bool = False) -> None:
     link.joins += 1
     link.shown = session.mine
     transport.shown_half.joining(session.mine)
-    session.receive_credit.squeezed = transport.node.inbox_full
+    session.receive_credit.squeezed = transport.node.narrowed
     link.write([machine.join(session.mine, theirs, terms_of(session.statement()))])
     if joins_at_once(pair) and not again:
         # Both sides know this pair: data may follow at once, so that a resume costs one round trip (R1).

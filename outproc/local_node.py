@@ -172,6 +172,11 @@ class LocalNode:
         """Whether the handler queue holds as much as this process may; then peers are granted little (P5)."""
         return self.inbox.pending_bytes >= self.options.process_window_size
 
+    @property
+    def narrowed(self) -> bool:
+        """Whether peers are granted little: the handler queue is full, or its consumer has more than it wants."""
+        return self.inbox.squeezed or self.inbox_full
+
     def overrun_by(self, dest: str) -> bool:
         """Whether so much of ended sessions with `dest` waits to be read that it gets no further one: each would come
         with credit of its own, so whoever begins and ends sessions would fill any memory (P5)."""

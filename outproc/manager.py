@@ -7,7 +7,7 @@ import contextlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from litz.bound_peer import BoundPeer
 from litz.departures import check_drain, check_returning
@@ -20,7 +20,6 @@ from litz.history import History
 from litz.inbox import Inbox
 from litz.manager import (
     Confirm,
-    Handler,
     HealthCheckHandle,
     MessageStream,
     ThreadsafeManager,
@@ -30,6 +29,7 @@ from litz.manager import (
 from litz.message import Receipt
 from litz.payload import PayloadType
 from litz.retry import Retry
+from litz.serving_verb import Handler, ServeArguments
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import EndpointFilter, Wire, WireBuilder, WireListener
@@ -250,9 +250,9 @@ class OutprocTransportManager(TransportManager):
         self._running()
         return self._inbox.messages(sender=validate_dest(sender) if sender is not None else None)
 
-    async def serve(self, handler: Handler, *, concurrency: int | None = None) -> None:
+    async def serve(self, handler: Handler, **how: Unpack[ServeArguments]) -> None:
         self._running()
-        await self._inbox.serve(handler, concurrency=concurrency)
+        await self._inbox.serve(handler, **how)
 
     # -- wires --------------------------------------------------------------------------------------
 

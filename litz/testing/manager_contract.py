@@ -9,12 +9,14 @@ from litz.testing.manager_case import LIMIT, Case, Check, MakeManagers, starts_t
 from litz.testing.manager_delivery import DELIVERY_CHECKS
 from litz.testing.manager_ends import END_CHECKS
 from litz.testing.manager_life import LIFE_CHECKS
+from litz.testing.manager_ordering import ORDERING_CHECKS
 from litz.testing.manager_receiving import RECEIVING_CHECKS
 from litz.testing.manager_restarts import RESTART_CHECKS
 
 MANAGER_CHECKS: Final[tuple[Check, ...]] = (
     *DELIVERY_CHECKS,
     *RECEIVING_CHECKS,
+    *ORDERING_CHECKS,
     *LIFE_CHECKS,
     *END_CHECKS,
     *RESTART_CHECKS,
