@@ -13,7 +13,7 @@ from litz.errors import ConsumerConflictError, ManagerStateError
 from litz.payload import PayloadType
 from litz.stream_port import Abort, Accept, Later, Offer, Refusal, Refused, StreamSide
 from litz.stream_refusals import refused_error
-from litz.within import within
+from litz.within import late_open, within
 
 if TYPE_CHECKING:
     from inproc.node import Node
@@ -35,7 +35,7 @@ class InprocStreams:
         return sum(map(len, self._ends.values()))
 
     async def open(self, dest: str, service: str, metadata: bytes, *, pipe: bool, timeout: float | None) -> StreamSide:
-        async with within(timeout, f"{dest} did not answer to a stream for {service!r}", "it was not opened"):
+        async with within(timeout, *late_open(dest, service)):
             transport = await self._node.connect(dest)
             transport.out.get(PayloadType.RPC_RELIABLE)  # raises when one of the two leaves
             link = transport.link

@@ -69,9 +69,20 @@ class BoundPeer(Peer):
         return self._manager.messages(sender=self._dest)
 
     def open_stream(
-        self, service: str, *, metadata: bytes = b"", options: StreamOptions | None = None, timeout: float | None = None
+        self,
+        service: str,
+        *,
+        metadata: bytes = b"",
+        options: StreamOptions | None = None,
+        timeout: float | None = None,
+        reopen: bool = False,
     ) -> OpeningStream:
-        return self._manager.open_stream(self._dest, service, metadata=metadata, options=options, timeout=timeout)
+        return self._manager.open_stream(
+            self._dest, service, metadata=metadata, options=options, timeout=timeout, reopen=reopen
+        )
+
+    def _pipes(self) -> tuple[TransportManager, str]:
+        return self._manager, self._dest
 
     def __repr__(self) -> str:
         return f"<peer {self._dest} of {self._manager.local_id}>"

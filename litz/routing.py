@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import Any, Protocol, Self, Unpack
+from typing import Any, Self
 
 from litz.bound_peer import BoundPeer
 from litz.departures import check_drain, check_returning, draining_error
@@ -15,6 +15,7 @@ from litz.events import LostReceipt
 from litz.manager import (
     Confirm,
     EventStream,
+    Handler,
     HealthCheckHandle,
     MessageStream,
     Peer,
@@ -23,12 +24,12 @@ from litz.manager import (
     TransportManager,
     WhenDown,
 )
-from litz.message import Buffer, Message, Origin, Receipt, Source
-from litz.order import keys_of
+from litz.message import Message, Receipt
 from litz.payload import PayloadType
 from litz.retry import Retry
+from litz.routed_codec import Codec, EncodingSource, as_it_is, encoded
+from litz.routed_host import RoutedStreamHost
 from litz.routed_streams import Feed, RoutedEvents, RoutedStream
-from litz.serving_verb import Handler, ServeArguments
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.within import LATE_DRAIN, late_wire, within
@@ -40,14 +41,6 @@ class LocalTransportManager(TransportManager):
     @abstractmethod
     def reaches(self, dest: str) -> bool:
         """Whether `dest` is in this process now. Any thread."""
-
-
-class Codec(Protocol):
-    """Turns objects into bytes and back. Called in the event loop, so it should be quick."""
-
-    def encode(self, data: Any) -> Buffer | list[Buffer]: ...
-
-    def decode(self, data: bytes) -> Any: ...
 
 
 class RoutingTransportManager(TransportManager):
@@ -79,6 +72,7 @@ class RoutingTransportManager(TransportManager):
         self._streams: dict[str | None, None] = {}
         self._serving = False
         self._leaves = False
+        self._stream_hosts: RoutedStreamHost | None = None
 
     # -- life ---------------------------------------------------------------------------------------------
 
@@ -108,6 +102,8 @@ class RoutingTransportManager(TransportManager):
         self._home.open = False
         both = (self._inproc, self._outproc)
         await asyncio.gather(*(manager.aclose(returning_in=returning_in) for manager in both))
+        if self._stream_hosts is not None:
+            await self._stream_hosts.close()
         tasks = [feed.task for feeds in self._feeds.values() for feed in feeds if feed.task is not None]
         if tasks:
             await asyncio.wait(tasks)
@@ -212,6 +208,15 @@ class RoutingTransportManager(TransportManager):
     def peer(self, dest: str) -> Peer:
         return BoundPeer(self, self._outproc.peer(dest).dest)
 
+    def _stream_host(self) -> RoutedStreamHost:
+        self._home.check()
+        if self._leaves:
+            raise draining_error(self.local_id)
+        if self._stream_hosts is None:
+            both = (self._inproc, self._outproc)
+            self._stream_hosts = RoutedStreamHost(self, self._inproc.reaches, both, self._codec)
+        return self._stream_hosts
+
     # -- receiving ----------------------------------------------------------------------------------------
 
     def _decoded(self, message: Message) -> Message:
@@ -222,7 +227,7 @@ class RoutingTransportManager(TransportManager):
             data = self._codec.decode(message.data)
         except Exception as error:
             raise PayloadError(f"message {message.number} from {message.sender} cannot be decoded") from error
-        return Message((data, message.number, _EncodingSource(message.source, self._codec), message.detail))
+        return Message((data, message.number, EncodingSource(message.source, self._codec), message.detail))
 
     def messages(self, *, sender: str | None = None) -> MessageStream:
         self._home.check()
@@ -232,12 +237,12 @@ class RoutingTransportManager(TransportManager):
             raise ConsumerConflictError("somebody reads these messages already; close that stream first")
         feeds = self._feeds.get(sender)
         if not feeds:
-            local = Feed(self._inproc.messages(sender=sender), _as_it_is)
+            local = Feed(self._inproc.messages(sender=sender), as_it_is)
             feeds = self._feeds[sender] = [local, Feed(self._outproc.messages(sender=sender), self._decoded)]
         self._streams[sender] = None
         return RoutedStream(feeds, lambda: self._streams.pop(sender, None))
 
-    async def serve(self, handler: Handler, **how: Unpack[ServeArguments]) -> None:
+    async def serve(self, handler: Handler, *, concurrency: int | None = None) -> None:
         self._home.check()
         if self._serving or self._streams:
             raise ConsumerConflictError("somebody consumes the messages of this manager already")
@@ -251,13 +256,12 @@ class RoutingTransportManager(TransportManager):
                 result = handler(self._decoded(message))
                 if self._codec is None or result is None or not message.is_request:
                     return result
-                return _encoded(result, self._codec) if hasattr(result, "__await__") else self._codec.encode(result)
+                return encoded(result, self._codec) if hasattr(result, "__await__") else self._codec.encode(result)
 
-            with_decoded = keys_of(how.get("order"), self._decoded)
             loop = asyncio.get_running_loop()
             await self._both(
-                loop.create_task(self._inproc.serve(handler, **how)),
-                loop.create_task(self._outproc.serve(from_outside, **how | {"order": with_decoded})),
+                loop.create_task(self._inproc.serve(handler, concurrency=concurrency)),
+                loop.create_task(self._outproc.serve(from_outside, concurrency=concurrency)),
             )
         finally:
             self._serving = False
@@ -364,32 +368,4 @@ class RoutingTransportManager(TransportManager):
         return LoopThreadsafe(self, self._home)
 
 
-def _as_it_is(message: Message) -> Message:
-    return message
-
-
-async def _encoded(result: Awaitable[Any], codec: Codec) -> Any:
-    data = await result
-    return None if data is None else codec.encode(data)
-
-
-class _EncodingSource:
-    """The source of a decoded message: replies are encoded."""
-
-    __slots__ = ("_codec", "_source", "payload_type", "sender", "verified")
-
-    def __init__(self, source: Source, codec: Codec) -> None:
-        self._source = source
-        self._codec = codec
-        self.sender = source.sender
-        self.payload_type = source.payload_type
-        self.verified = source.verified
-
-    def origin(self, number: int) -> Origin:
-        return self._source.origin(number)
-
-    def reply(self, message: Message, data: Any) -> Awaitable[None]:
-        return self._source.reply(message, self._codec.encode(data))
-
-    def fail(self, message: Message, error: BaseException) -> Awaitable[None]:
-        return self._source.fail(message, error)
+__all__ = ["Codec", "LocalTransportManager", "RoutingTransportManager"]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from litz.dest import validate_dest
 from litz.errors import ManagerStateError
+from litz.pipe_host import PipeHost
 from litz.stream import Stream
 from litz.stream_core import StreamCore
 from litz.stream_form import StreamForm
@@ -17,12 +18,13 @@ from litz.stream_listener import AcceptStream, Standing, StreamHandler, StreamLi
 from litz.stream_opening import OpeningStream
 from litz.stream_options import DEFAULT_OPTIONS, StreamOptions, checked_metadata, checked_service
 from litz.stream_port import Offer, StreamCarrier, StreamSide
+from litz.within import late_open, within
 
 if TYPE_CHECKING:
     from litz.manager import Peer, TransportManager
 
-MakeForm = Callable[[StreamOptions], StreamForm]
-"""How messages become entries, for one stream."""
+MakeForm = Callable[[int], StreamForm]
+"""How messages become entries, for one stream whose messages have so many bytes at most."""
 
 
 class Listener(Protocol):
@@ -49,12 +51,13 @@ class StreamHost:
     form     what its entries are: `AsBytes` or `AsObjects`
     """
 
-    def __init__(self, manager: TransportManager, carrier: StreamCarrier, form: Callable[[int], StreamForm]) -> None:
+    def __init__(self, manager: TransportManager, carrier: StreamCarrier, form: MakeForm) -> None:
         self.carrier = carrier
+        self.form = form
         self._manager = weakref.ref(manager)
         self._local_id = manager.local_id
-        self._form = form
         self._listeners: dict[StreamListener, None] = {}
+        self.pipes = PipeHost(manager, carrier)
 
     def open(
         self,
@@ -64,20 +67,31 @@ class StreamHost:
         options: StreamOptions | None,
         *,
         timeout: float | None,
-        form: MakeForm | None = None,
+        reopen: bool = False,
     ) -> OpeningStream:
-        """See `litz.stream_verbs.StreamVerbs.open_stream`. `form`: in place of the carrier's own."""
+        """See `litz.stream_verbs.StreamVerbs.open_stream`."""
         validate_dest(dest)
         offer = Offer(self._local_id, checked_service(service), checked_metadata(metadata), verified=True, pipe=False)
         chosen = options or DEFAULT_OPTIONS
-        return OpeningStream(partial(self._open, dest, offer, chosen, timeout, form or self._form_of))
+        seconds = chosen.open_timeout if timeout is None else timeout
+        first = self._manager_here() if reopen else None
+        return OpeningStream(partial(self._open, dest, offer, chosen, seconds, first))
 
     async def _open(
-        self, dest: str, offer: Offer, options: StreamOptions, timeout: float | None, form: MakeForm
+        self,
+        dest: str,
+        offer: Offer,
+        options: StreamOptions,
+        seconds: float,
+        first: TransportManager | None,
     ) -> Stream:
-        seconds = options.open_timeout if timeout is None else timeout
-        side = await self.carrier.open(dest, offer.service, offer.metadata, pipe=False, timeout=seconds)
-        core = StreamCore(side, offer, form(options), options, opened_here=True)
+        if first is None:
+            side = await self.carrier.open(dest, offer.service, offer.metadata, pipe=False, timeout=seconds)
+        else:
+            async with within(seconds, *late_open(dest, offer.service)):
+                await first.get_or_create_transport(dest, reopen=True)
+                side = await self.carrier.open(dest, offer.service, offer.metadata, pipe=False, timeout=None)
+        core = StreamCore(side, offer, self.form(options.max_message), options, opened_here=True)
         core.opened()
         side.use(core)
         return Stream(core, self._peer)
@@ -88,31 +102,27 @@ class StreamHost:
         handler: StreamHandler,
         options: StreamOptions | None,
         accept: AcceptStream | None,
-        *,
-        form: MakeForm | None = None,
     ) -> StreamListener:
         """See `litz.stream_verbs.StreamVerbs.listen_streams`; it is not started."""
-        make = partial(self._make, form or self._form_of)
-        listener = StreamListener(checked_service(service), handler, options or DEFAULT_OPTIONS, accept, make)
+        chosen = options or DEFAULT_OPTIONS
+        listener = StreamListener(checked_service(service), handler, chosen, accept, self._make)
         unbind = self.carrier.listen(service, listener.offered)
         self._listeners[listener] = None
         listener.unbind = unbind
         return listener
 
-    def _make(
-        self, form: MakeForm, side: StreamSide, offer: Offer, options: StreamOptions
-    ) -> tuple[StreamCore, Callable[[], Stream]]:
-        core = StreamCore(side, offer, form(options), options, opened_here=False)
+    def _make(self, side: StreamSide, offer: Offer, options: StreamOptions) -> tuple[StreamCore, Callable[[], Stream]]:
+        core = StreamCore(side, offer, self.form(options.max_message), options, opened_here=False)
         return core, partial(Stream, core, self._peer)
 
-    def _form_of(self, options: StreamOptions) -> StreamForm:
-        return self._form(options.max_message)
-
     def _peer(self, dest: str) -> Peer:
+        return self._manager_here().peer(dest)
+
+    def _manager_here(self) -> TransportManager:
         manager = self._manager()
         if manager is None:
             raise ManagerStateError(f"the manager of {self._local_id} is gone")
-        return manager.peer(dest)
+        return manager
 
     async def close(self) -> None:
         """The manager closes, and the carrier has told all streams, or is about to: end the handlers, and wait for
@@ -120,3 +130,4 @@ class StreamHost:
         listeners, self._listeners = self._listeners, {}
         for listener in listeners:
             await asyncio.shield(listener.shut())
+        await self.pipes.close()

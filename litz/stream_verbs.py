@@ -6,17 +6,35 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from litz.stream_host import Listener
+    from litz.pipe_verbs import PipeOpener
+    from litz.stream_host import Listener, MakeForm
     from litz.stream_listener import AcceptStream, StreamHandler
     from litz.stream_opening import OpeningStream
     from litz.stream_options import StreamOptions
+    from litz.stream_port import StreamCarrier
 
 
 class StreamOpener(Protocol):
     """Who does it: `litz.stream_host.StreamHost`, or two of them behind a routing manager."""
 
+    @property
+    def carrier(self) -> StreamCarrier: ...
+
+    @property
+    def form(self) -> MakeForm: ...
+
+    @property
+    def pipes(self) -> PipeOpener: ...
+
     def open(
-        self, dest: str, service: str, metadata: object, options: StreamOptions | None, *, timeout: float | None
+        self,
+        dest: str,
+        service: str,
+        metadata: object,
+        options: StreamOptions | None,
+        *,
+        timeout: float | None,
+        reopen: bool,
     ) -> OpeningStream: ...
 
     def listen(
@@ -37,6 +55,12 @@ class StreamVerbs(ABC):  # noqa: B024 - a part of TransportManager, which is abs
         """Who opens and listens, if the manager may be used here and now."""
         raise NotImplementedError(f"{type(self).__name__} carries no streams")
 
+    @property
+    def stream_carrier(self) -> StreamCarrier:
+        """What carries the streams of this manager, for code that brings its own kind of stream (pipes do). Raises
+        `ManagerStateError`."""
+        return self._stream_host().carrier
+
     def open_stream(
         self,
         dest: str,
@@ -45,6 +69,7 @@ class StreamVerbs(ABC):  # noqa: B024 - a part of TransportManager, which is abs
         metadata: bytes = b"",
         options: StreamOptions | None = None,
         timeout: float | None = None,
+        reopen: bool = False,
     ) -> OpeningStream:
         """Open a stream to `service` of `dest`: `async with manager.open_stream(...) as stream`, or `await` it.
 
@@ -53,12 +78,13 @@ class StreamVerbs(ABC):  # noqa: B024 - a part of TransportManager, which is abs
 
         Cancellation: at any moment; the peer's end is aborted, if there is one.
         timeout: seconds for the open (default: `StreamOptions.open_timeout`); `TimeoutError` then.
+        reopen: also to a dest that said goodbye, as in `send`.
 
         Raises `StreamRefusedError` (an OSError; `why` says whether there is no such service or not for this node, a
         limit is reached, the service said no, or the peer does not speak streams), `ConnectError`,
         `SessionEndedError`, `InvalidDestError`, ValueError, `ManagerStateError`.
         """
-        return self._stream_host().open(dest, service, metadata, options, timeout=timeout)
+        return self._stream_host().open(dest, service, metadata, options, timeout=timeout, reopen=reopen)
 
     def listen_streams(
         self,
@@ -97,6 +123,12 @@ class PeerStreamVerbs(ABC):
 
     @abstractmethod
     def open_stream(
-        self, service: str, *, metadata: bytes = b"", options: StreamOptions | None = None, timeout: float | None = None
+        self,
+        service: str,
+        *,
+        metadata: bytes = b"",
+        options: StreamOptions | None = None,
+        timeout: float | None = None,
+        reopen: bool = False,
     ) -> OpeningStream:
         """See `StreamVerbs.open_stream`."""

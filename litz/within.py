@@ -43,3 +43,8 @@ def late_send(dest: str, confirm: str | None) -> tuple[str, str]:
 def late_wire(dest: str) -> tuple[str, str]:
     """What `wait_connected` says when its time is over."""
     return f"{dest} had no wire", "waiting does not dial: `send` and `reconnect` do"
+
+
+def late_open(dest: str, service: str) -> tuple[str, str]:
+    """What `open_stream` and `open_pipe` say when their time is over."""
+    return f"{dest} was not reached, or did not answer to a stream to {service!r},", "nothing was opened"
