@@ -6,7 +6,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from litz.bound_peer import BoundPeer
 from litz.departures import check_drain, check_returning, draining_error
@@ -15,7 +15,6 @@ from litz.events import LostReceipt
 from litz.manager import (
     Confirm,
     EventStream,
-    Handler,
     HealthCheckHandle,
     MessageStream,
     Peer,
@@ -25,11 +24,13 @@ from litz.manager import (
     WhenDown,
 )
 from litz.message import Message, Receipt
+from litz.order import keys_of
 from litz.payload import PayloadType
 from litz.retry import Retry
 from litz.routed_codec import Codec, EncodingSource, as_it_is, encoded
 from litz.routed_host import RoutedStreamHost
 from litz.routed_streams import Feed, RoutedEvents, RoutedStream
+from litz.serving_verb import Handler, ServeArguments
 from litz.snapshot import DestState, ManagerSnapshot
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.within import LATE_DRAIN, late_wire, within
@@ -242,7 +243,7 @@ class RoutingTransportManager(TransportManager):
         self._streams[sender] = None
         return RoutedStream(feeds, lambda: self._streams.pop(sender, None))
 
-    async def serve(self, handler: Handler, *, concurrency: int | None = None) -> None:
+    async def serve(self, handler: Handler, **how: Unpack[ServeArguments]) -> None:
         self._home.check()
         if self._serving or self._streams:
             raise ConsumerConflictError("somebody consumes the messages of this manager already")
@@ -258,10 +259,11 @@ class RoutingTransportManager(TransportManager):
                     return result
                 return encoded(result, self._codec) if hasattr(result, "__await__") else self._codec.encode(result)
 
+            with_decoded = keys_of(how.get("order"), self._decoded)
             loop = asyncio.get_running_loop()
             await self._both(
-                loop.create_task(self._inproc.serve(handler, concurrency=concurrency)),
-                loop.create_task(self._outproc.serve(from_outside, concurrency=concurrency)),
+                loop.create_task(self._inproc.serve(handler, **how)),
+                loop.create_task(self._outproc.serve(from_outside, **how | {"order": with_decoded})),
             )
         finally:
             self._serving = False
