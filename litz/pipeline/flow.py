@@ -132,7 +132,8 @@ class Flow:
 
         BOTH      what came in so far is handled and its replies go out, then this side's end of sending; what the peer
                   still sends until its own end is handled too, but cannot be replied to
-        OUTBOUND  what is in line goes out and arrives; handlers are cancelled at once
+        OUTBOUND  handlers are cancelled at once; what is in line goes out and arrives. Then it waits for the peer's
+                  end, and aborts if the peer sends anything more, which nobody takes
         INBOUND   what came in so far is handled, and its replies go out; what `send` has in line does not matter
         NONE      nothing
 
@@ -295,6 +296,8 @@ class Flow:
                 if Drain.INBOUND in what:
                     await inbound.settled()
                 await line.arrived()
+                if Drain.INBOUND not in what:
+                    await inbound.rest()
         except (StreamAbortedError, StreamStateError) as error:
             self.line_failed(error)
         else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from litz.errors import AdmissionRefusedError, StreamLostError
+from litz.errors import AdmissionRefusedError, OrderBrokenError, StreamAbortedError, StreamLostError
 from litz.limiter import Limiter
 from litz.ordered_work import OrderedWork
 from litz.ordering import Place, PlaceState
@@ -79,6 +79,8 @@ class Inbound:
         """Take messages off the line until its end. Reads no further than there is room."""
         flow = self._flow
         book = self.work.book
+        if self._closing:
+            return
         self._reader = asyncio.current_task()
         try:
             async for data in flow.line:
@@ -91,9 +93,10 @@ class Inbound:
                 self._in_hand = None
         except StreamLostError as error:
             flow.end(PipelineEnd.LOST, error)
-        except Exception as error:
-            if book.broken is None:
-                flow.end(PipelineEnd.ABORTED_BY_PEER, error)
+        except StreamAbortedError as error:
+            flow.end(PipelineEnd.ABORTED_BY_PEER, error)
+        except OrderBrokenError:
+            pass  # told by what has changed, below
         else:
             self.finished = True
             self._news.set()
@@ -239,10 +242,23 @@ class Inbound:
             self._left = await self._close()
         return self._left
 
+    async def rest(self) -> None:
+        """After `close`: return when the peer has said its last, or says something more, which nobody takes."""
+        left = await self.close()
+        if left.outstanding or self.finished:
+            return
+        async for _ in self._flow.line:
+            self._left = replace(left, outstanding=(self.received,))
+            self.received += 1
+            return
+        self.finished = True
+        self._flow.half_closed()
+
     async def _close(self) -> Left:
         self._closing = True
-        if self._reader is not None:
+        if self._reader is not None and not self._reader.done():
             self._reader.cancel()
+            await asyncio.wait([self._reader])
         for timer in self._held.values():
             timer.cancel()
         between_attempts = len(self._held)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 class Line(Protocol):
     """One conversation. Its end is told by `__anext__`, typed: StopAsyncIteration for the peer's complete half,
-    `StreamLostError` when what carries it is over, any other exception (mostly `StreamAbortedError`) for an abort."""
+    `StreamLostError` when what carries it is over, any other `StreamAbortedError` for an abort."""
 
     @property
     def dest(self) -> str:

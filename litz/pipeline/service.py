@@ -109,6 +109,10 @@ class Pipeline:
         finally:
             await listener.stop("abort")
 
+    def flow_of(self, stream: Stream) -> Flow:
+        """The same for a stream: `await flow.run()`, in a task of yours."""
+        return self.flow(StreamLine(stream))
+
     async def drain(self, *, grace: float | None = None) -> list[PipelineReport]:
         """Leave all streams gracefully, at once; returns when all are over. New ones are not refused by this."""
         flows = self.flows

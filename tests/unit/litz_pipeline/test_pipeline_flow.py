@@ -81,6 +81,25 @@ def test_drain_outbound_delivers_and_cancels_handlers() -> None:
     assert (report.outstanding, report.interrupted) == ((0, 1), 1)
 
 
+def test_drain_outbound_waits_for_the_peers_end_and_aborts_if_it_says_more() -> None:
+    for more in (False, True):
+
+        async def body(peer: MemoryLine, task: asyncio.Task[PipelineReport], flow: Flow, more: bool = more) -> None:
+            flow.begin_drain(Drain.OUTBOUND)
+            assert await everything(peer) == []
+            await asyncio.sleep(3)
+            assert flow.report is None
+            if more:
+                await peer.send("more")
+            else:
+                await peer.send_eof()
+            await asyncio.wait([task])
+            assert bool(peer.peer.aborts) == more
+
+        report, _ = run(failing, body)
+        assert (report.reason, report.outstanding) == (PipelineEnd.DRAINED, (0,) if more else ())
+
+
 def test_drain_inbound_handles_what_came_and_aborts() -> None:
     async def handler(item: Item) -> Any:
         await asyncio.sleep(1)
