@@ -108,8 +108,8 @@ class Checker:
 
     def deleted(self, process: Process, uid: int, dest: str) -> None:
         """A row has left the outbox, and is no dead letter."""
-        if process.name in self.world.two_heads and uid in self.buried:
-            return  # in the other copy of the file, which has sent what is behind it
+        if self._buried_elsewhere(process.name, uid):
+            return
         if uid not in self.done.get(dest, {}):
             raise InvariantError("deleted-late", f"{process} deleted {self.sent[uid]}, and {dest} has not committed it")
 
@@ -148,8 +148,12 @@ class Checker:
         for name in self.world.plan.names:
             effects.update(self.world.inboxes[name].effects())
         for sent in self.sent:
-            elsewhere = sent.uid in self.buried and sent.process.name in self.world.two_heads
+            elsewhere = self._buried_elsewhere(sent.process.name, sent.uid)
             self._judge(sent, dead[sent.uid] > 0 or elsewhere, effects[sent.uid])
+
+    def _buried_elsewhere(self, name: str, uid: int) -> bool:
+        """Whether it became a dead letter in another copy of the file, which then sent what is behind it."""
+        return uid in self.buried and name in self.world.two_heads | self.world.restored
 
     def _judge(self, sent: Sent, dead: bool, effects: int) -> None:
         if sent.state == "accepted" and not (sent.handed or dead or sent.excused):

@@ -4,7 +4,7 @@ slow it is."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from litz.events import WireDown, WireUp
 from outproc.link import Link
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tests.simulation.managers.life import Life
     from tests.simulation.managers.world import World
 
+RELAY: Final = "relay"
+"""The kind of a wire through a hub, which may go on being restarted."""
 LATE = 0.15
 """Seconds that a busy loop may take. Less than half of `ping_after`: a node that counts silence from its own look at
 the wire, and not from the last frame, is late by up to that."""
@@ -41,7 +43,7 @@ class SilenceWatch:
             links = (link for transport in life.transports() for link in transport.links)
             began = next((link.started_at for link in links if repr(link.wire) == event.wire), 0.0)
             jumpy = self.world.plan.natures.get(event.kind, {}).get("spikes")  # an answer may come too late
-            if began >= self._healed_at and event.kind != LOSSY and not jumpy:
+            if began >= self._healed_at and event.kind not in (LOSSY, RELAY) and not jumpy:
                 self._sound[event.wire] = now
             return
         since = self._sound.get(event.wire)
