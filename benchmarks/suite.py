@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.contest import Outcome, compare, interleaved
+from benchmarks.forwarding import forward, forward_down
 from tests.prove.percentiles import median, percentile
 from tests.prove.processes import Worker
 
@@ -228,5 +229,7 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Outcome]]] = {
     "latency": latency,
     "durable": durable,
     "durable_paced": durable_paced,
+    "forward": forward,
+    "forward_down": forward_down,
     "idle": idle,
 }

@@ -12,7 +12,7 @@ from litz.pump import End, Pump
 from litz.stream_port import StreamCarrier
 from outproc.cli.connections import BusyError, Connections
 from outproc.cli.forward_words import Forwarded, Place, TcpPlace, UnixPlace
-from outproc.cli.outcome import text_of
+from outproc.cli.outcome import CommandError, text_of
 from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
 
 OPEN_TIMEOUT: Final = 30.0
@@ -32,7 +32,16 @@ class Forwarding:
         self._identity: tuple[int, int] | None = None
 
     async def start(self) -> str:
-        """Begin to listen; a line for people. Raises OSError."""
+        """Begin to listen; a line for people. Raises `CommandError` if that place cannot be had."""
+        try:
+            return await self._listen()
+        except OSError as error:
+            cure = (
+                "choose another path" if isinstance(self._at, UnixPlace) else "choose another PORT (0 picks a free one)"
+            )
+            raise CommandError(f"cannot listen at {self._at}: {error.strerror or error}; {cure}") from error
+
+    async def _listen(self) -> str:
         loop, at, to = asyncio.get_running_loop(), self._forwarded.at, self._forwarded
         if isinstance(at, UnixPlace):
             bound = bind_unix(at.path)
@@ -41,6 +50,7 @@ class Forwarding:
         else:
             self._server = await loop.create_server(self._accepted, at.host, at.port)
             self._at = TcpPlace(at.host, int(self._server.sockets[0].getsockname()[1]))
+        self.connections.what = str(self._at)
         return f"{self._at} leads to {to.dest}:{to.service}"
 
     def stop(self) -> None:

@@ -13,7 +13,10 @@ from litz.errors import LitzError
 from litz.event_words import printable
 from outproc.cli.outcome import EXIT_CODES, INTERRUPTED, CommandError, UsageError, code_of, text_of
 
-_COMMANDS = ("demo", "up", "chat", "send", "recv", "status", "events", "ping", "key", "outbox")
+_COMMANDS = (
+    *("demo", "up", "chat", "send", "recv", "expose", "forward"),
+    *("status", "events", "ping", "key", "outbox"),
+)
 """Modules of this package. Each has `add(commands)`, which adds its parser and sets `run`, a function from arguments to
 an exit code. Only the one that is asked for is imported: all of them take a second."""
 

@@ -24,9 +24,9 @@ Passage = Exposing | Forwarding
 
 
 class Passages:
-    """Those of one node. `say` gets lines for people."""
+    """Those of one node. `carrier` gives what carries its pipes, once it runs; `say` gets lines for people."""
 
-    def __init__(self, carrier: StreamCarrier, say: Callable[[str], None]) -> None:
+    def __init__(self, carrier: Callable[[], StreamCarrier], say: Callable[[str], None]) -> None:
         self._carrier = carrier
         self._say = say
         self._passages: dict[Passage, None] = {}
@@ -41,16 +41,16 @@ class Passages:
         """Expose a service from now on. Raises `ConsumerConflictError`."""
         say = say or self._say
         connections = Connections(exposed.service, MAX_EXPOSED, say, MAX_CONNECTIONS)
-        passage = Exposing(self._carrier, exposed, connections)
+        passage = Exposing(self._carrier(), exposed, connections)
         say(await passage.start())
         self._passages[passage] = None
         return passage
 
     async def forward(self, forwarded: Forwarded, say: Callable[[str], None] | None = None) -> Forwarding:
-        """Forward from now on. Raises OSError."""
+        """Forward from now on. Raises `CommandError` if it cannot listen there."""
         say = say or self._say
         connections = Connections(str(forwarded.at), MAX_CONNECTIONS, say)
-        passage = Forwarding(self._carrier, forwarded, connections)
+        passage = Forwarding(self._carrier(), forwarded, connections)
         said = await passage.start()
         self._passages[passage] = None
         if not forwarded.at.loopback:

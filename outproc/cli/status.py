@@ -13,6 +13,7 @@ from litz.dest import validate_dest
 from litz.manager import TransportManager
 from outproc.cli.control_socket import ask, reachable_nodes
 from outproc.cli.outcome import DONE, EXIT_CODES, CommandError
+from outproc.cli.passages import Passages
 from outproc.cli.status_views import show_detail, show_overview
 
 
@@ -34,9 +35,10 @@ def add(commands: Any) -> None:
     parser.set_defaults(run=_run)
 
 
-def status_of(manager: TransportManager) -> dict[str, Any]:
-    """The answer to the question `status`: the snapshot as JSON can hold it."""
-    return asdict(manager.snapshot(), dict_factory=_plain)
+def status_of(manager: TransportManager, passages: Passages | None = None) -> dict[str, Any]:
+    """The answer to the question `status`: the snapshot as JSON can hold it, and what the node exposes and forwards."""
+    tables = passages.tables() if passages is not None else {}
+    return {**asdict(manager.snapshot(), dict_factory=_plain), **tables}
 
 
 def _plain(fields: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -73,6 +75,7 @@ def _run(arguments: argparse.Namespace) -> int:
 def _about(node: dict[str, Any], dest: str) -> dict[str, Any] | None:
     """What a node tells of `dest`, with the same keys; None: nothing."""
     about = {
-        key: [each for each in node.get(key, ()) if each["dest"] == dest] for key in ("dests", "departed", "history")
+        key: [each for each in node.get(key, ()) if each["dest"] == dest]
+        for key in ("dests", "departed", "history", "forwards")
     }
-    return {**node, **about} if any(about.values()) else None
+    return {**node, **about, "exposed": []} if any(about.values()) else None

@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from litz.event_words import messages, printable, span
 from outproc.cli.dest_words import clock_text, standing, times_text
+from outproc.cli.passage_tables import show_passages
 from outproc.cli.status_tables import console_for_tables, lane_text, print_columns, size_text, time_text
 
 LATELY: Final = 8
@@ -33,6 +34,7 @@ def show_overview(nodes: Sequence[Json], console: Console | None = None) -> None
         columns = ("dest", "state", "by", ">trip", ">waiting", "why, and what next")
         print_columns(console, "", columns, (_dest_line(dest) for dest in node["dests"]))
         _departed(console, node.get("departed", ()))
+        show_passages(console, node.get("exposed", ()), node.get("forwards", ()))
         _durable(console, node, None)
         _history(console, "lately", node.get("history", ())[-LATELY:], named=True)
 
@@ -52,6 +54,7 @@ def show_detail(nodes: Sequence[Json], dest: str, console: Console | None = None
         _departed(console, departed)
         for each in here:
             _detail(console, each)
+        show_passages(console, (), [each for each in node.get("forwards", ()) if each["dest"] == dest])
         _durable(console, node, dest)
         _history(console, "history", [*history, *(entry for each in here for entry in each.get("history", ()))])
     return found

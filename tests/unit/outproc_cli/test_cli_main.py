@@ -1,6 +1,6 @@
 """The command line: wrong usage names its cure, and every help text has an example.
 
-Also of `outproc.cli.node_options` and `outproc.cli.key`.
+Also of `outproc.cli.node_options`, `outproc.cli.joining_node` and `outproc.cli.key`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,12 @@ WRONG = [
     (("up", "--shared-key-file", "short"), "openssl rand -hex 32"),
     (("up", "--dest", "bob"), "--dest bob=ws://"),
     (("up", "--serve", "recv", "--dir", "missing", "--listen", "ws://127.0.0.1:0"), "choose another with --dir"),
+    (("up", "--expose", "ssh"), "ssh=127.0.0.1:22"),
+    (("up", "--forward", "2222=bob"), "2222=bob:ssh"),
+    (("expose", "22"), "ssh=127.0.0.1:22"),
+    (("expose", "bob:ssh=127.0.0.1:22", "--id", "alice"), "one command is for one node"),
+    (("forward", "22"), "2222=bob:ssh"),
+    (("forward", "0=bob:a", "0=carol:b", "--to", "ws://127.0.0.1:1"), "--dest ID=URL"),
     (("recv", "--count", "0"), "--forever"),
     (("demo", "--seconds", "0"), "--seconds is between"),
     (("send", ".", "bob", "--to", "ws://127.0.0.1:1"), "litz send -"),
@@ -97,6 +103,21 @@ def test_a_taken_address_names_the_cure(capsys: pytest.CaptureFixture[str]) -> N
     assert "port 0 picks a free one" in capsys.readouterr().err
 
 
+def test_a_node_that_runs_is_not_given_other_keys_and_ports(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for command, wanted in (("forward", "0=bob:ssh"), ("expose", "ssh=127.0.0.1:22")):
+        monkeypatch.setattr(f"outproc.cli.{command}.running_node", Path)
+        assert run(command, wanted, "--id", "alice", "--listen", "ws://127.0.0.1:0", "--key", "k") == 2
+        assert "leave out --listen, --key, or give another --id" in capsys.readouterr().err
+
+
+def test_a_taken_port_of_a_forward_names_the_cure(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert run("forward", f"{taken.getsockname()[1]}=bob:ssh", "--to", "ws://127.0.0.1:1") == 1
+    assert "choose another PORT (0 picks a free one)" in capsys.readouterr().err
+
+
 def test_default_key_and_trust_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("key", "new") == 0
     made = capsys.readouterr().out
@@ -119,7 +140,7 @@ def test_default_key_and_trust_files(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 @pytest.mark.parametrize(
     "words",
-    [(), ("demo",), ("up",), ("send",), ("recv",), ("status",), ("key",)]
+    [(), ("demo",), ("up",), ("send",), ("recv",), ("expose",), ("forward",), ("status",), ("key",)]
     + [("key", verb) for verb in ("new", "show", "trust", "distrust")],
     ids=" ".join,
 )

@@ -82,7 +82,7 @@ class Setting:
     def __init__(self) -> None:
         self.carrier = MemoryCarrier()
         self.said: list[str] = []
-        self.passages = Passages(self.carrier, self.said.append)
+        self.passages = Passages(lambda: self.carrier, self.said.append)
         self._writers: list[asyncio.StreamWriter] = []
 
     async def forward(self, service: str = "echo") -> TcpPlace:
@@ -144,8 +144,8 @@ async def test_bytes_and_ends_pass_and_are_counted(setting: Setting) -> None:
 
 async def open_is(setting: Setting, count: int, *which: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        tables = setting.passages.tables
-        while any(row["open"] != count for each in which or tables() for row in tables()[each]):  # noqa: ASYNC110 - counts
+        tables, all_of = setting.passages.tables, which or ("exposed", "forwards")
+        while any(row["open"] != count for each in all_of for row in tables()[each]):  # noqa: ASYNC110 - counters tell nobody
             await asyncio.sleep(0)
 
 
