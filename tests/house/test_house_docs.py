@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,6 +17,8 @@ import pytest
 from inproc import InprocOptions, InprocTransportManager
 from litz import StreamOptions
 from litz.payload import DEFAULT_WIRE_PREFERENCE
+from litz.pipeline import PipelineOptions, Way
+from litz.supervision import Supervise
 from outproc import TransportOptions
 from outproc.outbox import InboxOptions, OutboxOptions
 from outproc.relay_options import RelayOptions
@@ -123,6 +125,12 @@ def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
     return {each.name: each.default for each in parameters if type(each.default) in (int, float, str)}
 
 
+def plain(options: Any) -> dict[str, Any]:
+    """The options that have a number as default."""
+    values = {each.name: getattr(options, each.name) for each in fields(options)}
+    return {name: value for name, value in values.items() if type(value) in (int, float)}
+
+
 @pytest.mark.parametrize(
     ("heading", "true"),
     [
@@ -136,6 +144,9 @@ def defaults_of(function: Callable[..., object]) -> dict[str, Any]:
             "StreamOptions",
             {name: value for name, value in asdict(StreamOptions()).items() if type(value) in (int, float)},
         ),
+        ("Supervise", plain(Supervise())),
+        ("PipelineOptions", plain(PipelineOptions())),
+        ("Way", plain(Way())),
         ("RelayOptions", RelayOptions().model_dump(exclude={"allow_relay"})),
         ("PortLimits", asdict(PortLimits())),
         ("WebSocketWireBuilder", defaults_of(WebSocketWireBuilder)),

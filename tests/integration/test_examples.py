@@ -31,6 +31,26 @@ OUTPUTS = {
         "pong at west got 3",
         "ping at east got 4",
     ],
+    "pipeline": [
+        "100 replies, slow has 550, quick has 4500",
+        "alice: drained, 100 sent",
+        "bank: complete, 100 handled, 0 outstanding",
+    ],
+    "supervision": [
+        "done: first job",
+        "done: flaky job",
+        "done: last job",
+        "handled 3, retried 2",
+        "dead letter from alice: broken job, after 1 attempt: ValueError: this job makes no sense",
+    ],
+    "ordering": ["anna: [0, 1, 2, 3]", "bert: [0, 1, 2]"],
+    "backpressure": [
+        "Queue: 2 at once, 8 of 8 served",
+        "Reject: 2 at once, 2 of 8 served",
+        "high: slow down",
+        "uploads (SoftAllowSignal) refused 1 at once, 400 bytes",
+        "low: go on",
+    ],
     "durable": [
         "alice: accepted for bob, who is down: 3",
         "bob: shipped order 1",

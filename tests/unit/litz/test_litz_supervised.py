@@ -26,7 +26,7 @@ def run(
 
     async def main(loop: SimLoop) -> tuple[Any, float]:
         supervisor = Supervisor(policy, rng=Random(1))
-        budget = RetryBudget(1.0 if rich else 0.0, 1000.0 if rich else 0.0, 1000 if rich else 1, loop.time())
+        budget = RetryBudget(1.0, 1000.0 if rich else 0.0, 1000 if rich else 1, loop.time())
 
         async def attended() -> Any:
             return await supervisor.attend(attempt, tally, budget, size=10)
