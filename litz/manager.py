@@ -13,10 +13,11 @@ from typing import Any, Literal, Self
 from litz.events import Event, LostReceipt
 from litz.message import Message, Receipt
 from litz.payload import PayloadType
+from litz.pipe_verbs import PeerPipeVerbs, PipeVerbs
 from litz.retry import Retry
 from litz.serving_verb import Handler, ServingVerb
 from litz.snapshot import DestState, ManagerSnapshot
-from litz.stream_verbs import PeerStreamVerbs, StreamVerbs
+from litz.stream_verbs import PeerStreamVerbs
 
 Confirm = Literal["received", "processed", "durable"]
 """How far a message must have come before a confirmed `send` returns.
@@ -108,7 +109,7 @@ class Transport(ABC):
     def state(self) -> DestState: ...
 
 
-class TransportManager(StreamVerbs, ServingVerb):
+class TransportManager(PipeVerbs, ServingVerb):
     """Sends by destination id, and keeps what it takes to do so.
 
     Used as `async with Manager(...) as manager`, in one event loop. Every method not said to be
@@ -316,7 +317,7 @@ class TransportManager(StreamVerbs, ServingVerb):
         """The same verbs for other threads, blocking."""
 
 
-class Peer(PeerStreamVerbs):
+class Peer(PeerStreamVerbs, PeerPipeVerbs):
     """One dest of a manager. Cheap; makes nothing happen by itself; valid as long as the manager is."""
 
     @property

@@ -21,6 +21,10 @@ LINGER: Final = 5.0
 """Seconds after `close` within which `connection_lost` comes, whatever the peer does. What was written still goes out
 behind that, as long as the session lives."""
 
+FAREWELL: Final = 5.0
+"""Seconds for which an end that was closed, and whose bytes have all arrived, waits for the peer's end before it resets
+the peer. Most close at about the same time. A peer that sends something instead is reset at once."""
+
 HIGH_WATER: Final = 64 * 1024
 """Bytes that wait before the protocol is told to pause, as in asyncio."""
 
@@ -41,6 +45,8 @@ class PipeTransport(asyncio.Transport):
         side: StreamSide,
         protocol: asyncio.BaseProtocol,
         extra: Mapping[str, Any],
+        *,
+        farewell: float = FAREWELL,
     ) -> None:
         super().__init__({"peername": side.dest, "litz.dest": side.dest, **extra})
         self._loop = loop
@@ -57,6 +63,10 @@ class PipeTransport(asyncio.Transport):
         self._broken: BaseException | None = None
         """What a write fails with although the peer's half ended well."""
         self._linger: asyncio.TimerHandle | None = None
+        self._farewell_within = farewell
+        self._farewell: asyncio.TimerHandle | None = None
+        self._unwanted = False
+        """Something came behind `close`."""
         self.set_protocol(protocol)
 
     def start(self) -> None:
@@ -178,11 +188,17 @@ class PipeTransport(asyncio.Transport):
 
     def received(self, entries: Sequence[Any], size: int) -> None:
         """For the side."""
-        self._in.received(entries, size)
+        self._unwanted |= self._closing
+        if self._farewell is not None:
+            self._release()
+        else:
+            self._in.received(entries, size)
 
     def finished(self) -> None:
         """For the side."""
         self._in.finish()
+        if self._farewell is not None:
+            self._release()
 
     def aborted(self, code: int, reason: str) -> None:
         """For the side."""
@@ -204,7 +220,10 @@ class PipeTransport(asyncio.Transport):
     def confirmed(self) -> None:
         """For the side."""
         if self._finishing and self._closing and not self._over:
-            self._release()
+            if self._in.finished or self._unwanted:
+                self._release()
+            else:
+                self._farewell = self._loop.call_later(self._farewell_within, self._release)
             self._lose(None)
 
     def link(self, up: bool) -> None:
@@ -280,6 +299,9 @@ class PipeTransport(asyncio.Transport):
             self._lose(error)
 
     def _release(self) -> None:
+        if self._farewell is not None:
+            self._farewell.cancel()
+            self._farewell = None
         self._over = True
         self._in.side_is_over()
         self._side.release()
@@ -298,6 +320,8 @@ class PipeTransport(asyncio.Transport):
             self._in.end(over=self._over)
             if self._over:
                 self._out.clear()
+            else:
+                self._side.attach(False)
             self._loop.call_soon(self._protocol.connection_lost, error)
 
     def _fail(self, error: BaseException, verb: str) -> None:

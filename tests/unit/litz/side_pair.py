@@ -25,6 +25,8 @@ class MemorySide(StreamSide):
         self.held = False
         self.taken: list[tuple[int, int]] = []
         self.largest = 0
+        self.attached = True
+        self.aborts: list[int] = []
         self.ended = self.released = self.finishing = False
         self._waiting: deque[tuple[Any, int]] = deque()
         self._unconfirmed = self._logged = 0
@@ -62,7 +64,7 @@ class MemorySide(StreamSide):
             self.answered.set_result(refused)
 
     def attach(self, attached: bool) -> None:
-        raise NotImplementedError
+        self.attached = attached
 
     def write(self, entry: Any, size: int) -> bool:
         if self.ended or self.finishing:
@@ -86,6 +88,7 @@ class MemorySide(StreamSide):
     def abort(self, code: int, reason: str) -> None:
         if not self.ended:
             self.ended = True
+            self.aborts.append(code)
             self._waiting.clear()
             self._loop.call_soon(self.peer.reset, code, reason)
 

@@ -214,10 +214,11 @@ async def test_an_answer_is_read_whole_although_the_peer_closed_at_once() -> Non
     server.write(b"answer")
     server.close()
     await server.wait_closed()
-    assert a.released
     assert await reader.read() == b"answer"
     client.close()
     await client.wait_closed()
+    assert (a.released, b.released) == (True, True)
+    assert not a.aborts
 
 
 async def test_who_writes_to_a_closed_peer_is_reset() -> None:
@@ -226,11 +227,46 @@ async def test_who_writes_to_a_closed_peer_is_reset() -> None:
     server.close()
     await server.wait_closed()
     assert await reader.read() == b""
-    client.write(b"too late")
     with pytest.raises(ConnectionResetError):
-        await client.drain()
+        for _ in range(100):
+            client.write(b"too late")
+            await client.drain()
+            await asyncio.sleep(0)
     with pytest.raises(PipeResetError):
         await client.wait_closed()
+    assert (a.released, b.released) == (True, True)
+
+
+async def test_what_came_unwanted_behind_the_close_resets_its_sender() -> None:
+    a, b = side_pair()
+    transport, writing = recorded(a)
+    other, reading = recorded(b)
+    transport.close()
+    other.write(b"sent before it knew of the close")
+    assert await writing.lost is None
+    await asyncio.sleep(0.01)
+    other.write(b"more")
+    assert isinstance(await reading.lost, PipeResetError)
+    assert len(a.aborts) == 1
+
+
+def test_a_closed_end_waits_a_while_for_the_end_of_its_peer() -> None:
+    async def main(loop: SimLoop) -> None:
+        a, b = side_pair()
+        transport, writing = recorded(a)
+        other, reading = recorded(b)
+        transport.close()
+        assert await writing.lost is None
+        assert not a.attached
+        await asyncio.sleep(4.9)
+        assert not a.aborts
+        await asyncio.sleep(0.2)
+        assert len(a.aborts) == 1
+        assert reading.calls == ["made", "eof"], "who only reads is left in peace"
+        other.close()
+        assert await reading.lost is None
+
+    run_simulation(main, seed=1)
 
 
 async def test_an_abort_resets_the_peer_and_is_quiet_here() -> None:
@@ -308,9 +344,10 @@ def test_close_takes_no_longer_than_its_linger_and_what_was_written_still_arrive
         await asyncio.sleep(0.1)
         assert reading.data == b"late"
         assert reading.calls == ["made", "eof"]
-        assert a.released
         other.close()
         assert await reading.lost is None
+        await asyncio.sleep(0.1)
+        assert (a.released, a.aborts) == (True, [])
 
     run_simulation(main, seed=1)
 
