@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from inproc.hub import Link, post
@@ -44,6 +45,7 @@ class InprocSide:
         self._number = number
         self._user: StreamUser | None = None
         self.ended = False
+        self._silent = False
         self.unused_since: int | None = None
         """Place in the order in which ends became unused; None: somebody uses it."""
         self._pending = False  # an offer that is answered later
@@ -59,7 +61,7 @@ class InprocSide:
         self.freed = 0
         self.freed_bytes = 0
         self._sizes: deque[int] = deque()
-        self._early: list[Callable[[], None]] = []
+        self._early: deque[Callable[[StreamUser], None]] = deque()
         self._paused = False
         self._held = (0, 0)
         self._finished = False
@@ -88,9 +90,8 @@ class InprocSide:
 
     def use(self, user: StreamUser) -> None:
         self._user = user
-        early, self._early = self._early, []
-        for tell in early:
-            self._loop.call_soon(tell)
+        if self._early:
+            self._loop.call_soon(self._tell_early)
 
     def answer(self, refused: Refused | None) -> None:
         if self.ended or not self._pending:
@@ -133,7 +134,7 @@ class InprocSide:
         if self._pending:
             self.answer(Refused(Refusal.REFUSED, reason))
             return
-        self._close()
+        self._silence()
         self._backlog.clear()
         if self.peer is not None:
             self._post(self.peer.peer_aborted, code, reason)
@@ -175,9 +176,7 @@ class InprocSide:
     def release(self) -> None:
         if not (self._finish_said and self._finished):
             self.abort(Abort.CANCELLED, "")
-        self._user = None
-        self._early.clear()
-        self._close()
+        self._silence()
 
     # -- what the other end calls: in this loop -------------------------------------------------------------
 
@@ -198,30 +197,27 @@ class InprocSide:
         for start in range(0, len(taken), CHUNK):
             some = taken[start : start + CHUNK]
             self._sizes.extend(size for _, size in some)
-            self._tell_received([entry for entry, _ in some], sum(size for _, size in some))
+            self._tell(partial(_received, [entry for entry, _ in some], sum(size for _, size in some)))
 
-    def _tell_received(self, entries: list[Any], size: int) -> None:
-        if self.ended:  # by the user, while it was being told
+    def _tell(self, tell: Callable[[StreamUser], None]) -> None:
+        """To the user, behind all that it is to be told yet."""
+        if self._silent:
             return
-        if self._user is None:
-            self._early.append(lambda: self._tell_received(entries, size))
+        if self._user is None or self._early:
+            self._early.append(tell)
         else:
-            self._user.received(entries, size)
+            tell(self._user)
+
+    def _tell_early(self) -> None:
+        while self._early and self._user is not None:
+            self._early.popleft()(self._user)
 
     def peer_finished(self) -> None:
         """It sends nothing more."""
         self.take()
-        if self.ended:
-            return
-        self._finished = True
-        if self._user is None:
-            self._early.append(self._tell_finished)
-        else:
-            self._user.finished()
-
-    def _tell_finished(self) -> None:
-        if self._user is not None and not self.ended:
-            self._user.finished()
+        if not self.ended:
+            self._finished = True
+            self._tell(lambda user: user.finished())
 
     def peer_aborted(self, code: int, reason: str) -> None:
         """It ended both halves."""
@@ -241,18 +237,14 @@ class InprocSide:
         self._end(lambda user: user.lost(error))
 
     def _end(self, tell: Callable[[StreamUser], None]) -> None:
-        if self.ended:
-            return
-        self._close()
-        if self._user is not None:
-            tell(self._user)
-        else:
-            self._early.append(lambda: None if self._user is None else tell(self._user))
+        if not self.ended:
+            self._close()
+            self._tell(tell)
 
     def room_again(self) -> None:
         """The window has room."""
-        if not self.ended and self._user is not None:
-            self._user.writable()
+        if not self.ended:
+            self._tell(lambda user: user.writable())
 
     def asked_whether_all_came(self) -> None:
         """It waits for confirmation of all that it wrote before it asked."""
@@ -262,8 +254,8 @@ class InprocSide:
 
     def all_came(self) -> None:
         """The answer."""
-        if not self.ended and self._user is not None:
-            self._user.confirmed()
+        if not self.ended:
+            self._tell(lambda user: user.confirmed())
 
     def give_up(self) -> None:
         """At the end that asked: it was refused, or nobody waits for the answer any more."""
@@ -292,6 +284,13 @@ class InprocSide:
             self._close()
         self._post(peer.taken_or_refused, refused)
 
+    def _silence(self) -> None:
+        """Nothing more is told."""
+        self._silent = True
+        self._user = None
+        self._early.clear()
+        self._close()
+
     def _close(self) -> None:
         if not self.ended:
             self.ended = True
@@ -305,3 +304,7 @@ class InprocSide:
 
     def __repr__(self) -> str:
         return f"<stream {self._number} of {self._node.local_id} and {self.dest}{', ended' if self.ended else ''}>"
+
+
+def _received(entries: list[Any], size: int, user: StreamUser) -> None:
+    user.received(entries, size)

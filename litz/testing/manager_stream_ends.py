@@ -17,7 +17,7 @@ from litz.testing.stream_case import (
     Caught,
     both_ends,
     echo,
-    fill_window,
+    flood,
     patient,
     rest_of,
     service,
@@ -66,11 +66,7 @@ async def an_abort_comes_after_what_arrived_before(case: Case) -> None:
 async def who_waits_is_woken_by_an_abort(case: Case) -> None:
     loop = asyncio.get_running_loop()
     async with both_ends(case) as (here, there):
-        await fill_window(here, lambda number: bytes(30_000))
-        tasks: list[asyncio.Task[Any]] = [
-            loop.create_task(here.receive()),
-            loop.create_task(here.send(bytes(30_000))),
-        ]
+        tasks: list[asyncio.Task[Any]] = [loop.create_task(here.receive()), loop.create_task(flood(here))]
         await asyncio.sleep(0)
         there.abort("wake up")
         for task in tasks:
@@ -209,11 +205,6 @@ async def the_grace_period_bounds_leaving(case: Case) -> None:
             await stream.send(b"read or not")
             await stream.drain()
         assert stream.closed, "the peer never finishes, and leaving waits for it"
-        stream = await case.a.open_stream(case.to_b, "service", options=patient(grace=0.05))
-        await fill_window(stream, lambda number: bytes(30_000))
-        large = asyncio.get_running_loop().create_task(stream.send(bytes(300_000)))
-        await asyncio.sleep(0)
-        await end(large)
         caught.go.set()
 
 

@@ -16,14 +16,9 @@ from litz.errors import (
 from litz.stream import Stream
 from litz.stream_lifecycle import StreamEnd
 from litz.testing.manager_case import Case, Check, end, expect, expect_now, take
-from litz.testing.stream_case import both_ends, echo, fill_window, patient, rest_of, service, until
+from litz.testing.stream_case import both_ends, echo, flood, numbered, patient, rest_of, service, until
 
 MIB: Final = 1 << 20
-
-
-def numbered(number: int, size: int = 8) -> bytes:
-    """A message that says which it is."""
-    return number.to_bytes(8, "big") + bytes(size - 8)
 
 
 async def messages_of_any_size_come_in_order_both_ways(case: Case) -> None:
@@ -110,41 +105,56 @@ async def a_cancelled_receive_loses_nothing(case: Case) -> None:
 async def a_cancelled_send_is_of_the_whole_message_or_of_nothing(case: Case) -> None:
     """While nobody reads: whatever was cancelled, each message comes whole or not at all, and in order."""
     loop = asyncio.get_running_loop()
+    sizes = (40_000, 300_000, 70_000)
     async with both_ends(case) as (here, there):
-        await fill_window(here, lambda number: numbered(number, 40_000))
-        first = here.stats.messages_sent
-        for steps in range(4):
-            task = loop.create_task(here.send(numbered(1_000_000 + steps, 300_000)))
-            for _ in range(steps):
+        accepted, cancelled = list[int](), list[int]()
+        for number in range(60):
+            task = loop.create_task(here.send(numbered(number, sizes[number % 3])))
+            for _ in range(number % 5 + 1):
                 await asyncio.sleep(0)
             await end(task)
-            assert task.cancelled()
+            (cancelled if task.cancelled() else accepted).append(number)
+        assert cancelled, "nothing was cancelled: nothing was tested"
         reading = loop.create_task(rest_of(there))
-        await here.send(numbered(2_000_000))
+        await here.send(numbered(1_000))
         await here.send_eof()
-        got = [(int.from_bytes(message[:8], "big"), len(message)) for message in await reading]
-        assert [number for number, _ in got] == sorted({number for number, _ in got}), "out of order, or twice"
-        assert got[:first] == [(number, 40_000) for number in range(first)]
-        assert got[-1] == (2_000_000, 8)
-        assert all(size == 300_000 for _, size in got[first:-1]), "a part of a message came"
+        got = {int.from_bytes(message[:8], "big"): len(message) for message in await reading}
+        assert list(got) == sorted(got), "out of order"
+        assert set(accepted) <= set(got), "what was accepted did not come"
+        assert all(got[number] == sizes[number % 3] for number in list(got)[:-1]), "a part of a message came"
+        assert list(got.items())[-1] == (1_000, 8)
 
 
 async def a_full_window_makes_the_sender_wait_and_no_other(case: Case) -> None:
     loop = asyncio.get_running_loop()
     async with both_ends(case) as (here, there), service(case, echo, name="other"):
-        count = await fill_window(here, partial(numbered, size=30_000))
-        expect_now(BackpressureError, partial(here.send_nowait, numbered(count, 30_000)), "no room")
-        waiting = loop.create_task(here.send(numbered(count, 30_000)))
+        waiting = loop.create_task(flood(here))
         async with case.a.open_stream(case.to_b, "other", options=patient()) as other:
             for number in range(20):
                 await other.send(numbered(number))
                 assert await other.receive() == numbered(number), "one slow reader holds up another stream"
             await case.a.send(case.to_b, b"message")
             assert [bytes(message.data) for message in await take(case.b, 1)] == [b"message"]
-            assert not waiting.done(), "it is accepted although nobody reads"
-        for number in range(count + 1):
+            assert not waiting.done(), "more was accepted than any window holds, and nobody reads"
+        for number in range(300):
             assert await there.receive() == numbered(number, 30_000)
         await waiting
+
+
+async def without_room_nothing_is_taken_now(case: Case) -> None:
+    async with both_ends(case) as (here, there):
+        count = 0
+        try:
+            while count < 10_000:
+                here.send_nowait(numbered(count, 30_000))
+                count += 1
+        except BackpressureError as error:
+            assert "send" in str(error), "the cure is not named"
+        assert 0 < count < 10_000, "a stream that nobody reads has no bound (P5)"
+        reading = asyncio.get_running_loop().create_task(rest_of(there))
+        await here.send(b"end")
+        await here.send_eof()
+        assert await reading == [*(numbered(number, 30_000) for number in range(count)), b"end"]
 
 
 async def drain_waits_until_all_arrived(case: Case) -> None:
@@ -171,8 +181,7 @@ async def one_task_sends_and_one_receives(case: Case) -> None:
         assert "one at a time" in str(error)
         await there.send(b"for the first")
         assert await reading == b"for the first"
-        await fill_window(here, partial(numbered, size=30_000))
-        sending = loop.create_task(here.send(numbered(1, 30_000)))
+        sending = loop.create_task(flood(here))
         await asyncio.sleep(0)
         await expect(StreamStateError, here.send(b"second"), "a second sender")
         expect_now(StreamStateError, partial(here.send_nowait, b"second"), "a second sender")
@@ -259,6 +268,7 @@ STREAM_CHECKS: Final[tuple[Check, ...]] = (
     a_cancelled_receive_loses_nothing,
     a_cancelled_send_is_of_the_whole_message_or_of_nothing,
     a_full_window_makes_the_sender_wait_and_no_other,
+    without_room_nothing_is_taken_now,
     drain_waits_until_all_arrived,
     one_task_sends_and_one_receives,
     messages_over_the_limit_are_refused_at_both_ends,

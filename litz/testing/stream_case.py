@@ -108,22 +108,15 @@ async def rest_of(stream: Stream) -> list[bytes]:
     return [bytes(message) async for message in stream]
 
 
-async def fill_window(stream: Stream, message: Callable[[int], Any]) -> int:
-    """Send until there is no room and none comes any more, with a peer that reads nothing. How many were sent."""
-    from litz.errors import BackpressureError
+async def flood(stream: Stream, count: int = 300) -> None:
+    """Send more than any window, of messages that say which they are."""
+    for number in range(count):
+        await stream.send(numbered(number, 30_000))
 
-    sent = quiet = 0
-    while quiet < 20:
-        assert sent < 100_000, "a stream that nobody reads has no bound (P5)"
-        try:
-            stream.send_nowait(message(sent))
-            sent += 1
-            quiet = 0
-        except BackpressureError:
-            # Full once more after all that could move has moved: then the peer's window is full too.
-            quiet += 1
-            await asyncio.sleep(0.005)
-    return sent
+
+def numbered(number: int, size: int = 8) -> bytes:
+    """A message that says which it is."""
+    return number.to_bytes(8, "big") + bytes(size - 8)
 
 
 __all__ = [
@@ -134,7 +127,8 @@ __all__ = [
     "EndOfStreamError",
     "both_ends",
     "echo",
-    "fill_window",
+    "flood",
+    "numbered",
     "patient",
     "rest_of",
     "service",
