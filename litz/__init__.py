@@ -5,6 +5,7 @@ process, `outproc` the one across processes and machines.
 """
 
 from litz.errors import (
+    AdmissionRefusedError,
     Attempt,
     BackpressureError,
     BusyError,
@@ -24,6 +25,7 @@ from litz.errors import (
     MessageDroppedError,
     MessageTooLargeError,
     NotARequestError,
+    OrderBrokenError,
     OutcomeUnknownError,
     PayloadError,
     PeerClosedError,
@@ -50,6 +52,7 @@ from litz.errors import (
 from litz.events import Event, LaneReceived, LostReceipt, Outcome, ResentReceipt
 from litz.manager import Peer, TransportManager
 from litz.message import Buffer, Message, Origin, Receipt
+from litz.order import Fifo, PerKey
 from litz.payload import PayloadType
 from litz.retry import Retry
 from litz.snapshot import DestState
@@ -60,6 +63,7 @@ from litz.wire import Endpoint, UrgentChannel, Wire, WireBuilder, WireListener, 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdmissionRefusedError",
     "Attempt",
     "BackpressureError",
     "Buffer",
@@ -72,6 +76,7 @@ __all__ = [
     "EndOfStreamError",
     "Endpoint",
     "Event",
+    "Fifo",
     "ForbiddenError",
     "GaveUpError",
     "HandshakeError",
@@ -87,6 +92,7 @@ __all__ = [
     "MessageDroppedError",
     "MessageTooLargeError",
     "NotARequestError",
+    "OrderBrokenError",
     "Origin",
     "Outcome",
     "OutcomeUnknownError",
@@ -96,6 +102,7 @@ __all__ = [
     "PeerClosedError",
     "PeerDrainingError",
     "PeerRestartedError",
+    "PerKey",
     "ProtocolError",
     "ProxyError",
     "Receipt",

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from litz.errors import AdmissionRefusedError, OrderBrokenError
+from litz.errors import AdmissionRefusedError
 from litz.limiter import Limiter
 from litz.message import Message
 from litz.order import Order
@@ -91,7 +91,7 @@ class KeyedWorker:
                 if not work.book.messages:
                     break
                 await self._changed.wait()
-        except OrderBrokenError as error:
+        except Exception as error:
             self._service.fail(error)  # now: before what is given back finds another worker
             raise
         finally:
@@ -190,8 +190,6 @@ class KeyedWorker:
     def _give_back(self) -> None:
         """What was not finished is for the next consumer, marked if its handler had begun; what was finished among it
         is not."""
-        for walk in self._walks:
-            self._inbox.let_go(walk.batch)  # the sender stays held: nobody takes the last before the first is back
         for walk in reversed(self._walks):
             batch, steps = walk.batch, walk.steps
             if batch.finished:

@@ -182,8 +182,9 @@ class OrderedWork(Generic[T]):
         place = self._runners.pop(runner)
         if place is not None:
             self.book.put_back(place)  # cancelled before its first step
-        if not runner.cancelled():
-            runner.exception()  # told by the book: the order is broken
+        error = None if runner.cancelled() else runner.exception()
+        if error is not None:
+            self.book.break_order("a runner failed", cause=error)
         self.go()
 
     def _tell(self) -> None:

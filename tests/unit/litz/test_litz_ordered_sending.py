@@ -169,6 +169,10 @@ def test_a_broken_order_ends_all_who_wait_for_their_turn_or_for_a_permit() -> No
                 sent.append(key)
 
         tasks = [loop.create_task(send(key)) for key in "aabbc"]
+        await asyncio.sleep(0.5)
+        assert [task.done() for task in tasks] == [False, True, False, True, True], (
+            "who waits for its turn is told at once"
+        )
         await asyncio.wait(tasks)
         assert [type(task.exception()) for task in tasks] == [type(None), *[OrderBrokenError] * 4]
         assert sent == ["a"], "b had its turn, and waited for a permit"

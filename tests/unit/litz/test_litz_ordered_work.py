@@ -111,6 +111,24 @@ def test_random_schedules_keep_the_order_of_each_key(seed: int) -> None:
     run_simulation(main, seed=seed)
 
 
+def test_room_is_told_as_soon_as_there_is_some() -> None:
+    async def main(loop: SimLoop) -> None:
+        bench = Bench(Fifo(messages=2), lambda place: 1)
+
+        def refill() -> None:
+            if bench.work.book.room(None):
+                bench.work.accept(None, 0)
+
+        bench.work.changed = refill
+        bench.work.accept(None, 0)
+        await asyncio.sleep(5.5)
+        assert (bench.work.book.messages, len(bench.ended)) == (2, 5), "the line never runs dry"
+        bench.work.changed = None
+        await bench.work.done()
+
+    run_simulation(main, seed=1, shuffle=False)
+
+
 def test_who_waits_for_its_turn_holds_no_permit() -> None:
     async def main(loop: SimLoop) -> None:
         limiter = Limiter(Queue(Amount(2)))
