@@ -212,7 +212,7 @@ class StreamLanes:
             if took:
                 asks = lane.asks(took) or asks
                 self._look_for_room(number, lane)
-            if lane.blocked or not lane.has_unsent:
+            if not lane.has_unsent or (lane.blocked and not took):  # blocked, it may have the rest of an entry to send
                 del ready[number]
             elif not took:
                 break
@@ -304,7 +304,8 @@ class StreamLanes:
         for number, lane in self.receiving.items():
             if lane.has_told:
                 self._unsent.ack(number, by)
-                self._unsent.credit(number, by, session=False)
+                if not lane.finished:
+                    self._unsent.credit(number, by, session=False)
 
 
 def _lane_limits(session: SessionLimits, streams: StreamLimits) -> SessionLimits:

@@ -122,9 +122,8 @@ class StreamReceiveLane(ReceiveLane):
         note = super().take_fin(fin)
         if note is not None:
             self._budget.add(self.charged_size - self.granted_size)
-            self.granted_messages, self.granted_size = self.charged_messages, self.charged_size
         return note
 
     def release(self) -> None:
         """The lane is forgotten."""
-        self._budget.add(self.consumed_size - self.granted_size)
+        self._budget.add(self.consumed_size - (self.charged_size if self.finished else self.granted_size))

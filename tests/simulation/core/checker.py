@@ -33,6 +33,14 @@ Invariants
   duplicates-agree          two ends never close each other's winner, and a winner has carried a frame
   mismatch-once             whoever was told MISMATCH does not ask for that pair again
   replaced-by-the-living    nobody is told that a newer life took over unless one is alive
+  stream-exactly-once       what is written to a stream comes once, in order, with its end behind all
+  stream-confirmed          what a session's end does not count of a stream has come
+  stream-credit             a stream is sent no more than was granted, and nothing granted is taken back
+  stream-budget             no window of a stream grows beyond what all may be granted
+  stream-bound              what of a stream waits or is not acknowledged stays within its limits
+  stream-unblocked          a stream whose reader waits stops no other one
+  stream-complete           every stream is complete once all read and close
+  stream-nothing-left       streams that are over leave nothing behind
   impossible-state          no state that the code itself calls impossible
 """
 
@@ -312,7 +320,8 @@ class Checker:
     def check_ack_now(self, session: Session, lanes: Mapping[int, int], *, asked: bool) -> None:
         """A frame asked for an ack at once, and the turn is over. `asked`: the wire is there and takes an answer."""
         for number, epoch in lanes.items():
-            if asked and number in session.unsent.acks and epoch == session.receive_lanes[number].epoch:
+            lane = session.receive_lanes.get(number) or session.streams.receiving.get(number)
+            if asked and lane is not None and number in session.unsent.acks and epoch == lane.epoch:
                 raise InvariantError("ack-now", f"{self.sides[session].owner}, lane {number}")
 
     def dismissed(self, wire: int, winners: Sequence[Link]) -> None:

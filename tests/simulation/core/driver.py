@@ -13,6 +13,7 @@ from outproc.frames.records import Closed, LeaveReason
 from outproc.session.duplicates import Strand as Joined
 from outproc.session.duplicates import losers
 from outproc.session.exchange import Statement
+from outproc.session.fixed_lanes import INTERNAL_SIGNAL, STREAMS
 from outproc.session.identity import Incarnation
 from outproc.session.pairing import Halves, IncarnationGate
 from outproc.session.receive_lane import Finished, Skipped
@@ -21,6 +22,7 @@ from outproc.session.tombstones import Finals, Tombstones
 from tests.simulation.core.checker import InvariantError
 from tests.simulation.core.ends import Consumer, Link, Strand
 from tests.simulation.core.joining import Joining
+from tests.simulation.core.streams import StreamTalk
 
 if TYPE_CHECKING:
     from tests.simulation.core.network import Message
@@ -61,16 +63,23 @@ class Peer:
         self.saying_goodbye = False
         self.token = 0
         self.joining = Joining(self)
+        self.streams: StreamTalk | None = None
         self.session = self._new_session()
+        self._new_talk()
 
     def _new_session(self) -> Session:
         plan = self.world.plan
-        session = Session(self.node.halves.new(), plan.limits, index=self.sessions, overflow=plan.overflow)
+        half = self.node.halves.new()
+        session = Session(half, plan.limits, index=self.sessions, overflow=plan.overflow, streams=plan.streams)
         self.sessions += 1
         self.consumer = Consumer()
         self.saying_goodbye = False
         self.world.checker.made(self.node.name, session)
         return session
+
+    def _new_talk(self) -> None:
+        if self.world.streams is not None:
+            self.streams = StreamTalk(self, self.world.streams)
 
     @property
     def joined(self) -> bool:
@@ -132,6 +141,8 @@ class Peer:
                 self.bind(number, self.world.rng.choice(wires))
         if session.lossy_out.wire is None and session.wires:
             session.bind(LOSSY_LANE, list(session.wires)[-1])
+        if self.world.streams is not None and session.streams.sending:
+            self.world.streams.bind(self)
 
     def bind(self, number: int, wire: Any) -> None:
         lane = self.session.send_lanes[number]
@@ -204,6 +215,8 @@ class Peer:
         checker = self.world.checker
         # Deliveries and notes of one lane are in the order of their numbers.
         for item in sorted((*received.deliveries, *received.notes), key=_number):
+            if self.streams is not None and self._is_of_streams(item):
+                continue
             if isinstance(item, Skipped | Finished):
                 checker.note(session, item)
             elif item.lane == LOSSY_LANE:
@@ -212,9 +225,16 @@ class Peer:
                 checker.delivery(session, item)
                 for index, body in enumerate(item.bodies):
                     self.consumer.queues[item.lane].append((item.number + index, len(body)))
-        checker.check_acks(session, received.acked)
-        for lane in received.acked:
+        fixed = [lane for lane in received.acked if lane < STREAMS]
+        checker.check_acks(session, fixed)
+        for lane in fixed:
             self.world.wiretap.acked(session, lane, session.send_lanes[lane].acked)
+        if self.streams is not None:
+            # What the same frame says of a stream may have closed it.
+            for lane in [lane for lane in received.acked if lane in session.streams.sending]:
+                self.streams.walk.checker.acked(session, lane)
+                self.world.wiretap.acked(session, lane, session.streams.send_lane(lane).acked)
+            self.streams.roomy()
         if received.pongs:
             link.early = None
         for token in received.pongs:
@@ -226,6 +246,16 @@ class Peer:
         elif received.leave is not None:
             self.world.hits["left as duplicate"] += received.leave == LeaveReason.DUPLICATE
             link.close()
+
+    def _is_of_streams(self, item: Any) -> bool:
+        """Whether it belongs to a stream, which has it now. Words about streams are of a lane like others, too."""
+        assert self.streams is not None
+        if item.lane >= STREAMS:
+            self.streams.came(item)
+        elif item.lane == INTERNAL_SIGNAL:
+            for body in item.bodies:
+                self.streams.heard(body)
+        return bool(item.lane >= STREAMS)
 
     def _ended_by_peer(self, link: Link, received: Received) -> None:
         end = received.end
@@ -260,7 +290,10 @@ class Peer:
             self.node.tombstones.bury(pair, mine, self.world.now)
         lost = old.end(finals)
         self.world.checker.ended(old, lost, cause=cause, finals=finals)
+        if self.world.streams is not None:
+            self.world.streams.checker.ended(old)
         self.session = self._new_session()
+        self._new_talk()
         for link in wires:
             link.session = None
             if self.world.rng.random() < self.world.plan.keep_wires:
@@ -277,6 +310,8 @@ class Peer:
     def pump(self) -> None:
         """Write what there is to the wires that take it."""
         session, world = self.session, self.world
+        if self.streams is not None:
+            self.streams.post()
         for wire in list(session.wires):
             assert isinstance(wire, Link | Strand)
             said_all = False
@@ -292,6 +327,8 @@ class Peer:
                 wire.write("frame", whole, world.wiretap.written(session, wire, whole))
                 said_all = session.said_all
             self._count_blocked(session)
+        if self.streams is not None:
+            self.streams.roomy()
 
     def _count_blocked(self, session: Session) -> None:
         for lane in session.send_lanes.values():

@@ -12,6 +12,8 @@ from tests.simulation.core.ends import ALL_LANES
 from tests.simulation.core.world import World
 
 HEAL_TURNS = 400
+STREAM_TURNS = 4 * HEAL_TURNS
+"""Each stream takes words to and fro, in the smallest windows one message in a turn."""
 
 
 def heal(world: World) -> None:
@@ -23,9 +25,9 @@ def heal(world: World) -> None:
     for peer in world.peers():
         if peer.saying_goodbye:
             peer.end_session(None, cause=True)
-    # First nobody reads bulk: signals and replies must get through all the same.
+    # First nobody reads bulk: signals and replies must get through all the same, and streams that somebody reads.
     for lanes in (PRIORITY_LANES, ALL_LANES):
-        for turn in range(HEAL_TURNS):
+        for turn in range(HEAL_TURNS if world.streams is None else STREAM_TURNS):
             if _quiet(world, lanes):
                 break
             if turn % 20 == 0:
@@ -41,6 +43,8 @@ def _turn(world: World, lanes: Sequence[int]) -> None:
             for index in world.rng.sample(range(len(wire.ways)), len(wire.ways)):
                 for _ in range(len(wire.ways[index].queue)):
                     world.deliver(wire, index)
+        if world.streams is not None:
+            world.streams.heal_turn(slow=lanes is ALL_LANES)
         for peer in world.peers():
             world.consume(peer, 1_000, lanes)
             peer.pump()
@@ -64,7 +68,7 @@ def _quiet(world: World, lanes: Sequence[int]) -> bool:
         send_lanes = peer.session.send_lanes
         if not peer.joined or any(lane_queues[n] or not _settled(send_lanes.get(n)) for n in lanes):
             return False
-    return True
+    return world.streams is None or not world.streams.left(slow=lanes is ALL_LANES)
 
 
 def _complain(world: World, lanes: Sequence[int]) -> None:
@@ -82,6 +86,9 @@ def _complain(world: World, lanes: Sequence[int]) -> None:
             if delivered:
                 raise InvariantError("control-survives", state)
             raise InvariantError("signals-overtake" if lanes is PRIORITY_LANES else "delivered-in-the-end", state)
+    left = world.streams.left(slow=lanes is ALL_LANES) if world.streams is not None else []
+    if left:
+        raise InvariantError("stream-complete" if lanes is ALL_LANES else "stream-unblocked", left[0])
     raise InvariantError("delivered-in-the-end", "the wires are never quiet")
 
 

@@ -89,4 +89,24 @@ POLICIES = (
     "quota opened",
     "quota refused",
 )
+STREAMS = (
+    "stream aborted",
+    "stream complete",
+    "stream credit exhausted",
+    "stream data before its accept",
+    "stream entry acknowledged in part",
+    "stream entry goes on on another wire",
+    "stream given up before its answer",
+    "stream lost with its session",
+    "stream reader waits",
+    "stream record for one that is gone",
+    "stream refused",
+    "stream wants acks",
+    "stream window grew",
+    "stream without room",
+    "stream word for one that is gone",
+    "streams moved",
+    "streams moved with data in flight",
+)
+"""What the seeds with streams must have hit."""
 REQUIRED = (*FAULTS, *TRANSITIONS, *POLICIES)

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from random import Random
 
-from outproc.session.limits import Overflow, SessionLimits
+from outproc.session.limits import Overflow, SessionLimits, StreamLimits
 from outproc.session.session import FIXED_LANES
 
 FRAME_SIZES = (128, 128, 160, 300, 700, 4_096, 65_536)
@@ -34,6 +34,8 @@ class Plan:
     """Whether lanes move between wires all the time."""
     lossy: float
     """How likely a new wire is lossy."""
+    streams: StreamLimits | None = None
+    """None: the walk has no streams."""
 
 
 def make_plan(rng: Random, hits: Counter[str], lossy: float = 0.0) -> Plan:

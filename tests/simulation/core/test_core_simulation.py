@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import pytest
 
-from tests.simulation.core.hits import REQUIRED
+from tests.simulation.core.hits import REQUIRED, STREAMS
 from tests.simulation.core.run import PACKAGE, run_seed
+from tests.simulation.core.streams import RANGE as STREAM_SEEDS
 from tests.simulation.core.world import World
 from tests.simulation.seed_checks import check_command, check_same_trace, check_soak, check_together
 from tests.simulation.seeds import SeedFailedError
@@ -29,6 +31,21 @@ def test_every_invariant_holds_and_everything_is_hit(chunk: int) -> None:
 @pytest.mark.limit(1800)
 def test_every_invariant_holds_in_more_seeds() -> None:
     check_together([run_seed(seed) for seed in range(SEEDS, SEEDS + PROVED)], REQUIRED)
+
+
+@pytest.mark.limit(600)
+@pytest.mark.parametrize(
+    "seeds", [STREAM_SEEDS[:120], pytest.param(STREAM_SEEDS[120:1_500], marks=pytest.mark.prove)], ids=["few", "many"]
+)
+def test_streams(seeds: Sequence[int]) -> None:
+    check_together([run_seed(seed) for seed in seeds], STREAMS)
+
+
+@pytest.mark.soak
+@pytest.mark.limit(36_000)
+def test_streams_soak() -> None:
+    """Tiny windows in both directions and all faults: no deadlock, and nothing is left behind."""
+    check_together([run_seed(1_000_000 + seed) for seed in STREAM_SEEDS[:10_000]], STREAMS)
 
 
 @pytest.mark.soak

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from outproc.frames.decode import decode_frame
 from outproc.frames.layout import ACK_NOW
 from outproc.frames.records import Ack, Batch, Credit, Fin, Lossy, Position, SessionCredit, Skip
+from outproc.session.fixed_lanes import STREAMS
 from outproc.session.session import Session
 from tests.simulation.core.checker import Checker, InvariantError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.simulation.core.ends import Link, Strand
+    from tests.simulation.core.stream_checker import StreamChecker
 
 Epochs = dict[int, int]
 
@@ -35,9 +37,10 @@ class LaneTap:
 
 
 class Wiretap:
-    def __init__(self, hits: Counter[str], checker: Checker) -> None:
+    def __init__(self, hits: Counter[str], checker: Checker, streams: StreamChecker | None = None) -> None:
         self.hits = hits
         self.checker = checker
+        self.streams = streams
         self.overlaps = 0
         self._taps: dict[tuple[Session, int], LaneTap] = {}
 
@@ -57,8 +60,10 @@ class Wiretap:
         for record in records:
             if link.wire.lossy:
                 self._check_lossy(link, record)
-            if isinstance(record, Ack):
+            if isinstance(record, Ack) and record.lane < STREAMS:
                 self.checker.acks_written(session, record.lane)
+            if isinstance(record, Credit) and record.lane >= STREAMS and self.streams is not None:
+                self.streams.granted(session, record)
             if not isinstance(record, Batch | Skip | Fin):
                 continue
             tap = self.tap(session, record.lane)

@@ -20,6 +20,7 @@ from tests.simulation.core.driver import Node, Peer
 from tests.simulation.core.ends import ALL_LANES, Link
 from tests.simulation.core.network import SimWire
 from tests.simulation.core.plan import FRAME_SIZES, make_plan
+from tests.simulation.core.streams import StreamWalk, has_streams
 from tests.simulation.core.wiretap import Wiretap
 
 TICK = 0.005
@@ -38,11 +39,12 @@ class World:
         # Chance of its own, so that the other seeds are what they were before.
         self.loss = Random(f"loss {seed}")
         self.plan = make_plan(self.rng, self.hits, lossy=self.loss.choice((0.0, 0.0, 0.3)))
+        self.streams = StreamWalk(self, seed) if has_streams(seed) else None
         self.wires: list[SimWire] = []
         self.made = 0
         self.clock = 1_000
         self.nodes = {name: self._start(name, self.clock) for name in self.plan.names}
-        self.wiretap = Wiretap(self.hits, self.checker)
+        self.wiretap = Wiretap(self.hits, self.checker, self.streams.checker if self.streams is not None else None)
         self.heals = 0
 
     def log(self, *what: object) -> None:
@@ -126,6 +128,8 @@ class World:
 
     def step(self) -> None:
         rng = self.rng
+        if self.streams is not None:
+            self.streams.step()
         names = list(self.plan.weights)
         op = rng.choices(names, list(self.plan.weights.values()))[0]
         getattr(self, f"op_{op}")()
@@ -146,6 +150,8 @@ class World:
             if due is not None and due <= self.now:
                 peer.pump()
             self.checker.check_deadlines(peer.session, self.now, 2 * TICK, writable=peer.reachable)
+            if self.streams is not None:
+                self.streams.checker.check_deadlines(peer.session, self.now, 2 * TICK, writable=peer.reachable)
 
     def op_dial(self) -> None:
         peer = self.any_peer()

@@ -188,6 +188,33 @@ def test_dropped_halves_leave_nothing_behind() -> None:
         assert frames(session, now=9.0) == []
 
 
+# -- the reader -----------------------------------------------------------------------------------------
+
+
+def test_while_its_reader_wants_nothing_a_stream_gets_what_it_was_granted_and_no_more() -> None:
+    a, b = stream_pair(16)
+    b.streams.pause(16)
+    append(a.streams, 16, bytes(100), b"more")
+    talk(a, b)
+    b.streams.consumed(16, 1, 100, 0.0)
+    assert not b.unsent.credits
+    b.streams.resume(16, 5.0)
+    assert 16 in b.unsent.credits
+    talk(b, a, now=5.0)
+    assert came(talk(a, b)) == {16: [b"more"]}
+    b.streams.resume(16, 6.0)
+    assert not b.unsent.credits
+
+
+def test_an_ack_that_is_no_news_wakes_nobody() -> None:
+    a, b = stream_pair(16)
+    append(a.streams, 16, b"x")
+    talk(a, b)
+    (frame,) = frames(b, now=1.0)
+    assert a.receive("w", frame, 1.0).acked == [16]
+    assert a.receive("w", frame, 1.0).acked == []
+
+
 # -- wires ----------------------------------------------------------------------------------------------
 
 
@@ -225,15 +252,17 @@ def test_a_move_between_wires_that_live_doubles_nothing() -> None:
 
 
 def test_after_a_wire_died_acks_and_credits_of_streams_with_something_to_tell_are_told_again() -> None:
-    a, b = stream_pair(16, 18, 20, wires=("w", "v"))
+    a, b = stream_pair(16, 18, 20, 22, wires=("w", "v"))
     append(a.streams, 16, bytes(90))
     append(a.streams, 18, b"x")
+    a.streams.finish(22)
     talk(a, b)
     b.streams.consumed(16, 1, 90, 0.0)
     frames(b, now=1.0)  # told on a wire that swallows it
     b.leave("w", 1.0)
     records = [record for frame in frames(b, "v", 2.0) for record in said(frame)]
-    assert [record.lane for record in only(records, Ack) if record.lane >= STREAMS] == [16, 18]
+    assert [record.lane for record in only(records, Ack) if record.lane >= STREAMS] == [16, 18, 22]
+    # What is complete needs no credit.
     assert only(records, Credit)[-2:] == [Credit(16, 5, 190), Credit(18, 4, 100)]
 
 

@@ -138,6 +138,13 @@ def test_what_is_appended_while_credit_is_out_waits_and_the_end_too() -> None:
     assert came(talk(a, b)) == {16: [b"x", b"y"]}
 
 
+def test_the_rest_of_an_entry_goes_although_credit_for_the_next_one_is_out() -> None:
+    a, b = stream_pair(16, limits=ROOMY, max_frame=4_096)
+    append(a.streams, 16, bytes(MAX_ENTRY), b"next")
+    assert came(talk(a, b)) == {16: [bytes(MAX_ENTRY)]}
+    assert not a.streams.waits
+
+
 def test_everything_gets_through_the_smallest_windows_in_both_directions() -> None:
     smallest = StreamLimits(1, 1, 1, 1, 1, log_size=1, log_entries=1)
     a, b = stream_pair(16, 17, limits=smallest)
@@ -220,7 +227,8 @@ def test_an_entry_that_does_not_fit_beside_others_is_first_in_the_next_frame() -
 def test_a_frame_too_small_for_anything_is_no_frame() -> None:
     a, b = stream_pair(16, limits=ROOMY, max_frame=64)
     append(a.streams, 16, bytes(100))
-    a.wires["w"].early.left = 30
-    assert frames(a) == []
+    for room in (30, 46):
+        a.wires["w"].early.left = room
+        assert frames(a) == []
     a.wires["w"].early.left = None
     assert came(talk(a, b)) == {16: [bytes(100)]}
