@@ -48,14 +48,6 @@ OUTPUTS = {
         "Queue: 2 at once, 8 of 8 served",
         "Reject: 2 at once, 2 of 8 served",
         "high: slow down",
-        "uploads (SoftAllowSignal) refused 1 at once, 400 bytes",
-        "low: go on",
-    ],
-    "ordering": ["anna: [0, 1, 2, 3]", "bert: [0, 1, 2]"],
-    "backpressure": [
-        "Queue: 2 at once, 8 of 8 served",
-        "Reject: 2 at once, 2 of 8 served",
-        "high: slow down",
         "AdmissionRefusedError: uploads (SoftAllowSignal) refused 1 at once, 400 bytes: 4 at once, 1600 bytes are "
         "admitted (at most 4 at once, 4000 bytes)",
         "low: go on",
