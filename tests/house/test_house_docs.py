@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from inproc import InprocOptions, InprocTransportManager
-from litz import StreamOptions
+from litz import PerKey, StreamOptions
 from litz.payload import DEFAULT_WIRE_PREFERENCE
 from litz.pipeline import PipelineOptions, Way
 from litz.supervision import Supervise
@@ -145,6 +145,7 @@ def plain(options: Any) -> dict[str, Any]:
             {name: value for name, value in asdict(StreamOptions()).items() if type(value) in (int, float)},
         ),
         ("Supervise", plain(Supervise())),
+        ("PerKey", plain(PerKey())),
         ("PipelineOptions", plain(PipelineOptions())),
         ("Way", plain(Way())),
         ("RelayOptions", RelayOptions().model_dump(exclude={"allow_relay"})),
