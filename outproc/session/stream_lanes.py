@@ -212,7 +212,7 @@ class StreamLanes:
             if took:
                 asks = lane.asks(took) or asks
                 self._look_for_room(number, lane)
-            if not lane.has_unsent or (lane.blocked and not took):  # blocked, it may have the rest of an entry to send
+            if not lane.has_unsent or (lane.blocked and lane.held_back):
                 del ready[number]
             elif not took:
                 break

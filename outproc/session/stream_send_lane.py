@@ -51,6 +51,14 @@ class StreamSendLane(SendLane):
         """Entries, the end among them, that the peer is not known to have."""
         return self.log.next_number - self.acked.number
 
+    @property
+    def held_back(self) -> bool:
+        """Whether credit does not allow what comes next, which is no end. What was begun may always go on."""
+        left = self.credit_size - self.charged_size
+        return self.cursor.number >= self.high_water and (
+            self.charged_messages >= self.credit_messages or self.log.body_size(self.cursor.number) > left
+        )
+
     def asks(self, used: int) -> bool:
         """Whether the frame asks for an ack at once, in which the lane has just put `used` bytes (R9): somebody waits,
         credit has run out, or much went out since it asked last."""

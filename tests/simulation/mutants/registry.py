@@ -17,7 +17,7 @@ from tests.simulation.mutants.restart_mutants import RESTART_MUTANTS
 from tests.simulation.mutants.rights_mutants import RIGHTS_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
 from tests.simulation.mutants.strand_mutants import STRAND_MUTANTS
-from tests.simulation.mutants.stream_mutants import STREAM_MUTANTS
+from tests.simulation.mutants.stream_lane_mutants import STREAM_LANE_MUTANTS
 from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
 from tests.simulation.mutants.travel_mutants import TRAVEL_MUTANTS
 from tests.simulation.mutants.trust_mutants import TRUST_MUTANTS
@@ -42,7 +42,7 @@ ALL: tuple[Mutant, ...] = (
     *RIGHTS_MUTANTS,
     *ENDS_MUTANTS,
     *OUTAGE_MUTANTS,
-    *STREAM_MUTANTS,
+    *STREAM_LANE_MUTANTS,
 )
 PROVED: frozenset[str] = frozenset(mutant.name for mutant in RIGHTS_MUTANTS if mutant.killers == ("verdict",))
 """Hunted by `make prove` only: unit tests notice them too, and each costs a process."""

@@ -9,7 +9,7 @@ from tests.simulation.core.checker import INVARIANTS
 from tests.simulation.mutants.mutant import CORE, Edit, Mutant, StaleMutantError
 from tests.simulation.mutants.registry import ALL, MUTANTS, PROVED
 from tests.simulation.mutants.runner import SEEDS, kill
-from tests.simulation.mutants.stream_mutants import STREAM_SEEDS
+from tests.simulation.mutants.stream_lane_mutants import STREAM_SEEDS
 
 EASY = [name for name in MUTANTS if name not in PROVED][::8]
 

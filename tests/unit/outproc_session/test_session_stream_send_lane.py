@@ -145,6 +145,18 @@ def test_the_rest_of_an_entry_goes_although_credit_for_the_next_one_is_out() -> 
     assert not a.streams.waits
 
 
+@pytest.mark.parametrize("room", [46, 47, 48, 52, 60, 90, 120])
+def test_what_credit_allows_goes_in_later_frames_if_this_one_has_little_room(room: int) -> None:
+    a, b = stream_pair(16)
+    append(a.streams, 16, bytes(50), bytes(50), b"over")
+    got = []
+    for turn in range(200):
+        a.wires["w"].early.left = (50, room)[turn % 2]
+        got += came(talk(a, b)).get(16, [])
+    assert got == [bytes(50), bytes(50)]
+    assert not a.streams.waits
+
+
 def test_everything_gets_through_the_smallest_windows_in_both_directions() -> None:
     smallest = StreamLimits(1, 1, 1, 1, 1, log_size=1, log_entries=1)
     a, b = stream_pair(16, 17, limits=smallest)
