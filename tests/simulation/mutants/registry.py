@@ -16,6 +16,7 @@ from tests.simulation.mutants.relay_mutants import RELAY_MUTANTS
 from tests.simulation.mutants.restart_mutants import RESTART_MUTANTS
 from tests.simulation.mutants.rights_mutants import RIGHTS_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
+from tests.simulation.mutants.spill_mutants import SPILL_MUTANTS
 from tests.simulation.mutants.strand_mutants import STRAND_MUTANTS
 from tests.simulation.mutants.stream_lane_mutants import STREAM_LANE_MUTANTS
 from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
@@ -38,6 +39,7 @@ ALL: tuple[Mutant, ...] = (
     *LOSSY_MUTANTS,
     *HARD_TIMES_MUTANTS,
     *DURABLE_MUTANTS,
+    *SPILL_MUTANTS,
     *RESTART_MUTANTS,
     *RIGHTS_MUTANTS,
     *ENDS_MUTANTS,
