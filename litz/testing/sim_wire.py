@@ -150,6 +150,11 @@ class SimWire(Wire):
     def writable(self) -> bool:
         return self._out.buffered < HIGH_WATER
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether `close` was called here, and its end has not come."""
+        return self._state is _State.CLOSING
+
     def close(self) -> None:
         if self._state is _State.OPEN:
             self._state = _State.CLOSING

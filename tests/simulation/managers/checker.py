@@ -20,8 +20,10 @@ from litz.events import (
 )
 from litz.message import Message, Receipt
 from litz.payload import REPLY_LANE, PayloadType
+from litz.testing.sim_wire import SimWire
 from litz.wire import Endpoint
 from outproc.dest_transport import DestTransport
+from outproc.session.fixed_lanes import INTERNAL_LANES
 from outproc.session.session import Session
 from tests.simulation.managers.directory import FORBIDDEN
 from tests.simulation.managers.record import InvariantError, Sent, uid_of
@@ -156,7 +158,9 @@ class Checker:
         for transport in life.transports():
             for link in transport.links if transport.dest == dest else ():
                 same = link.endpoint == endpoint if link.dialled else link.wire.kind == endpoint.kind
-                if same and link.in_session:
+                # One of an endpoint that was not listed any more when its dial had succeeded is closed by its own side.
+                leaves = isinstance(link.wire, SimWire) and link.wire.is_closing
+                if same and link.in_session and not leaves:
                     raise InvariantError("one-dial", f"{life} dials {endpoint} while {link!r} is up")
         self.world.ends.dialling(life, dest, endpoint)
         dials = life.dials[dest, endpoint] = life.dials.get((dest, endpoint), 0) + 1
@@ -172,10 +176,10 @@ class Checker:
         for transport in life.transports():
             self._check_kept(life, transport)
             for number, lane in transport.session.send_lanes.items():
-                log = lane.log
-                if log.count > options.log_messages or (log.size > options.log_size and log.count > 1):
+                log, limits = lane.log, lane.limits
+                if log.count > limits.log_messages or (log.size > limits.log_size and log.count > 1):
                     self._over(life, f"log of lane {number}: {log.count} messages, {log.size} bytes")
-                if len(log.segments) > 2 * options.log_messages + 3:
+                if len(log.segments) > 2 * limits.log_messages + 3:
                     self._over(life, f"log of lane {number}: {len(log.segments)} segments")
                 if transport.inbound is None or number == REPLY_LANE:
                     continue
@@ -191,7 +195,8 @@ class Checker:
             self._over(life, f"{len(node.tombstones)} tombstones")
         if len(node.links) > 64 or len(node.tasks) > 64:
             self._over(life, f"{len(node.links)} links, {len(node.tasks)} tasks")
-        logged = sum(lane.log.size for transport in life.transports() for lane in transport.session.send_lanes.values())
+        lanes_out = [lane for transport in life.transports() for lane in transport.session.send_lanes.values()]
+        logged = sum(lane.log.size for lane in lanes_out if lane.lane not in INTERNAL_LANES)
         # One answer for each dest may go beyond it.
         beyond = len(life.transports()) * options.max_message
         if logged > max(options.process_log_size, options.max_message) + beyond:
