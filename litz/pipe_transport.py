@@ -261,7 +261,11 @@ class PipeTransport(asyncio.Transport):
         out = self._out
         write = self._side.write
         while not self._blocked and (entry := out.head()) is not None:
-            if write(entry, len(entry)):
+            try:
+                taken = write(entry, len(entry))
+            except RuntimeError:
+                taken = False  # the side has ended, and will tell so in a moment
+            if taken:
                 out.taken()
             else:
                 self._blocked = True

@@ -18,7 +18,7 @@ import random
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from litz.errors import HandshakeError, LitzError, ProtocolError, ResumeImpossibleError
 from litz.pipe_transport import PipeTransport
@@ -26,16 +26,11 @@ from litz.resumable_side import ResumableSide
 from litz.resume_dialler import ResumeDialler
 from litz.resume_frames import Hello, Kind, Why, read_ack, read_code, read_fin, read_hello
 from litz.resume_greeting import Greeted, ResumeIdentity, greet_active, greet_passive, refuse
-from litz.resume_link import Frame, ResumeLink
-from litz.resume_options import ResumeOptions
+from litz.resume_link import Frame, ResumeLink, ended_within
+from litz.resume_options import FAREWELL, MAX_FAULTS, STABLE, ResumeOptions
 from litz.resume_session import ResumeSession
 
 Reconnect = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
-
-STABLE: Final = 1.0
-"""Seconds that a connection must live for its end to count as no failure of dialling."""
-MAX_FAULTS: Final = 8
-"""Connections in a row that the other end may lose by breaking the rules."""
 
 
 class ResumablePipe:
@@ -85,7 +80,7 @@ class ResumablePipe:
         """How many connections have carried it."""
         self.reader = asyncio.StreamReader(limit=self.options.limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(self.reader, loop=loop)
-        self.transport = PipeTransport(loop, self._side, protocol, {"litz.service": "resumable"})
+        self.transport = PipeTransport(loop, self._side, protocol, {"litz.service": "resumable"}, farewell=FAREWELL)
         self.transport.start()
         self.writer = asyncio.StreamWriter(self.transport, protocol, self.reader, loop)
 
@@ -185,7 +180,7 @@ class ResumablePipe:
 
     def __repr__(self) -> str:
         state = "ended" if self._ended.is_set() else "connected" if self.connected else "waiting"
-        return f"<ResumablePipe {self.name!r} {state} after {self.connections} connections>"
+        return f"<ResumablePipe {self.name!r} {state}, connection {self.connections}>"
 
     # -- dialling ------------------------------------------------------------------------------------
 
@@ -244,10 +239,7 @@ class ResumablePipe:
     def _part(self, link: ResumeLink | None, error: BaseException | None) -> None:
         """Be done with a connection. Who was told why it is refused shall be able to read it."""
         if link is not None:
-            if isinstance(error, LitzError):
-                link.leave(self.options.handshake_timeout)
-            else:
-                link.drop()
+            link.leave(self.options.handshake_timeout) if isinstance(error, LitzError) else link.drop()
             self._own(link)
 
     def _own(self, link: ResumeLink) -> None:
@@ -309,9 +301,13 @@ class ResumablePipe:
 
     def silent(self, link: ResumeLink) -> None:
         """For the link."""
-        if link is self._live:
-            self._session.ping_due = True
-            link.wake()
+        self._session.ping_due |= link is self._live
+        link.wake()
+
+    def listening(self, link: ResumeLink) -> None:
+        """For the link."""
+        self._session.pong_due |= link is self._live
+        link.wake()
 
     def link_ended(self, link: ResumeLink, error: BaseException) -> None:
         """For the link."""
@@ -340,10 +336,9 @@ class ResumablePipe:
 
     def _leave(self) -> None:
         """A RESET is to be said, if somebody hears it."""
+        self._wake()
         if self._live is None:
             self._end()
-        else:
-            self._live.wake()
 
     def _reset(self, link: ResumeLink, payload: bytes) -> None:
         code, text = read_code(payload)
@@ -368,8 +363,8 @@ class ResumablePipe:
         """Nothing more is dialled, taken or sent."""
         if self._ended.is_set():
             return
-        self._ended.set()
-        self._connected.set()
+        for event in (self._ended, self._connected):
+            event.set()
         if self._kept is not None:
             self._kept.cancel()
         if self._live is not None:
@@ -397,14 +392,8 @@ class ResumablePipe:
         return self.options.close_timeout / 5
 
     async def _tasks_end(self) -> None:
-        tasks = [*self._ending, *([self._dialler.task] if self._dialler.task is not None else [])]
-        tasks = [task for task in tasks if task is not asyncio.current_task()]
-        for seconds in (self._leave_within, self._leave_within / 2):
-            if tasks:
-                _, left = await asyncio.wait(tasks, timeout=seconds)
-                tasks = [task for task in tasks if task in left]
-            for task in tasks:
-                task.cancel()
-        if tasks:
+        dialling = [self._dialler.task] if self._dialler.task is not None else []
+        left = await ended_within([*self._ending, *dialling], self._leave_within)
+        if left:
             text = "a reconnect() swallowed its cancellation and is left behind by ResumablePipe.aclose"
-            self._loop.call_exception_handler({"message": text, "task": tasks[0]})
+            self._loop.call_exception_handler({"message": text, "task": left[0]})

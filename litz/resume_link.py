@@ -29,6 +29,10 @@ class LinkOwner(Protocol):
     def silent(self, link: ResumeLink) -> None:
         """Nothing came for long: ask for a sign of life."""
 
+    def listening(self, link: ResumeLink) -> None:
+        """Bytes come, and nothing was written for long: say a sign of life. (A frame of the peer may take so long on a
+        slow line that its question whether we live waits behind it.)"""
+
     def link_ended(self, link: ResumeLink, error: BaseException) -> None:
         """It is of no use any more. Once."""
 
@@ -47,7 +51,7 @@ class ResumeLink:
         self._owner: LinkOwner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._watch: asyncio.TimerHandle | None = None
-        self._heard = self.began = self._loop.time()
+        self._heard = self._said = self.began = self._loop.time()
         self._asked = False
         self._patience = (0.0, 0.0)
         self._over = False
@@ -74,7 +78,7 @@ class ResumeLink:
         more the link is dead."""
         self._owner = owner
         self._patience = (ping_after, dead_after)
-        self._heard = self.began = self._loop.time()
+        self._heard = self._said = self.began = self._loop.time()
         # What cannot end is read before it is written: two ends that replay at once would wait for each other.
         self._tasks = [
             self._loop.create_task(self._guard(work), name="litz pipe link") for work in (self._read, self._write)
@@ -169,6 +173,9 @@ class ResumeLink:
                 raise EOFError("the connection was closed")
             if frames := self._frames.feed(data):
                 owner.frames_came(self, frames)
+            if self._heard - self._said > self._patience[0] / 2:
+                self._said = self._heard
+                owner.listening(self)
 
     @property
     def _ended(self) -> bool:
@@ -180,6 +187,7 @@ class ResumeLink:
         while not self._over:
             parts = owner.due(self, BATCH)
             if parts:
+                self._said = self._loop.time()
                 self._writer.writelines(parts)
                 await self._writer.drain()
             elif not self._ended:  # asking may have ended it
@@ -209,3 +217,16 @@ class ResumeLink:
             self.drop()
             if self._owner is not None:
                 self._owner.link_ended(self, error)
+
+
+async def ended_within(tasks: Sequence[asyncio.Task[None]], seconds: float) -> list[asyncio.Task[None]]:
+    """Wait so long for `tasks` (never for the caller), then cancel those that are left and wait once more. Returns the
+    ones that do not even end then."""
+    left = [task for task in tasks if task is not asyncio.current_task()]
+    for last in (False, True):
+        if left:
+            _, pending = await asyncio.wait(left, timeout=seconds / 2)
+            left = [task for task in left if task in pending]
+        for task in left if not last else ():
+            task.cancel()
+    return left

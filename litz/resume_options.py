@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import inf
+from typing import Final
 
 from litz.backoff import DEFAULT_BACKOFF, Backoff
+
+STABLE: Final = 1.0
+"""Seconds that a connection must live for its end to count as no failure of dialling."""
+FAREWELL: Final = 1.0
+"""Seconds for which an end that was closed waits for the other one's end."""
+MAX_FAULTS: Final = 8
+"""Connections in a row that the other end may lose by breaking the rules."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

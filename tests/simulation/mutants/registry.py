@@ -14,6 +14,7 @@ from tests.simulation.mutants.outage_mutants import OUTAGE_MUTANTS
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
 from tests.simulation.mutants.relay_mutants import RELAY_MUTANTS
 from tests.simulation.mutants.restart_mutants import RESTART_MUTANTS
+from tests.simulation.mutants.resumable_mutants import RESUMABLE_MUTANTS
 from tests.simulation.mutants.rights_mutants import RIGHTS_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
 from tests.simulation.mutants.spill_mutants import SPILL_MUTANTS
@@ -44,6 +45,7 @@ ALL: tuple[Mutant, ...] = (
     *RIGHTS_MUTANTS,
     *ENDS_MUTANTS,
     *OUTAGE_MUTANTS,
+    *RESUMABLE_MUTANTS,
     *STREAM_LANE_MUTANTS,
 )
 PROVED: frozenset[str] = frozenset(mutant.name for mutant in RIGHTS_MUTANTS if mutant.killers == ("verdict",))

@@ -49,7 +49,7 @@ class Network:
         self._loop = loop
         self._rng = random.Random(f"network {seed}")
         self._made = made
-        self._fragment = fragment
+        self.fragment = fragment
         self._system_buffer = system_buffer
         self._latency = latency
         self.passive: ResumablePipe
@@ -81,7 +81,7 @@ class Network:
         stream, client, server = connection(
             self._loop,
             seed=f"{self._rng.random()}",
-            fragment=self._fragment,
+            fragment=self.fragment,
             system_buffer=self._system_buffer,
         )
         self.streams.append(stream)

@@ -38,7 +38,7 @@ def test_any_position_that_is_held_can_be_read_and_no_other(steps: list[tuple[st
     for wrong in (buffer.start - 1, buffer.end + 1):
         with pytest.raises(ValueError, match="not between"):
             buffer.read(wrong, 1)
-    with pytest.raises(ValueError, match="never written|only"):
+    with pytest.raises(ValueError, match="were written"):
         buffer.confirm(buffer.end + 1)
     assert buffer.confirm(buffer.start) == 0
     assert buffer.confirm(0) == 0
