@@ -204,11 +204,12 @@ class Flow:
 
     def _make_report(self, ending: PipelineEnd, left: Left, undelivered: int) -> PipelineReport:
         now = self._loop.time()
+        error = None if ending in GRACEFUL else self._error or self._ended_error()
         return PipelineReport(
             self.dest,
             self.service,
             ending,
-            None if ending in GRACEFUL else self._error or self._ended_error(),
+            error,
             now - self._began,
             0.0 if self._drain_began is None else now - self._drain_began,
             self.inbound.received,
@@ -219,6 +220,7 @@ class Flow:
             self.inbound.letters,
             undelivered,
             self.line.unread,
+            described(error) if error is not None else "",
         )
 
     def end(self, reason: PipelineEnd, error: BaseException | None = None, text: str = "") -> None:

@@ -44,7 +44,8 @@ GRACEFUL = frozenset({PipelineEnd.COMPLETE, PipelineEnd.DRAINED})
 class PipelineReport:
     """What the pipeline of one stream came to. Times in seconds.
 
-    reason, error      why it ended; None for a graceful end
+    reason, error      why it ended; None for a graceful end, and in `Pipeline.reports`: exceptions hold frames
+    said               the class of the error and its text, in one short line
     duration, draining from its begin, and of that since the drain began
     received           messages that were taken off the stream
     inbound, outbound  counts by kind. `outbound.handled` counts what was written
@@ -71,6 +72,7 @@ class PipelineReport:
     dead_letters: int = 0
     undelivered: int = 0
     unread: int = 0
+    said: str = ""
 
     @property
     def graceful(self) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,9 @@ log = logging.getLogger("litz.pipeline")
 ItemHandler = Callable[[Item], Any]
 """Called for each message, sync or async. A result other than None is sent to the peer."""
 
+OutgoingHandler = Callable[[Outgoing], Any]
+"""Called for each message that goes out, sync or async: makes of it what is sent."""
+
 
 class Pipeline:
     """A handler of streams, for `listen_streams`: `await manager.listen_streams("jobs", pipeline(handler, options))`.
@@ -43,7 +47,7 @@ class Pipeline:
         handler: ItemHandler,
         options: PipelineOptions = DEFAULT_OPTIONS,
         *,
-        outgoing: Callable[[Outgoing], Any] | None = None,
+        outgoing: OutgoingHandler | None = None,
         on_report: Callable[[PipelineReport], object] | None = None,
         rng: Random | None = None,
     ) -> None:
@@ -56,7 +60,7 @@ class Pipeline:
         self.inbound_limiter = Limiter(options.inbound.admission, name="inbound of the pipeline")
         self.outbound_limiter = Limiter(options.outbound.admission, name="outbound of the pipeline")
         self.reports: deque[PipelineReport] = deque(maxlen=options.reports)
-        """Of the latest streams that ended, oldest first."""
+        """Of the latest streams that ended, oldest first; without their exceptions."""
         self._on_report = on_report
         self._flows: dict[Flow, None] = {}
 
@@ -129,7 +133,7 @@ class Pipeline:
         self._flows.pop(flow, None)
         report = flow.report
         assert report is not None
-        self.reports.append(report)
+        self.reports.append(replace(report, error=None))
         log.log(logging.DEBUG if report.graceful else logging.INFO, "%s", report)
         if self._on_report is not None:
             try:
@@ -142,7 +146,7 @@ def pipeline(
     handler: ItemHandler,
     options: PipelineOptions = DEFAULT_OPTIONS,
     *,
-    outgoing: Callable[[Outgoing], Any] | None = None,
+    outgoing: OutgoingHandler | None = None,
     on_report: Callable[[PipelineReport], object] | None = None,
 ) -> Pipeline:
     """A handler for `listen_streams` that runs `handler(item)` for each message under `options`.
@@ -204,7 +208,7 @@ def open_pipeline(
     options: PipelineOptions = DEFAULT_OPTIONS,
     *,
     handler: ItemHandler | None = None,
-    outgoing: Callable[[Outgoing], Any] | None = None,
+    outgoing: OutgoingHandler | None = None,
 ) -> OpenPipeline:
     """The pipeline of one stream that this side opened: `async with open_pipeline(stream, options) as flow`.
 
@@ -212,8 +216,8 @@ def open_pipeline(
     an exception it drains as `options` say, and raises what ended the stream otherwise, or what was escalated. Left by
     an exception it is aborted.
     """
-    return OpenPipeline(Pipeline(handler or _drop, options, outgoing=outgoing), StreamLine(stream))
+    return OpenPipeline(Pipeline(handler or drop, options, outgoing=outgoing), StreamLine(stream))
 
 
-def _drop(item: Item) -> None:
-    """Nobody wants it."""
+def drop(item: Item) -> None:
+    """A handler for what nobody wants."""

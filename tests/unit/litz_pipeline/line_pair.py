@@ -30,6 +30,8 @@ class MemoryLine:
         self.paused = 0
         self.news = asyncio.Event()
         self.writers = 0
+        self.far = 0.0
+        """Seconds until the peer has confirmed all."""
         self.limit: int | None = None
         """Bytes of one message that may be sent."""
         self.read = 0
@@ -84,7 +86,7 @@ class MemoryLine:
         self.stir()
 
     async def arrived(self) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.far)
         if self.error is not None and not (self.eof_sent and self.finished):
             raise type(self.error)(*self.error.args)
 

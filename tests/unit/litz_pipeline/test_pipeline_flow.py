@@ -100,6 +100,16 @@ def test_drain_outbound_waits_for_the_peers_end_and_aborts_if_it_says_more() -> 
         assert (report.reason, report.outstanding) == (PipelineEnd.DRAINED, (0,) if more else ())
 
 
+@pytest.mark.parametrize("what", [Drain.BOTH, Drain.OUTBOUND])
+def test_it_is_over_when_all_has_arrived(what: Drain) -> None:
+    async def body(peer: MemoryLine, task: asyncio.Task[PipelineReport], flow: Flow) -> None:
+        peer.peer.far = 7.0
+        await peer.send_eof()
+
+    report, _ = run(failing, body, PipelineOptions(half_close=what))
+    assert report.duration == pytest.approx(7, abs=0.1)
+
+
 def test_drain_inbound_handles_what_came_and_aborts() -> None:
     async def handler(item: Item) -> Any:
         await asyncio.sleep(1)

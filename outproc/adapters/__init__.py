@@ -1,0 +1,1 @@
+"""Adapters between litz and other libraries. A leaf: nobody but users imports it."""

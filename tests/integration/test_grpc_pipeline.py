@@ -1,0 +1,346 @@
+"""Pipelines over gRPC with a real server and a real client on loopback.
+
+Covers `outproc.adapters.grpc_pipeline`, `outproc.adapters.grpc_lines`, `outproc.adapters.grpc_status`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+from litz.admission import Amount, Reject
+from litz.backoff import Backoff
+from litz.errors import StreamAbortedError, StreamLostError
+from litz.order import Fifo, PerKey
+from litz.pipeline import Flow, Item, Pipeline, PipelineEnd, PipelineOptions, Way, pipeline
+from litz.stream_options import Drain
+from litz.stream_port import Abort
+from litz.supervision import Failure, Remedy, Supervise
+from outproc.adapters.grpc_pipeline import OpenGrpcPipeline, PipelineInterceptor, open_grpc_pipeline
+from outproc.adapters.grpc_status import ABORT_OF_STATUS, STATUS_OF_END, STATUS_OF_FAILURE
+
+TALK = "/demo.Chat/Talk"
+LONG = 120.0
+"""Seconds that nothing in here needs."""
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """A record of a log holds the exception, that the call, and that the threads of gRPC."""
+    logger = logging.getLogger("litz.supervision")
+    logger.setLevel(logging.CRITICAL)
+    yield
+    logger.setLevel(logging.NOTSET)
+
+
+def choices(**options: Any) -> PipelineOptions:
+    return PipelineOptions(**{"grace": LONG, **options})
+
+
+class World:
+    """A server and a channel to it."""
+
+    def __init__(self, interceptor: PipelineInterceptor, server: Any, channel: Any) -> None:
+        self.interceptor = interceptor
+        self.server = server
+        self.channel = channel
+
+    def call(self) -> Any:
+        return self.channel.stream_stream(TALK)()
+
+    def talk(self, handler: Callable[[Item], Any] | None = None, **options: Any) -> OpenGrpcPipeline:
+        return open_grpc_pipeline(self.call(), choices(**options), handler=handler, method=TALK)
+
+
+@asynccontextmanager
+async def world(served: Pipeline | None, *handlers: Any) -> AsyncIterator[World]:
+    interceptor = PipelineInterceptor({TALK: served} if served is not None else {})
+    server = grpc.aio.server(interceptors=[interceptor])
+    server.add_generic_rpc_handlers(handlers)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with asyncio.timeout(LONG), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            yield World(interceptor, server, channel)
+        finally:
+            await server.stop(None)
+
+
+async def until(met: Callable[[], bool]) -> None:
+    """Wait for `met`; the test has a deadline."""
+    while not met():  # noqa: ASYNC110 - what is waited for is seen from outside
+        await asyncio.sleep(0.005)
+
+
+async def test_both_ends_with_a_pipeline() -> None:
+    answers: list[bytes] = []
+    served = pipeline(lambda item: b"re " + item.data, choices())
+    async with world(served) as here:
+        async with here.talk(lambda item: answers.append(item.data)) as flow:
+            for number in range(300):
+                await flow.send(b"%d" % number)
+        assert answers == [b"re %d" % number for number in range(300)]
+        await until(lambda: bool(served.reports))
+    for report in (flow.report, served.reports[0]):
+        assert report is not None
+        assert report.graceful, str(report)
+        assert (report.received, report.inbound.handled, report.outbound.handled) == (300, 300, 300)
+
+
+async def test_a_plain_client_sees_order_retries_and_ok() -> None:
+    attempts: list[tuple[bytes, int]] = []
+
+    async def handler(item: Item) -> bytes:
+        attempts.append((item.data, item.attempt))
+        await asyncio.sleep(0)
+        if item.data == b"b" and item.attempt == 1:
+            raise ValueError
+        return bytes(item.data)
+
+    served = pipeline(handler, choices(supervise=Supervise(attempts=2, backoff=Backoff(0.001, 0.001))))
+    async with world(served) as here:
+        call = here.call()
+        for data in (b"a", b"b", b"c"):
+            await call.write(data)
+        await call.done_writing()
+        assert [await call.read() for _ in range(3)] == [b"a", b"b", b"c"]
+        assert await call.read() is grpc.aio.EOF
+        assert await call.code() is grpc.StatusCode.OK
+    assert attempts == [(b"a", 1), (b"b", 1), (b"b", 2), (b"c", 1)]
+
+
+def _fails(item: Item) -> None:
+    raise LookupError("secret")
+
+
+async def _hangs(item: Item) -> None:
+    await asyncio.sleep(LONG)
+
+
+CLOSING = {
+    Failure.RAISED: (_fails, choices(supervise=Supervise(then=Remedy.CLOSE))),
+    Failure.TIMED_OUT: (_hangs, choices(supervise=Supervise(timeout=0.01, then=Remedy.CLOSE))),
+    Failure.REFUSED: (
+        _hangs,
+        choices(
+            inbound=Way(order=PerKey(by=lambda item: item.number), admission=Reject(Amount(1))),
+            supervise=Supervise(then=Remedy.CLOSE),
+        ),
+    ),
+    Failure.ORDER_BROKEN: (_fails, choices(inbound=Way(order=PerKey(by=lambda item: item.data["no dict"])))),
+}
+
+
+@pytest.mark.parametrize("failure", CLOSING)
+async def test_a_failure_closes_the_call_with_its_status(failure: Failure) -> None:
+    handler, options = CLOSING[failure]
+    async with world(pipeline(handler, options)) as here:
+        call = here.call()
+        await call.write(b"x")
+        await call.write(b"y")
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            while await call.read() is not grpc.aio.EOF:
+                pass
+        assert caught.value.code() is STATUS_OF_FAILURE[failure]
+        assert caught.value.details() == failure.value, "the kind, and not what the handler said"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.INTERNAL,
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.PERMISSION_DENIED,
+    ],
+)
+async def test_the_status_of_a_plain_server_ends_the_clients_pipeline_typed(code: grpc.StatusCode) -> None:
+    async def behaviour(_: Any, context: Any) -> None:
+        await context.read()
+        await context.write(b"one")
+        await context.abort(code, "so it is")
+
+    method: Any = grpc.stream_stream_rpc_method_handler(behaviour)
+    got: list[bytes] = []
+    async with world(None, grpc.method_handlers_generic_handler("demo.Chat", {"Talk": method})) as here:
+        with pytest.raises(StreamAbortedError, match="so it is") as caught:
+            async with here.talk(lambda item: got.append(item.data)) as flow:
+                await flow.send(b"x")
+                await flow.ended()
+        assert isinstance(caught.value, StreamLostError) == (code is grpc.StatusCode.UNAVAILABLE)
+        if code is not grpc.StatusCode.UNAVAILABLE:
+            assert caught.value.code == ABORT_OF_STATUS.get(code, Abort.REJECTED)
+
+
+async def test_an_unimplemented_method_is_a_rejection() -> None:
+    async with world(None) as here:
+        with pytest.raises(StreamAbortedError, match="UNIMPLEMENTED") as caught:
+            async with here.talk() as flow:
+                await flow.ended()
+        assert caught.value.code == Abort.REJECTED
+
+
+async def test_who_cancels_the_call_cancels_its_handlers() -> None:
+    cancelled: list[bytes] = []
+
+    async def handler(item: Item) -> None:
+        try:
+            await asyncio.sleep(LONG)
+        finally:
+            cancelled.append(item.data)
+
+    served = pipeline(handler, choices(inbound=Way(order=Fifo(messages=1))))
+    async with world(served) as here:
+        with pytest.raises(StreamAbortedError):
+            async with here.talk() as flow:
+                await flow.send(b"x")
+                await until(lambda: bool(served.flows) and served.flows[0].inbound.received == 1)
+                flow.begin_drain(Drain.NONE)
+                assert (await flow.ended()).reason is PipelineEnd.ABORTED
+        await until(lambda: bool(served.reports))
+    assert cancelled == [b"x"]
+    assert served.reports[0].reason is PipelineEnd.ABORTED_BY_PEER
+    assert served.reports[0].outstanding == (0,)
+
+
+async def test_a_deadline_of_the_client_ends_the_pipeline_of_the_server() -> None:
+    served = pipeline(_hangs, choices())
+    async with world(served) as here:
+        call = here.channel.stream_stream(TALK)(timeout=0.3)
+        await call.write(b"x")
+        assert await call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        await until(lambda: bool(served.reports) or not served.flows)
+    assert [report.reason for report in served.reports] == [PipelineEnd.ABORTED_BY_PEER]
+
+
+async def test_what_is_escalated_can_be_waited_for() -> None:
+    problem = LookupError("the original")
+
+    def handler(item: Item) -> None:
+        raise problem
+
+    served = pipeline(handler, choices(supervise=Supervise(then=Remedy.ESCALATE)))
+    async with world(served) as here:
+        waiting = asyncio.ensure_future(here.interceptor.escalation())
+        call = here.call()
+        await call.write(b"x")
+        assert await call.code() is grpc.StatusCode.INTERNAL
+        with pytest.raises(LookupError) as caught:
+            await waiting
+        assert caught.value is problem
+        with pytest.raises(LookupError):
+            await here.interceptor.escalation()
+
+
+async def test_a_server_that_drains_finishes_what_it_has() -> None:
+    gate = asyncio.Event()
+    answers: list[bytes] = []
+
+    async def handler(item: Item) -> bytes:
+        await gate.wait()
+        return bytes(item.data)
+
+    served = pipeline(handler, choices())
+    async with world(served) as here:
+        async with here.talk(lambda item: answers.append(item.data)) as flow:
+            for number in range(5):
+                await flow.send(b"%d" % number)
+            await until(lambda: bool(served.flows) and served.flows[0].inbound.received == 5)
+            draining = asyncio.ensure_future(served.drain())
+            await asyncio.sleep(0)
+            gate.set()
+            (report,) = await draining
+            assert (report.reason, report.inbound.handled) == (PipelineEnd.DRAINED, 5)
+            assert (await flow.ended()).reason is PipelineEnd.COMPLETE
+        assert answers == [b"%d" % number for number in range(5)]
+
+
+async def test_nobody_reads_further_than_the_line() -> None:
+    gate = asyncio.Event()
+
+    async def handler(item: Item) -> None:
+        await gate.wait()
+
+    served = pipeline(handler, choices(inbound=Way(order=Fifo(messages=3))))
+    sent = 0
+
+    async def pour(flow: Flow) -> None:
+        nonlocal sent
+        for _ in range(200):
+            await flow.send(bytes(65_536))
+            sent += 1
+
+    async with world(served) as here:
+        async with here.talk() as flow:
+            pouring = asyncio.ensure_future(pour(flow))
+            before = -1
+            while before != sent:
+                before = sent
+                await asyncio.sleep(0.2)
+            assert served.flows[0].inbound.received == 4, "three in line and one in hand"
+            assert sent < 200
+            gate.set()
+            await pouring
+        await until(lambda: bool(served.reports))
+    assert served.reports[0].inbound.handled == 200
+
+
+async def test_a_method_of_the_server_keeps_its_serializers_and_others_are_left_alone() -> None:
+    async def untouched(_: Any, context: Any) -> None:
+        await context.write(["plain"])
+
+    async def never(_: Any, context: Any) -> None:
+        raise AssertionError("the pipeline is called instead")
+
+    def method(behaviour: Any) -> Any:
+        return grpc.stream_stream_rpc_method_handler(
+            behaviour, request_deserializer=json.loads, response_serializer=lambda data: json.dumps(data).encode()
+        )
+
+    handlers = grpc.method_handlers_generic_handler("demo.Chat", {"Talk": method(never), "Other": method(untouched)})
+    async with world(pipeline(lambda item: item.data[::-1], choices()), handlers) as here:
+        call = here.call()
+        await call.write(b"[1, 2]")
+        assert await call.read() == b"[2, 1]"
+        await call.done_writing()
+        assert await here.channel.stream_stream("/demo.Chat/Other")().read() == b'["plain"]'
+
+
+async def test_a_server_that_stops_ends_the_pipelines_of_both_sides() -> None:
+    served = pipeline(_hangs, choices())
+    async with world(served) as here:
+        with pytest.raises(StreamAbortedError):
+            async with here.talk() as flow:
+                await flow.send(b"x")
+                await until(lambda: bool(served.flows) and served.flows[0].inbound.received == 1)
+                await here.server.stop(None)
+                await flow.ended()
+    assert [report.reason for report in served.reports] == [PipelineEnd.ABORTED_BY_PEER]
+
+
+async def test_the_client_can_leave_outbound_only() -> None:
+    async def handler(item: Item) -> None:
+        await asyncio.sleep(0.05)
+
+    served = pipeline(handler, choices())
+    async with world(served) as here:
+        async with here.talk(drain=Drain.OUTBOUND) as flow:
+            for _ in range(5):
+                await flow.send(b"x")
+        await until(lambda: bool(served.reports))
+    assert flow.report is not None
+    assert flow.report.reason is PipelineEnd.DRAINED
+    assert (served.reports[0].reason, served.reports[0].inbound.handled) == (PipelineEnd.COMPLETE, 5)
+
+
+def test_every_end_and_every_failure_has_a_status() -> None:
+    assert set(STATUS_OF_END) == set(PipelineEnd)
+    assert set(STATUS_OF_FAILURE) == set(Failure)
