@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from typing import Final
 
 from litz.errors import ProtocolError
 from outproc.frames.encode import encode_ping, encode_pong
@@ -13,6 +14,12 @@ from outproc.session.asking import Asking
 from outproc.session.cutting import FrameParts
 from outproc.session.fixed_lanes import LOSSY_LANE, PRIORITY_LANES, SHARING_LANES
 from outproc.session.receive_lane import Delivery, Finished, Skipped
+
+ORDERS: Final = {
+    lane: (*PRIORITY_LANES, *SHARING_LANES[place:], *SHARING_LANES[:place])
+    for place, lane in enumerate(SHARING_LANES, 1)
+}
+"""By the sharing lane that had the first room in the frame before: who may fill the next one, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +97,7 @@ class JoinedWire:
     def in_turn(self) -> tuple[int, ...]:
         """The lanes in the order in which they may fill the next frame."""
         self.frame_shared = False
-        after = SHARING_LANES.index(self.last_first) + 1
-        return (*PRIORITY_LANES, *SHARING_LANES[after:], *SHARING_LANES[:after])
+        return ORDERS[self.last_first]
 
     def had_room(self, lane: int) -> None:
         """`lane` is in the frame. Only what was sent moves the turn: else lanes could starve in step with the calls."""

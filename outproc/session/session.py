@@ -349,7 +349,7 @@ class Session:
         told = control.encode(self.receive_lanes, self.receive_credit, self.streams.receiving)
         out[0] = frame_header(self.tag, ack_now) + told
         self.unsent.sent(control)
-        waits = self.lossy_out.queue or self.streams.waits
+        waits = self.lossy_out.queue or self.streams.ready
         self.said_all = left >= ROOM_TO_SPARE and not (self.unsent or joined.asks or waits)
         return out
 

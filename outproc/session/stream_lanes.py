@@ -64,7 +64,7 @@ class StreamLanes:
         self._lane_limits: SessionLimits | None = None
         self._highest = [STREAMS - 2, STREAMS - 1]
         """The highest number that was opened, even and odd."""
-        self._ready: OrderedDict[int, StreamSendLane] = OrderedDict()
+        self.ready: OrderedDict[int, StreamSendLane] = OrderedDict()
         """Those that have something to send which credit allows, in turn."""
         self._roomy: list[int] = []
         self._epoch = 0
@@ -92,7 +92,7 @@ class StreamLanes:
         never is. Returns it for a last look (`unacked`, `log`); None if it was forgotten before."""
         lane = self.sending.pop(number, None)
         if lane is not None:
-            self._ready.pop(number, None)
+            self.ready.pop(number, None)
             self.acked_entries += lane.high_water - min(lane.acked.number, lane.high_water)
             self.sent_size -= lane.sent_size
         return lane
@@ -116,7 +116,7 @@ class StreamLanes:
         for lane in self.receiving.values():
             lane.release()
         self.receiving.clear()
-        self._ready.clear()
+        self.ready.clear()
         self.wire = None
 
     # -- sending --------------------------------------------------------------------------------------
@@ -136,7 +136,7 @@ class StreamLanes:
         lane = self.sending[number]
         entry = lane.log.append(body)
         if not lane.blocked:
-            self._ready[number] = lane
+            self.ready[number] = lane
         return entry
 
     def finish(self, number: int) -> int:
@@ -145,7 +145,7 @@ class StreamLanes:
         finished = lane.log.finished
         entry = lane.finish()
         if not (finished or lane.blocked):
-            self._ready[number] = lane
+            self.ready[number] = lane
         return entry
 
     def want_acks(self, number: int) -> bool:
@@ -174,7 +174,7 @@ class StreamLanes:
         for number, lane in self.sending.items():
             if lane.acked.number < lane.log.next_number:
                 lane.cursor = lane.acked
-                self._ready[number] = lane
+                self.ready[number] = lane
 
     def leave(self, wire: Hashable) -> None:
         """The wire is gone."""
@@ -186,7 +186,7 @@ class StreamLanes:
     @property
     def waits(self) -> bool:
         """Whether anything could be sent that no wire has taken."""
-        return bool(self._ready)
+        return bool(self.ready)
 
     def fill(self, out: FrameParts, budget: int) -> tuple[int, bool]:
         """Append what is next, of one stream after the other, within `budget` bytes. Returns the bytes used, and
@@ -195,7 +195,7 @@ class StreamLanes:
         turn = max(TURN, budget // 4 + 2 * HEAD)
         # Where an entry has room, it is not cut: to put it together again costs more than the rest of a frame.
         cut_from = CHUNKED_FROM if turn < self.limits.max_entry else budget
-        ready = self._ready
+        ready = self.ready
         while ready:
             left = budget - used
             number, lane = next(iter(ready.items()))
@@ -252,7 +252,7 @@ class StreamLanes:
         self.acked_entries += lane.acked.number - before
         self.sent_size -= lane.log.trimmed - trimmed
         if not lane.has_unsent:
-            self._ready.pop(ack.lane, None)
+            self.ready.pop(ack.lane, None)
         self._look_for_room(ack.lane, lane)
         return True
 
@@ -263,7 +263,7 @@ class StreamLanes:
             self._gone(credit.lane)
         elif lane.allow(credit.messages, credit.size) and lane.blocked:
             lane.blocked = False
-            self._ready[credit.lane] = lane
+            self.ready[credit.lane] = lane
 
     def _gone(self, number: int) -> None:
         """Something came for a stream that is not there. Raises ProtocolError if it never was."""

@@ -36,7 +36,7 @@ STREAM_LANE_MUTANTS: tuple[Mutant, ...] = (
         "R10",
         Edit(
             LANES,
-            "            lane.blocked = False\n            self._ready[credit.lane] = lane\n",
+            "            lane.blocked = False\n            self.ready[credit.lane] = lane\n",
             "            lane.blocked = False\n",
         ),
     ),
