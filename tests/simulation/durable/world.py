@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from litz.testing import Nemesis, SimLoop, SimNetwork
 from outproc.outbox import OutboxOptions
@@ -19,18 +19,19 @@ from tests.simulation.durable.plan import make_plan
 from tests.simulation.durable.process import Process
 from tests.simulation.durable.record import InvariantError
 from tests.simulation.durable.watched_stores import Ledger
+from tests.simulation.seed_world import SeedWorld
 
 SETTLE: Final = 400.0
 """Virtual seconds after the last fault in which everything must be delivered."""
 
 
-class World:
+class World(SeedWorld):
     """One run. `trace` is called with one line per event, or is None. `folder`: for files of SQLite."""
 
+    broken = InvariantError
+
     def __init__(self, loop: SimLoop, seed: int, folder: Path, trace: Callable[[str], None] | None = None) -> None:
-        self.loop = loop
-        self.seed = seed
-        self.trace = trace
+        super().__init__(loop, seed, trace)
         self.plan = plan = make_plan(seed)
         self.rng = Random(f"durable {seed}")
         self.network = SimNetwork(loop, seed=seed, link=plan.link)
@@ -57,43 +58,9 @@ class World:
         self.left = plan.messages
         self.healed = self.closing = False
         self.starting: Counter[str] = Counter()
-        self._failure: asyncio.Future[None] = loop.create_future()
-        self._tasks: dict[asyncio.Task[Any], None] = {}
         self.timers: list[asyncio.TimerHandle] = []
         """Those that cancel a send, which may be over by then: none is left at the end."""
         self.faults = Faults(self)
-        loop.set_exception_handler(self._unseen)
-
-    def log(self, *what: object) -> None:
-        if self.trace is not None:
-            self.trace(f"{self.loop.time() - 1000:9.4f} {' '.join(map(str, what))}")
-
-    # -- failing ------------------------------------------------------------------------------------
-
-    def failed(self, error: BaseException) -> None:
-        """The run is over: the first error counts."""
-        if not self._failure.done():
-            self._failure.set_exception(error)
-
-    def _unseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if isinstance(error, InvariantError):
-            self.failed(error)
-            return
-        failure = InvariantError("typed-errors", f"reported to the loop: {context.get('message')}: {error!r}")
-        failure.__cause__ = error
-        self.failed(failure)
-
-    def later(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Run something of the world's own."""
-        task = self.loop.create_task(work)
-        self._tasks[task] = None
-        task.add_done_callback(self._task_ended)
-
-    def _task_ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failed(error)
 
     # -- processes ----------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -31,6 +31,7 @@ from outproc.wires.relay import RelayWireBuilder
 from outproc.wires.relay.wire import RelayWire
 from tests.simulation import seeds
 from tests.simulation.relay.watched_hub import WatchedHub
+from tests.simulation.seed_world import SeedWorld
 
 HUB = "hub"
 NETWORK_FAULTS = ("reset", "reset one side", "half open", "one-way loss", "remote close", "stall", "delay", "slow link",
@@ -46,13 +47,13 @@ class InvariantError(seeds.InvariantError):
 InvariantError.names = seeds.invariant_names(__doc__)
 
 
-class World:
+class World(SeedWorld):
     """One run. `trace` is called with one line per event, or is None."""
 
+    broken = InvariantError
+
     def __init__(self, loop: SimLoop, seed: int, trace: Callable[[str], None] | None = None) -> None:
-        self.loop = loop
-        self.seed = seed
-        self.trace = trace
+        super().__init__(loop, seed, trace)
         self.rng = rng = Random(f"relay {seed}")
         link = Link(latency=rng.choice((0.001, 0.01)), jitter=0.005, bandwidth=rng.choice((None, 1_000_000.0)))
         self.network = SimNetwork(loop, seed=seed, link=link)
@@ -74,38 +75,16 @@ class World:
         self.sent: Counter[tuple[str, str]] = Counter()
         self.got: Counter[tuple[str, str]] = Counter()
         self.heals = self.delivered = 0
-        self._failure: asyncio.Future[None] = loop.create_future()
-        self._tasks: dict[asyncio.Task[Any], None] = {}
         for name, action in (
             ("hub restart", self._restart_hub),
             ("circuit cut", self._cut_circuit),
             ("hub closes a transport", self._close_transport),
         ):
             self.nemesis.add(name, action)
-        loop.set_exception_handler(self._unseen)
-
-    def log(self, *what: object) -> None:
-        if self.trace is not None:
-            self.trace(f"{self.loop.time() - 1000:9.4f} {' '.join(map(str, what))}")
 
     def fail(self, name: str, detail: str) -> None:
-        """The first error counts."""
-        if not self._failure.done():
-            self._failure.set_exception(InvariantError(name, detail))
-
-    def _unseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        self.fail("typed-errors", f"{context.get('message')}: {context.get('exception')!r}")
-
-    def later(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        task = self.loop.create_task(work)
-        self._tasks[task] = None
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None and not self._failure.done():
-            self._failure.set_exception(error)
+        """An invariant does not hold."""
+        self.failed(InvariantError(name, detail))
 
     # -- nodes ----------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from tests.simulation import seeds
 from tests.simulation.durable.disks import Disk
 from tests.simulation.durable.memory_stores import InboxContent, MemoryInboxStore, MemoryOutboxStore, OutboxContent
 from tests.simulation.durable.store_runner import SimRunner
+from tests.simulation.seed_world import SeedWorld
 from tests.simulation.seeds import invariant_names
 
 INVARIANTS: Final = invariant_names(__doc__)
@@ -139,11 +140,13 @@ class Life:
         await self.manager.aclose()
 
 
-class World:
+class World(SeedWorld):
     """One run. `trace` is called with one line per event, or is None."""
 
+    broken = InvariantError
+
     def __init__(self, loop: SimLoop, seed: int, trace: Callable[[str], None] | None = None) -> None:
-        self.loop, self.seed, self.trace = loop, seed, trace
+        super().__init__(loop, seed, trace)
         self.rng = rng = Random(f"spill {seed}")
         self.network = SimNetwork(loop, seed=seed)
         self.hits: Counter[str] = self.network.hits
@@ -178,22 +181,6 @@ class World:
         self.reads_again = 0.0
         self.latest: dict[int, int] = {}
         """Of each life of the sender the last message that was handled for the first time."""
-        self._failure: asyncio.Future[None] = loop.create_future()
-        self._others: list[asyncio.Task[Any]] = []
-        loop.set_exception_handler(lambda _loop, context: self._unseen(context))
-
-    def log(self, *what: object) -> None:
-        if self.trace is not None:
-            self.trace(f"{self.loop.time() - 1000:9.4f} {' '.join(map(str, what))}")
-
-    def failed(self, error: BaseException) -> None:
-        """The run is over: the first error counts."""
-        if not self._failure.done():
-            self._failure.set_exception(error)
-
-    def _unseen(self, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        self.failed(InvariantError("typed-errors", f"reported to the loop: {context.get('message')}: {error!r}"))
 
     # -- lives ----------------------------------------------------------------------------------------
 
@@ -217,7 +204,7 @@ class World:
         life.kill()
         self.dead.append(life)
         self.restarting += 1
-        self._others.append(self.loop.create_task(self._restart(name, life)))
+        self.later(self._restart(name, life))
         return True
 
     async def _restart(self, name: str, old: Life) -> None:
@@ -321,9 +308,9 @@ class World:
         finally:
             self._failure.cancel()
             story.cancel()
-            for task in self._others:
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(story, *self._others, return_exceptions=True)
+            await asyncio.gather(story, *self._tasks, return_exceptions=True)
             for life in [*self.lives.values(), *self.dead]:
                 await life.bury()
 
