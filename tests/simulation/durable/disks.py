@@ -7,13 +7,15 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from outproc.outbox.options import InboxOptions, OutboxOptions
 from outproc.outbox.sqlite_inbox import SqliteInboxStore
 from outproc.outbox.sqlite_outbox import SqliteOutboxStore
 from outproc.outbox.store import InboxStore, OutboxStore
 from tests.simulation.durable.memory_stores import InboxContent, MemoryInboxStore, MemoryOutboxStore, OutboxContent
+
+Content = TypeVar("Content", bound="Copied")
 
 EFFECTS = "CREATE TABLE IF NOT EXISTS effect (uid INTEGER)"
 
@@ -35,16 +37,18 @@ class Disk:
         return self.rng.random() ** 3 * self.slow
 
 
-class OutboxFile:
-    """The file of an outbox, in memory; `folder`: by SQLite."""
+class Copied(Protocol):
+    """What a file in memory holds."""
 
-    def __init__(self, name: str, folder: Path | None, options: OutboxOptions) -> None:
-        self._options = options
-        self._content, self._saved = OutboxContent(), OutboxContent()
-        self._path = folder / f"{name}.outbox" if folder is not None else None
+    def copy(self) -> Self: ...
 
-    def store(self) -> OutboxStore:
-        return MemoryOutboxStore(self._content) if self._path is None else SqliteOutboxStore(self._path, self._options)
+
+class SavedFile(Generic[Content]):
+    """A file of which there may be an older copy; in memory, or (`path`) by SQLite."""
+
+    def __init__(self, content: Content, path: Path | None) -> None:
+        self._content, self._saved = content, content.copy()
+        self._path = path
 
     def save(self) -> None:
         """Keep an older copy: a backup, or what a power cut may leave."""
@@ -59,6 +63,17 @@ class OutboxFile:
             self._content = self._saved.copy()
         else:
             self._path = _restore(self._path)
+
+
+class OutboxFile(SavedFile[OutboxContent]):
+    """The file of an outbox, in memory; `folder`: by SQLite."""
+
+    def __init__(self, name: str, folder: Path | None, options: OutboxOptions) -> None:
+        super().__init__(OutboxContent(), folder / f"{name}.outbox" if folder is not None else None)
+        self._options = options
+
+    def store(self) -> OutboxStore:
+        return MemoryOutboxStore(self._content) if self._path is None else SqliteOutboxStore(self._path, self._options)
 
     def rows(self) -> list[tuple[int, bytes]]:
         """Sequences and data of the messages."""
@@ -86,32 +101,17 @@ class OutboxFile:
             self._content.dead[sequence] = (row, reason, True)
 
 
-class InboxFile:
+class InboxFile(SavedFile[InboxContent]):
     """The file of an inbox, in memory; `folder`: by SQLite."""
 
     def __init__(self, name: str, folder: Path | None) -> None:
-        self._content, self._saved = InboxContent(), InboxContent()
-        self._path = folder / f"{name}.inbox" if folder is not None else None
+        super().__init__(InboxContent(), folder / f"{name}.inbox" if folder is not None else None)
 
     def store(self) -> InboxStore:
         if self._path is None:
             return MemoryInboxStore(self._content)
         options = InboxOptions(synchronous="off", lock_timeout=0.01)
         return SqliteInboxStore(self._path, options, prepare=lambda db: db.execute(EFFECTS))
-
-    def save(self) -> None:
-        """See `OutboxFile.save`."""
-        if self._path is None:
-            self._saved = self._content.copy()
-        else:
-            _save(self._path)
-
-    def restore(self) -> None:
-        """See `OutboxFile.restore`."""
-        if self._path is None:
-            self._content = self._saved.copy()
-        else:
-            self._path = _restore(self._path)
 
     def effects(self) -> list[int]:
         """What the works did."""

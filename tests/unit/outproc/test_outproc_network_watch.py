@@ -6,6 +6,9 @@ import asyncio
 import errno
 import os
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -14,7 +17,7 @@ from outproc import OutprocTransportManager
 from outproc.network_news import NetworkChange, NetworkState, Way
 from outproc.network_watch import POLL, NetworkWatch, system_network
 from outproc.timers import Timers
-from tests.unit.outproc.town import Town, event_of, turns, virtual
+from tests.unit.outproc.town import Town, WatchedBuilder, event_of, turns, virtual
 
 HOME = NetworkState(frozenset({"10.0.0.7/24"}), (Way(4, "10.0.0.1 on wlan0"),))
 CAFE = NetworkState(frozenset({"192.168.5.9/24"}), (Way(4, "192.168.5.1 on wlan0"),))
@@ -57,6 +60,19 @@ class FakeNetwork:
         self.closed += 1
 
 
+@asynccontextmanager
+async def connected(
+    ends: tuple[str, str] = FAR, *, network: FakeNetwork | None = None, **options: Any
+) -> AsyncIterator[tuple[FakeNetwork, OutprocTransportManager, OutprocTransportManager, WatchedBuilder]]:
+    """Alice, whose network the test changes, after her first message to bob."""
+    town, network = Town(), network or FakeNetwork()
+    async with town.manager("bob") as bob, town.manager("alice", network=network.open, **options) as alice:
+        town.builders["alice"].ends = ends
+        await bob.listen("memory:bob")
+        await alice.send("bob", b"x", confirm="received")
+        yield network, alice, bob, town.builders["alice"]
+
+
 def changes_to(manager: OutprocTransportManager, network: FakeNetwork, state: NetworkState) -> None:
     """The network is another, and the kernel says that there are news."""
     assert manager._entered is not None
@@ -75,14 +91,7 @@ def deaf(manager: OutprocTransportManager) -> None:
 
 def test_a_wire_whose_address_is_gone_is_asked_at_once_and_a_dead_one_is_found_soon() -> None:
     async def scenario() -> None:
-        town, network = Town(), FakeNetwork()
-        async with (
-            town.manager("bob") as bob,
-            town.manager("alice", network=network.open, ping_after=600, dead_after=600) as alice,
-        ):
-            town.builders["alice"].ends = FAR
-            await bob.listen("memory:bob")
-            await alice.send("bob", b"x", confirm="received")
+        async with connected(ping_after=600, dead_after=600) as (network, alice, bob, _):
             await asyncio.sleep(1)
             deaf(bob)
             events = alice.events()
@@ -102,15 +111,11 @@ def test_a_wire_whose_address_is_gone_is_asked_at_once_and_a_dead_one_is_found_s
 
 def test_healthy_wires_are_not_dialled_again() -> None:
     async def scenario() -> None:
-        town, network = Town(), FakeNetwork()
-        async with town.manager("bob") as bob, town.manager("alice", network=network.open) as alice:
-            town.builders["alice"].ends = FAR
-            await bob.listen("memory:bob")
-            await alice.send("bob", b"x", confirm="received")
+        async with connected() as (network, alice, _, builder):
             for state in (CAFE, HOME, OTHER_ROUTER):
                 changes_to(alice, network, state)
                 await asyncio.sleep(10)
-            assert len(town.builders["alice"].dials) == 1
+            assert len(builder.dials) == 1
             assert alice.is_connected("bob")
 
     virtual(scenario)
@@ -118,11 +123,7 @@ def test_healthy_wires_are_not_dialled_again() -> None:
 
 def test_only_wires_that_are_concerned_are_asked() -> None:
     async def scenario() -> None:
-        town, network = Town(), FakeNetwork()
-        async with town.manager("bob") as bob, town.manager("alice", network=network.open) as alice:
-            town.builders["alice"].ends = NEIGHBOUR
-            await bob.listen("memory:bob")
-            await alice.send("bob", b"x", confirm="received")
+        async with connected(NEIGHBOUR) as (network, alice, _, _):
             events = alice.events()
             changes_to(alice, network, OTHER_ROUTER)
             assert (await event_of(events, NetworkChanged)).asked == 0
@@ -132,16 +133,9 @@ def test_only_wires_that_are_concerned_are_asked() -> None:
 
 def test_a_connection_that_cannot_outlive_its_address_is_made_anew_at_once() -> None:
     async def scenario() -> None:
-        town, network = Town(), FakeNetwork()
-        async with (
-            town.manager("bob") as bob,
-            town.manager("alice", network=network.open, wake_timeout=600, dead_after=600) as alice,
-        ):
-            town.builders["alice"].ends = FAR
-            await bob.listen("memory:bob")
-            await alice.send("bob", b"x", confirm="received")
+        async with connected(wake_timeout=600, dead_after=600) as (network, alice, _, builder):
             await asyncio.sleep(1)
-            town.builders["alice"].wires[0].bound = True
+            builder.wires[0].bound = True
             events = alice.events()
             changes_to(alice, network, OTHER_ROUTER)
             assert (await event_of(events, NetworkChanged)).given_up == 0, "only asked: its address is there"
@@ -149,7 +143,7 @@ def test_a_connection_that_cannot_outlive_its_address_is_made_anew_at_once() -> 
             assert (await event_of(events, NetworkChanged)).given_up == 1
             assert (await event_of(events, WireDown)).cause == "its local address is gone"
             await alice.wait_connected("bob", timeout=1)
-            assert len(town.builders["alice"].dials) == 2
+            assert len(builder.dials) == 2
 
     virtual(scenario)
 
@@ -179,11 +173,7 @@ def test_what_waits_is_dialled_soon_and_many_not_all_at_once() -> None:
 
 def test_a_storm_of_news_is_one_look_and_one_action() -> None:
     async def scenario() -> None:
-        town, network = Town(), FakeNetwork()
-        async with town.manager("bob") as bob, town.manager("alice", network=network.open) as alice:
-            town.builders["alice"].ends = FAR
-            await bob.listen("memory:bob")
-            await alice.send("bob", b"x", confirm="received")
+        async with connected() as (network, alice, _, _):
             events = alice.events()
             looked = network.looks
             for number in range(256):
@@ -221,11 +211,7 @@ def test_nothing_is_watched_for_wires_of_this_host_or_when_it_is_switched_off() 
 
 def test_without_news_it_is_looked_now_and_then() -> None:
     async def scenario() -> None:
-        town, network = Town(), FakeNetwork()
-        async with town.manager("bob") as bob, town.manager("alice", network=network.open) as alice:
-            town.builders["alice"].ends = FAR
-            await bob.listen("memory:bob")
-            await alice.send("bob", b"x", confirm="received")
+        async with connected() as (network, alice, _, _):
             network.now = CAFE
             async with asyncio.timeout(POLL + 0.1):
                 await event_of(alice.events(), NetworkChanged)
@@ -280,12 +266,8 @@ def test_a_process_out_of_descriptors_does_not_take_its_addresses_for_gone(monke
     """Found in review: neither the kernel nor the other way of looking answered, and every wire was given up."""
 
     async def scenario() -> None:
-        town, network = Town(), FakeNetwork()
-        async with town.manager("bob") as bob, town.manager("alice", network=network.open) as alice:
-            town.builders["alice"].ends = FAR
-            await bob.listen("memory:bob")
-            await alice.send("bob", b"x", confirm="received")
-            town.builders["alice"].wires[0].bound = True
+        async with connected() as (network, alice, _, builder):
+            builder.wires[0].bound = True
             events = alice.events()
 
             def none_left(*arguments: object) -> socket.socket:
@@ -297,7 +279,7 @@ def test_a_process_out_of_descriptors_does_not_take_its_addresses_for_gone(monke
                 changes_to(alice, network, HOME)
                 await asyncio.sleep(10 * POLL)
             assert alice.is_connected("bob")
-            assert len(town.builders["alice"].dials) == 1
+            assert len(builder.dials) == 1
             network.error = None
             network.now = CAFE
             await asyncio.sleep(2 * POLL)
@@ -314,16 +296,12 @@ def test_another_way_of_looking_knows_nothing_of_what_is_gone() -> None:
             raise OSError(errno.EBADF, "no more news")
 
     async def scenario() -> None:
-        town, network = Town(), Ended()
-        async with town.manager("bob") as bob, town.manager("alice", network=network.open) as alice:
-            town.builders["alice"].ends = FAR
-            await bob.listen("memory:bob")
-            await alice.send("bob", b"x", confirm="received")
-            town.builders["alice"].wires[0].bound = True
+        async with connected(network=Ended()) as (network, alice, _, builder):
+            builder.wires[0].bound = True
             changes_to(alice, network, HOME)
             await asyncio.sleep(10 * POLL)
             assert alice.is_connected("bob")
-            assert len(town.builders["alice"].dials) == 1
+            assert len(builder.dials) == 1
 
     virtual(scenario)
 
