@@ -63,7 +63,13 @@ class Supervisor:
         return self._budgets.of(dest, asyncio.get_running_loop().time())
 
     async def attend(
-        self, attempt: Callable[[int], Any], tally: Tally, budget: RetryBudget, *, size: int = 0, label: str = "message"
+        self,
+        attempt: Callable[[int], Any],
+        tally: Tally,
+        budget: RetryBudget,
+        *,
+        size: int = 0,
+        label: object = "message",
     ) -> Any:
         """`once`, with the waits between the attempts, until it is over: the result, or a `GivenUp`."""
         case = Case()
@@ -83,7 +89,7 @@ class Supervisor:
         budget: RetryBudget,
         *,
         size: int = 0,
-        label: str = "message",
+        label: object = "message",
     ) -> Any:
         """One attempt: call `attempt(n)`, and await what it returns if that can be awaited. Returns its result; or an
         `Again`: the caller calls with the same `case` after that wait; or a `GivenUp`, whose remedy is the caller's to
@@ -134,7 +140,7 @@ class Supervisor:
         budget: RetryBudget,
         *,
         size: int,
-        label: str,
+        label: object,
     ) -> Again | GivenUp:
         """Decide, count and log."""
         now = asyncio.get_running_loop().time()

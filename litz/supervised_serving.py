@@ -51,7 +51,7 @@ class SupervisedHandler:
             self.tally,
             self._supervisor.budget(message.sender),
             size=size,
-            label=repr(message),
+            label=message,
         )
         return await self._given_up(message, outcome, size) if type(outcome) is GivenUp else outcome
 

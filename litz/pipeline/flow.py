@@ -13,7 +13,6 @@ from litz.errors import (
     OrderBrokenError,
     StreamAbortedError,
     StreamLostError,
-    StreamStateError,
 )
 from litz.pipeline.inbound import Inbound, Left
 from litz.pipeline.item import Item
@@ -108,7 +107,7 @@ class Flow:
         fails, the stream is aborted, and the exception leaves the serving call."""
         if self._ending is not None:
             coroutine.close()
-            raise self._ended_error()
+            raise self.ended_error()
         return self._own(coroutine, name or "litz pipeline task")
 
     @property
@@ -171,7 +170,7 @@ class Flow:
         assert self.report is not None
         if self._ending in _RAISED and self._error is not None:
             # A cancellation of the handler's own may not look like one of this task.
-            raise self._error if isinstance(self._error, Exception) else self._ended_error()
+            raise self._error if isinstance(self._error, Exception) else self.ended_error()
         return self.report
 
     async def _finish(self) -> None:
@@ -197,14 +196,14 @@ class Flow:
         for task in tasks:
             task.cancel()
         left = await self.inbound.close()
-        undelivered = await self.outbound.close(self._ended_error())
+        undelivered = await self.outbound.close(self.ended_error())
         if tasks:
             await asyncio.wait(tasks)
         return self._make_report(self._ending, left, undelivered)
 
     def _make_report(self, ending: PipelineEnd, left: Left, undelivered: int) -> PipelineReport:
         now = self._loop.time()
-        error = None if ending in GRACEFUL else self._error or self._ended_error()
+        error = None if ending in GRACEFUL else self._error or self.ended_error()
         return PipelineReport(
             self.dest,
             self.service,
@@ -236,7 +235,7 @@ class Flow:
         if not self._over.done():  # cancelled with the task that waits for it
             self._over.set_result(None)
 
-    def _ended_error(self) -> LitzError:
+    def ended_error(self) -> LitzError:
         """What `send` and the leaving of `open_pipeline` raise. Made anew each time: errors collect tracebacks."""
         assert self._ending is not None
         error = self._error
@@ -300,7 +299,7 @@ class Flow:
                 await line.arrived()
                 if Drain.INBOUND not in what:
                     await inbound.rest()
-        except (StreamAbortedError, StreamStateError) as error:
+        except StreamAbortedError as error:
             self.line_failed(error)
         else:
             self.end(self._graceful)
@@ -312,7 +311,7 @@ class Flow:
 
     def _may_reply(self) -> None:
         if self._ending is not None:
-            raise self._ended_error()
+            raise self.ended_error()
         if self._eof:
             raise DrainingError(f"the stream {self.service!r} with {self.dest} has sent its end: nothing was taken")
 

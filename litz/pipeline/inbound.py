@@ -115,9 +115,17 @@ class Inbound:
 
     async def _run(self, place: Place[Item]) -> None:
         item = place.item
-        outcome = await self._supervisor.once(
-            partial(self._attempt, item), item.case, self.tally, self._budget, size=item.size, label=repr(item)
-        )
+        try:
+            outcome = await self._supervisor.once(
+                partial(self._attempt, item), item.case, self.tally, self._budget, size=item.size, label=item
+            )
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            # A bug in the policy's own `retry`; or the process is to end, which is no failure of the message.
+            bug = isinstance(error, Exception)
+            self._flow.end(PipelineEnd.TASK_FAILED if bug else PipelineEnd.CANCELLED, error, type(error).__name__)
+            raise
         if type(outcome) is Again:
             self.work.book.hold(place)
             self._held[place] = asyncio.get_running_loop().call_later(outcome.wait, self._again, place)

@@ -12,7 +12,6 @@ from litz.errors import (
     MessageTooLargeError,
     StreamAbortedError,
     StreamLostError,
-    StreamStateError,
 )
 from litz.limiter import Limiter
 from litz.ordered_work import OrderedWork
@@ -21,7 +20,7 @@ from litz.pipeline.door import Door
 from litz.pipeline.item import Outgoing
 from litz.pipeline.options import PipelineOptions
 from litz.supervised import GivenUp, Supervisor
-from litz.supervision import Again, Failure, Remedy, Tally
+from litz.supervision import TERMINAL, Again, Failure, Remedy, Tally
 from litz.turns import payload_size
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ class Outbound:
         self._outgoing = outgoing
         self._options = options
         self._supervisor = supervisor
+        self._limiter = limiter
         self._budget = supervisor.budget(flow.dest)
         self._order = options.outbound.order
         self._door = Door()
@@ -50,6 +50,7 @@ class Outbound:
         self._writing = asyncio.Lock()  # a stream takes one message at a time; keys run in parallel up to here
         self._held: dict[Place[Outgoing], asyncio.TimerHandle] = {}
         self._accepted = 0
+        self._direct = 0
         self._ended: BaseException | None = None
         self.tally = Tally(sizes=options.sizes)
         self.work: OrderedWork[Outgoing] = OrderedWork(
@@ -66,9 +67,17 @@ class Outbound:
 
     async def send(self, data: Any, key: Hashable, check: Callable[[], None]) -> None:
         """Put `data` in line and return when it is written. `check` raises when nothing may be sent any more."""
-        out = Outgoing(data, key, self._accepted, payload_size(data))
-        key = self._order.key_of(out)
+        check()
+        size = payload_size(data)
         book = self.work.book
+        if self._outgoing is None and not book.messages and not self._writing.locked():
+            permit = self._limiter.try_acquire(bytes=size)
+            if permit is not None:
+                with permit:
+                    await self._send_directly(data, size)
+                return
+        out = Outgoing(data, key, self._accepted, size)
+        key = self._order.key_of(out)
         await self._door.enter(lambda: self._ended is not None or book.room(key, out.size))
         check()
         out.number = self._accepted
@@ -79,6 +88,26 @@ class Outbound:
         except asyncio.CancelledError:
             self._withdraw(place)
             raise
+
+    async def _send_directly(self, data: Any, size: int) -> None:
+        """Nobody is in line: without a task and a place of its own. Who comes now waits behind it."""
+        self._accepted += 1
+        self._direct += 1
+        try:
+            async with self._writing:
+                await self._flow.line.send(data)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            given_up = self._judged(error, size)
+            if given_up is None:
+                raise self._flow.ended_error() from error
+            self._give_up(given_up)
+            raise
+        finally:
+            self._direct -= 1
+            self._news.set()
+        self.tally.add_handled(size)
 
     def _withdraw(self, place: Place[Outgoing]) -> None:
         """Who sends it is gone: it is not sent if it was not begun, and wholly otherwise."""
@@ -97,32 +126,36 @@ class Outbound:
         data = out.data
         if self._outgoing is not None:
             attempt = partial(self._attempt, out)
-            made = await self._supervisor.once(
-                attempt, out.case, self.tally, self._budget, size=out.size, label=repr(out)
-            )
+            made = await self._supervisor.once(attempt, out.case, self.tally, self._budget, size=out.size, label=out)
             if type(made) is Again:
                 self.work.book.hold(place)
                 self._held[place] = asyncio.get_running_loop().call_later(made.wait, self._again, place)
                 return
             if type(made) is GivenUp:
-                self._give_up(place, made)
+                self._given_up(place, made)
                 return
             data = made
         try:
             async with self._writing:
                 await self._flow.line.send(data)
-        except (StreamAbortedError, StreamStateError) as error:
-            # The stream is over. Its end is told by who reads it, and this message is counted with what is left.
-            self.work.book.hold(place)
-            self._flow.line_failed(error)
-        except MessageTooLargeError as error:
-            self._give_up(place, self._supervisor.refuse(Failure.TOO_LARGE, error, self.tally, out.size))
         except Exception as error:
-            self._give_up(place, self._supervisor.refuse(Failure.RAISED, error, self.tally, out.size))
+            given_up = self._judged(error, out.size)
+            if given_up is None:
+                self.work.book.hold(place)  # it is counted with what is left
+            else:
+                self._given_up(place, given_up)
         else:
             self.tally.add_handled(out.size)
             if not out.told.done():
                 out.told.set_result(None)
+
+    def _judged(self, error: Exception, size: int) -> GivenUp | None:
+        """What an error of the line means for its message. None: the stream is over."""
+        if isinstance(error, StreamAbortedError):
+            self._flow.line_failed(error)
+            return None
+        failure = Failure.TOO_LARGE if isinstance(error, MessageTooLargeError) else Failure.RAISED
+        return self._supervisor.refuse(failure, error, self.tally, size)
 
     def _attempt(self, out: Outgoing, number: int) -> Any:
         assert self._outgoing is not None
@@ -140,16 +173,22 @@ class Outbound:
         self._tell(place.item, error)
         return True
 
-    def _give_up(self, place: Place[Outgoing], given_up: GivenUp) -> None:
-        """Its sender is told. The stream ends by it if that was asked for."""
+    def _given_up(self, place: Place[Outgoing], given_up: GivenUp) -> None:
+        """Its sender is told."""
+        self._tell(place.item, given_up.error)
+        if self._give_up(given_up):
+            self.work.book.hold(place)
+
+    def _give_up(self, given_up: GivenUp) -> bool:
+        """The stream ends by it if that was asked for. Whether it does."""
         remedy = given_up.remedy
-        if remedy not in (Remedy.CLOSE, Remedy.ESCALATE):
+        if remedy not in TERMINAL:
             remedy = Remedy.CLOSE if self._options.fail_fast else Remedy.DROP
         self.tally.add_remedy(remedy)
-        self._tell(place.item, given_up.error)
-        if remedy is not Remedy.DROP:
-            self.work.book.hold(place)
-            self._flow.outbound_failed(given_up, escalate=remedy is Remedy.ESCALATE)
+        if remedy is Remedy.DROP:
+            return False
+        self._flow.outbound_failed(given_up, escalate=remedy is Remedy.ESCALATE)
+        return True
 
     def _tell(self, out: Outgoing, error: BaseException | None) -> None:
         if out.told.done():
@@ -160,7 +199,7 @@ class Outbound:
 
     async def settled(self) -> None:
         """Return when nothing is in line."""
-        while self.work.book.messages:
+        while self.work.book.messages or self._direct:
             self._news.clear()
             await self._news.wait()
 
@@ -181,7 +220,9 @@ class Outbound:
             timer.cancel()
         self._held.clear()
         left = await self.work.close()
-        undelivered = 0
+        undelivered = self._direct
+        for _ in range(self._direct):  # their senders are told by the line
+            self.tally.add_failure(Failure.UNDELIVERED)
         for place in left:
             told = place.item.told
             if not told.done() or told.cancelled():  # cancelled: its sender is gone, and it had begun

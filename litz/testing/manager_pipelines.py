@@ -35,12 +35,13 @@ async def talking(
     handler: Callable[[Item], Any] | None = None,
 ) -> AsyncIterator[Flow]:
     """`b` serves with a pipeline, `a` has one over a stream to it."""
-    async with (
-        service(case, served),
-        case.a.open_stream(case.to_b, "service", options=patient()) as stream,
-        open_pipeline(stream, options or choices(), handler=handler) as flow,
-    ):
-        yield flow
+    async with service(case, served):
+        async with (
+            case.a.open_stream(case.to_b, "service", options=patient()) as stream,
+            open_pipeline(stream, options or choices(), handler=handler) as flow,
+        ):
+            yield flow
+        await until(lambda: not served.flows)
 
 
 async def every_message_is_handled_once_in_order_and_answered(case: Case) -> None:
@@ -150,6 +151,7 @@ async def a_message_that_closes_its_stream_closes_no_other(case: Case) -> None:
             assert "raised" in str(error)
             assert "secret" not in str(error), "what a handler says is not for the peer"
             await fine.send(b"fine")
+        await until(lambda: not served.flows)
     assert handled == [b"bad", b"fine"]
     assert sorted(report.reason.value for report in served.reports) == ["complete", "handler failed"]
 

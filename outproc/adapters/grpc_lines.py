@@ -12,8 +12,8 @@ from outproc.adapters.grpc_status import error_of, grpc
 
 
 class CallLine(ABC):
-    """What both ends share. A read that is under way is never cancelled, for that would cancel the call: whoever reads
-    next takes up where the last one left. `close` ends it."""
+    """What both ends share. A read or a write that is under way is never cancelled, for that would cancel the call:
+    whoever reads next takes up where the last one left, and whoever writes next waits for it. `close` ends them."""
 
     def __init__(self, dest: str, service: str) -> None:
         self.dest = dest
@@ -21,6 +21,7 @@ class CallLine(ABC):
         self.said = ""
         """What the abort said, if this side aborted."""
         self._reading: asyncio.Future[Any] | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self._told: Callable[[Exception], None] | None = None
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -67,9 +68,12 @@ class CallLine(ABC):
     async def _write(self, data: Any) -> None: ...
 
     async def send(self, data: Any) -> None:
+        while self._writing is not None and not self._writing.done():
+            await asyncio.wait([self._writing])  # of one who was cancelled
         if self._error is not None:
             raise self._error
-        await self._through(self._write(data))
+        self._writing = asyncio.ensure_future(self._through(self._write(data)))
+        await asyncio.shield(self._writing)
 
     async def _through(self, doing: Awaitable[None]) -> None:
         try:
@@ -115,13 +119,16 @@ class CallLine(ABC):
         self._going.set()
 
     async def close(self) -> None:
-        """End the read that is under way."""
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.wait([self._reading])
-            if not self._reading.cancelled():
-                self._reading.exception()
-            self._reading = None
+        """End what is under way."""
+        doing = [each for each in (self._reading, self._writing) if each is not None]
+        self._reading = self._writing = None
+        for each in doing:
+            each.cancel()
+        if doing:
+            await asyncio.wait(doing)
+        for each in doing:
+            if not each.cancelled():
+                each.exception()
 
 
 class ServerLine(CallLine):

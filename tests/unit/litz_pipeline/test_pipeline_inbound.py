@@ -238,3 +238,24 @@ def test_admission_with_a_signal_narrows_the_peer() -> None:
     way = Way(order=PerKey(by=lambda item: item.data), admission=SoftAllowSignal(Amount(2), Amount(9), Amount(1)))
     run(handler, body, PipelineOptions(inbound=way))
     assert paused == [1, 0]
+
+
+def test_a_policy_that_raises_is_a_bug_that_leaves_the_serving_call() -> None:
+    def retry(error: BaseException) -> bool:
+        raise ZeroDivisionError
+
+    options = PipelineOptions(supervise=Supervise(attempts=2, retry=retry))
+    report, _ = run(failing, sending("bad"), options, expect=ZeroDivisionError)
+    assert report.reason is PipelineEnd.TASK_FAILED
+
+
+def test_what_is_to_end_the_process_is_no_failure_of_a_message() -> None:
+    class Stop(BaseException):
+        """As KeyboardInterrupt, which would also stop the loop."""
+
+    def handler(item: Item) -> None:
+        raise Stop
+
+    report, _ = run(handler, sending("x"), PipelineOptions(supervise=Supervise(attempts=3)))
+    assert report.reason is PipelineEnd.CANCELLED
+    assert (report.inbound.failures, report.inbound.handled) == ({}, 0)
