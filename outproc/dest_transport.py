@@ -352,7 +352,6 @@ class DestTransport(Transport):
             self.outbound.close(ConnectError(f"{self._dest} was closed before it was up", dest=self._dest))
             return ended.lost
         self._move(DestState.CLOSING)
-        self.node.streams.closing(self, reason)
         again = "it is being closed; send again when close_transport() has returned"
         self.outbound.refuse(ended_error(self._dest, EndReason.CLOSED_HERE, again, ()))
         finals = None

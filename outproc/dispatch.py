@@ -17,6 +17,7 @@ from litz.payload import PayloadType
 from litz.retry import Retry
 from litz.send_arguments import check_when_down, checked_key
 from litz.snapshot import DestState
+from litz.stream_host import StreamHost
 from litz.within import LATE_DRAIN, within
 from outproc.addressing import Addressing
 from outproc.begin_anew import ask_again, reopened, trust_changed
@@ -50,6 +51,9 @@ from outproc.wake_watch import WakeWatch, rouse
 
 class Dispatch:
     """What an entered manager works with: the part of it that needs a loop."""
+
+    stream_host: StreamHost
+    """What the public verbs of streams stand on. Given by the manager at once."""
 
     def __init__(
         self, node: LocalNode, owner: TransportOwner, addressing: Addressing, durable: Durable, watch: DestWatch

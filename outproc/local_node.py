@@ -208,7 +208,9 @@ class LocalNode:
         return self.halves.new()
 
     def set_ping_after(self, seconds: float) -> None:
-        """Ping wires after so many seconds of silence from now on."""
+        """Ping wires after so many seconds of silence from now on. Raises ValueError."""
+        if not 0 < seconds < float("inf"):
+            raise ValueError("the interval of the health check is above 0 seconds, and not infinite")
         self.ping_after = seconds
         if self.health.wake_watch is not None:
             self.health.wake_watch.ping_after = seconds

@@ -13,7 +13,7 @@ from litz.bound_peer import BoundPeer
 from litz.departures import check_drain, check_returning
 from litz.dest import validate_dest
 from litz.dest_watch import DestWatch
-from litz.errors import ConnectError, ManagerStateError
+from litz.errors import ManagerStateError
 from litz.event_log import EventLog, EventReader
 from litz.events import Event, LostReceipt
 from litz.history import History
@@ -31,6 +31,8 @@ from litz.payload import PayloadType
 from litz.retry import Retry
 from litz.serving_verb import Handler, ServeArguments
 from litz.snapshot import DestState, ManagerSnapshot
+from litz.stream_form import AsBytes
+from litz.stream_host import StreamHost
 from litz.threadsafe import HomeLoop, LoopThreadsafe
 from litz.wire import EndpointFilter, Wire, WireBuilder, WireListener
 from litz.within import late_send, late_wire, within
@@ -121,6 +123,7 @@ class OutprocTransportManager(TransportManager):
         await self._durable.open(self._environment)
         loop = self._home.bind()
         self._entered = Dispatch(self._make_node(loop), self, self._addressing, self._durable, self._watch)
+        self._entered.stream_host = StreamHost(self, self._entered.streams, AsBytes)
         self._entered.attach_builders(self._relay)
         self._entered.node.health.start()
         return self
@@ -136,20 +139,17 @@ class OutprocTransportManager(TransportManager):
         loop, whole = asyncio.get_running_loop(), self._options.close_timeout
         deadline = loop.time() + whole
         if self._entered is not None:
-            await close_node(
-                self._entered.node,
-                self._entered.dests,
-                self._entered.reception,
-                self._listeners,
-                self._addressing.builders,
-                returning_in=returning_in,
-            )
-            self._entered.lame_duck.closed()
+            running = self._entered
+            parts = (running.node, running.dests, running.reception, self._listeners, self._addressing.builders)
+            await close_node(*parts, returning_in=returning_in)
+            running.lame_duck.closed()
         self._inbox.close()
         self._events.close()
         self._watch.tell_all()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(max(deadline, loop.time() + whole * GRACE)):
+                if self._entered is not None:
+                    await self._entered.stream_host.close()
                 await self._inbox.wait_served()
         await self._durable.aclose(max(deadline - loop.time(), whole * GRACE))
 
@@ -244,6 +244,9 @@ class OutprocTransportManager(TransportManager):
     def peer(self, dest: str) -> BoundPeer:
         return BoundPeer(self, validate_dest(dest))
 
+    def _stream_host(self) -> StreamHost:
+        return self._running().stream_host
+
     # -- receiving ----------------------------------------------------------------------------------
 
     def messages(self, *, sender: str | None = None) -> MessageStream:
@@ -298,9 +301,7 @@ class OutprocTransportManager(TransportManager):
         return await asyncio.shield(running.node.spawn(transport.close(reason), f"litz close {dest}"))
 
     async def close_all(self, *, reason: str = "") -> None:
-        running = self._running()
-        names = running.dests.names()
-        await asyncio.gather(*(self.close_transport(name, reason=reason) for name in names))
+        await asyncio.gather(*(self.close_transport(dest, reason=reason) for dest in self.list_dests()))
 
     @property
     def dest_count(self) -> int:
@@ -334,8 +335,6 @@ class OutprocTransportManager(TransportManager):
     def start_health_checker(self, interval: float | None = None) -> HealthCheckHandle:
         node = self._running().node
         if interval is not None:
-            if not 0 < interval < float("inf"):
-                raise ValueError("the interval of the health check is above 0 seconds, and not infinite")
             node.set_ping_after(interval)
         node.health.start()
         return node.health
@@ -345,10 +344,7 @@ class OutprocTransportManager(TransportManager):
 
         Dials nothing. Raises `ConnectError` if there is no session with `dest`.
         """
-        transport = self._running().dests.get(validate_dest(dest))
-        if transport is None or transport.session.pair is None:
-            raise ConnectError(f"there is no session with {dest}; send to it first", dest=dest)
-        return await ping_wires(transport, timeout)
+        return await ping_wires(dest, self._running().dests.get(validate_dest(dest)), timeout)
 
     async def reauthorize(self, dest: str | None = None) -> tuple[str, ...]:
         """Judge who is connected (or only `dest`) anew: keys, certificates, tokens and `authorize` may differ now. Who

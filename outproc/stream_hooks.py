@@ -39,8 +39,5 @@ class StreamHooks:
         """Rights may be others: whether the dest lost a stream by it. Takes the time of a handshake at most."""
         return False
 
-    def closing(self, transport: DestTransport, reason: str) -> None:
-        """The goodbye goes out next."""
-
     def session_ended(self, transport: DestTransport, error: SessionEndedError) -> None:
         """The session is over. It is still the transport's."""

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from litz.errors import ConnectError
+
 if TYPE_CHECKING:
     from outproc.dest_transport import DestTransport
     from outproc.link import Link
@@ -19,9 +21,12 @@ class WirePing:
     round_trip: float | None
 
 
-async def ping_wires(transport: DestTransport, timeout: float) -> tuple[WirePing, ...]:
+async def ping_wires(dest: str, transport: DestTransport | None, timeout: float) -> tuple[WirePing, ...]:
     """One ping on each wire that is up, all at once, and their answers within `timeout` seconds. What waits in a wire
-    goes first, so a wire with traffic answers later. May be cancelled, and run beside others."""
+    goes first, so a wire with traffic answers later. May be cancelled, and run beside others. Raises `ConnectError`
+    without a session."""
+    if transport is None or transport.session.pair is None:
+        raise ConnectError(f"there is no session with {dest}; send to it first", dest=dest)
     node = transport.node
     waiting: list[tuple[Link, int, asyncio.Future[float]]] = []
     began = node.now()

@@ -156,7 +156,7 @@ class SessionStreams:
         """This node aborts it, not its user: who is told, like the peer."""
         if side.entry.state in DYING:
             return
-        side.abort(code, reason)
+        side.give_up(code, reason)
         self._tell_aborted(side, code, reason)
 
     @staticmethod
@@ -327,18 +327,6 @@ class SessionStreams:
             self.table.took(count)
 
     # -- the end ------------------------------------------------------------------------------------
-
-    def leave(self, reason: str, error: Exception) -> None:
-        """The goodbye goes out next: all streams are aborted, and their users get `error`."""
-        sides = [side for side in self.sides.values() if side.entry.state is not State.OPENING]
-        for side in sides:
-            self.counts.lost += side.entry.state not in DYING
-            if side.entry.state is State.OFFERED:
-                self.turn_down(side, Refused(Refusal.BUSY, reason or "it leaves"))
-            else:
-                side.abort(Abort.LEAVING, reason)
-        self.soon(partial(self._tell_lost, sides, error))
-        self.post()
 
     def end(self, error: Exception) -> None:
         """The session is over. Users are told from the loop, when all has been settled."""

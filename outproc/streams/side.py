@@ -22,8 +22,10 @@ class OutprocSide:
 
     __slots__ = (
         "_began",
+        "_closed",
         "_confirm_at",
         "_streams",
+        "_told_end",
         "_unread",
         "_user",
         "bytes_in",
@@ -44,8 +46,8 @@ class OutprocSide:
         self._streams = streams
         self.entry = entry
         self._user: StreamUser | None = None
-        self._began = False
-        """Whether the user has been told all that came before."""
+        self._began = self._closed = self._told_end = False
+        """Whether the user: has been told all that came before; has finished or aborted; has been told the end."""
         self._unread: list[Any] = []
         self._confirm_at = -1
         """The user waits until all entries below this number are confirmed; -1: it does not."""
@@ -107,16 +109,24 @@ class OutprocSide:
     def write(self, entry: Any, size: int) -> bool:
         """`StreamSide.write`."""
         if self.entry.state not in (State.OPEN, State.READ):
+            if not (self._closed or self._told_end):
+                return False  # the user hears why in this turn of the loop, or the next
             raise RuntimeError(f"{self!r} takes nothing more")
         return self._streams.lanes.write(self, _body(entry))
 
     def finish(self) -> None:
         """`StreamSide.finish`."""
+        self._closed = True
         if self.entry.state in (State.OPEN, State.READ):
             self._streams.move(self, Input.FINISH)
 
     def abort(self, code: int, reason: str) -> None:
         """`StreamSide.abort`."""
+        self._closed = True
+        self.give_up(code, reason)
+
+    def give_up(self, code: int, reason: str) -> None:
+        """Abort it, or refuse it if it was not answered. A no-op after the end."""
         if self.entry.state is State.OFFERED:
             self._streams.turn_down(self, Refused(Refusal.REJECTED, reason))
         elif self.entry.state not in DYING:
@@ -206,6 +216,7 @@ class OutprocSide:
     def _tell_end(self) -> None:
         user, how = self._user, self.end
         assert how is not None
+        self._told_end = True
         if user is not None and not self.released:
             self._streams.guarded(self, how, user)
 

@@ -6,11 +6,9 @@ import asyncio
 import inspect
 
 from litz.errors import ManagerStateError, SessionEndedError
-from litz.events import EndReason
 from litz.stream_port import Abort
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
-from outproc.ended_error import ended_error
 from outproc.local_node import LocalNode
 from outproc.session.receive_lane import Delivery
 from outproc.stream_hooks import StreamHooks
@@ -60,21 +58,11 @@ class StreamTraffic(StreamHooks):
         future = streams.lanes.arrival(list(streams.sides.values())) if streams is not None else None
         return [future] if future is not None else []
 
-    def closing(self, transport: DestTransport, reason: str) -> None:
-        streams = self._streams.of(transport.dest)
-        if streams is None:
-            return
-        if self._dests.closed:
-            error: Exception = ManagerStateError("the manager was closed, and its streams with it")
-        else:
-            error = ended_error(transport.dest, EndReason.CLOSED_HERE, reason or "closed", ())
-        streams.leave(reason, error)
-        transport.outbound.flush()
-
     def session_ended(self, transport: DestTransport, error: SessionEndedError) -> None:
         streams = self._streams.forget(transport.dest)
         if streams is not None:
-            streams.end(error)
+            # The peer, which was told goodbye, loses them for that.
+            streams.end(ManagerStateError("the manager was closed") if self._dests.closed else error)
 
     # -- rights -------------------------------------------------------------------------------------
 
