@@ -126,8 +126,11 @@ class StreamHost:
 
     async def close(self) -> None:
         """The manager closes, and the carrier has told all streams, or is about to: end the handlers, and wait for
-        their end."""
+        their end. A cancel ends only the waiting."""
         listeners, self._listeners = self._listeners, {}
-        for listener in listeners:
-            await asyncio.shield(listener.shut())
-        await self.pipes.close()
+        handlers = [task for listener in listeners for task in listener.shut()]
+        try:
+            await self.pipes.close()
+        finally:
+            if handlers:
+                await asyncio.wait(handlers)

@@ -105,7 +105,9 @@ class StreamListener:
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
         if streams == "drain" and tasks:
             await asyncio.wait(tasks, timeout=self._options.grace if timeout is None else timeout)
-        await self._end(tasks)
+        left = self._cancel(tasks)
+        if left:
+            await asyncio.wait(left)
 
     async def __aenter__(self) -> Self:
         self.start()
@@ -157,18 +159,17 @@ class StreamListener:
     def _busy(self, what: str) -> Refused:
         return Refused(Refusal.BUSY, f"the service has its limit of {what}", RETRY_BUSY)
 
-    async def shut(self) -> None:
-        """The manager closes: end all handlers."""
+    def shut(self) -> list[asyncio.Task[None]]:
+        """The manager closes: all handlers are cancelled. Returns those who are to be waited for."""
         self._stopped = True
         self._waiting.clear()
-        await self._end([task for task in self._tasks if task is not asyncio.current_task()])
+        return self._cancel([task for task in self._tasks if task is not asyncio.current_task()])
 
-    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+    def _cancel(self, tasks: list[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
         left = [task for task in tasks if not task.done()]
         for task in left:
             task.cancel()
-        if left:
-            await asyncio.wait(left)
+        return left
 
     # -- one stream -----------------------------------------------------------------------------------------
 

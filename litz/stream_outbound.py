@@ -71,7 +71,7 @@ class Outbound:
         begun = self._form.begin(data)
         entry, size, rest = begun
         self._budget -= size + EACH
-        if self._budget < 0 or self._rest is not None or not self._side.write(entry, size):
+        if self._budget < 0 or self._rest is not None or not self._write(entry, size):
             return begun
         return self._take(size, rest)
 
@@ -81,7 +81,7 @@ class Outbound:
         if self._sending:
             raise StreamStateError("another task sends on this stream now: one at a time")
         entry, size, rest = self._form.begin(data)
-        if self._rest is not None or not self._side.write(entry, size):
+        if self._rest is not None or not self._write(entry, size):
             raise BackpressureError("the window of this stream is full: await `send`, or try again later")
         self._take(size, rest)
 
@@ -106,7 +106,7 @@ class Outbound:
             if begun is not BEGUN:
                 entry, size, rest = begun
                 self._check()
-                while self._rest is not None or not self._side.write(entry, size):
+                while self._rest is not None or not self._write(entry, size):
                     await self._room()
                     self._check()
                 self._take(size, rest)
@@ -115,6 +115,12 @@ class Outbound:
                 self._check()
         finally:
             self._sending = False
+
+    def _write(self, entry: Any, size: int) -> bool:
+        try:
+            return self._side.write(entry, size)
+        except RuntimeError:
+            return False  # it has ended, and says so in a moment: until then there is no room
 
     async def _room(self) -> None:
         waiter = self._waiter = self._loop.create_future()
@@ -143,7 +149,7 @@ class Outbound:
         held = self._held or next(rest, None)
         while held is not None:
             entry, size = held
-            if not self._side.write(entry, size):
+            if not self._write(entry, size):
                 self._held = held
                 return
             self.bytes += size

@@ -132,7 +132,7 @@ async def an_open_cancelled_at_any_step_leaves_nothing(case: Case) -> None:
 
     async with service(case, handler) as listener:
         opened = 0
-        for steps in range(40):
+        for steps in range(25):
             task = loop.create_task(_open(case, timeout=None))
             for step in range(steps):
                 await asyncio.sleep(0 if step % 5 else 0.001)

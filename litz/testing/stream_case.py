@@ -108,7 +108,7 @@ async def rest_of(stream: Stream) -> list[bytes]:
     return [bytes(message) async for message in stream]
 
 
-async def flood(stream: Stream, count: int = 300) -> None:
+async def flood(stream: Stream, count: int = 200) -> None:
     """Send more than any window, of messages that say which they are."""
     for number in range(count):
         await stream.send(numbered(number, 30_000))

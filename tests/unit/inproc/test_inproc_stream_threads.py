@@ -17,7 +17,6 @@ import pytest
 from inproc import Hub, InprocTransportManager
 from litz import (
     BackpressureError,
-    PeerClosedError,
     Stream,
     StreamAbortedError,
     StreamLostError,
@@ -26,6 +25,7 @@ from litz import (
 )
 from litz.manager import TransportManager
 from litz.stream_lifecycle import StreamEnd
+from litz.stream_port import Abort
 from litz.testing.manager_case import end
 from litz.testing.stream_case import PATIENT, Caught, echo, rest_of, until
 from tests.unit.inproc.second_thread import elsewhere, in_thread
@@ -198,7 +198,7 @@ async def test_opens_cancelled_at_any_moment_leave_nothing() -> None:
             done.set()
 
 
-async def test_streams_are_lost_with_a_manager_that_closes() -> None:
+async def test_a_manager_that_closes_says_so_of_each_stream() -> None:
     hub, go = Hub(), threading.Event()
 
     async def other() -> None:
@@ -214,9 +214,9 @@ async def test_streams_are_lost_with_a_manager_that_closes() -> None:
             waiting = asyncio.get_running_loop().create_task(stream.receive())
             await asyncio.sleep(0)
             go.set()
-            with pytest.raises(StreamLostError) as caught:
+            with pytest.raises(StreamAbortedError) as caught:
                 await waiting
-            assert isinstance(caught.value.__cause__, PeerClosedError)
+            assert caught.value.code == Abort.LEAVING
 
 
 async def test_streams_are_lost_with_a_loop_that_is_gone_without_a_word() -> None:
@@ -258,9 +258,10 @@ async def test_the_contract_of_one_loop_is_that_of_two_for_large_objects() -> No
             await in_thread(done)
 
     with elsewhere(other):
-        async with manager("a", hub) as a, await opened(a, "echo") as stream:
-            await stream.send(thing)
-            assert await stream.receive() is thing
+        async with manager("a", hub) as a:
+            async with await opened(a, "echo") as stream:
+                await stream.send(thing)
+                assert await stream.receive() is thing
             with pytest.raises(ValueError, match="max_message"):
                 async with a.open_stream("b", "echo", options=StreamOptions(max_message=10)) as small:
                     await small.send(thing)
