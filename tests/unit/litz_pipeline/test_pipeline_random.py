@@ -7,7 +7,7 @@ from functools import partial
 from litz.testing import run_simulation
 from tests.unit.litz_pipeline.random_talks import FATES, HITS, talk
 
-SEEDS = 400
+SEEDS = 200
 MUST_BE_HIT = (
     *FATES,
     *("complete", "drained", "aborted", "aborted by the peer", "lost", "cancelled", "handler failed", "escalated"),
