@@ -263,11 +263,6 @@ class InprocSide:
             self.answered.cancel()
         self._close()
 
-    @property
-    def answered_well(self) -> bool:
-        """Whether it is no open that waits for its answer."""
-        return self.answered is None or self.answered.done()
-
     def taken_or_refused(self, refused: Refused | None) -> None:
         """The answer to the offer, at the end that made it."""
         if self.answered is not None and not self.answered.done():

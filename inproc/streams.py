@@ -130,13 +130,9 @@ class InprocStreams:
     # -- what the node calls --------------------------------------------------------------------------------
 
     def link_ended(self, link: Link, error: Exception, closed: Exception | None) -> None:
-        """All streams of that session are over: lost, or aborted by a peer that leaves."""
-        by_peer = link.why[0] is not None and link.why[0] is not self._node and link.said is not None
+        """All streams of that session are lost."""
         for side in list(self._ends.pop(link, ())):
-            if by_peer and side.answered_well:
-                side.peer_aborted(Abort.LEAVING, link.why[2])
-            else:
-                side.link_ended(closed if isinstance(closed, ManagerStateError) else error)
+            side.link_ended(closed if isinstance(closed, ManagerStateError) else error)
 
     def __repr__(self) -> str:
         return f"<streams of {self._node.local_id}: {self.standing} stand, {len(self._services)} services>"

@@ -41,12 +41,9 @@ async def aborted_with(stream: Stream, story: str) -> StreamAbortedError:
 
 
 def says_that_it_left(error: BaseException) -> None:
-    """A peer that closes says so of each stream, unless the end of the session comes first."""
-    if isinstance(error, StreamLostError):
-        assert isinstance(error.__cause__, PeerClosedError), repr(error.__cause__)
-    else:
-        assert isinstance(error, StreamAbortedError)
-        assert error.code == Abort.LEAVING, repr(error)
+    """The session of a peer that closed is over, by intention."""
+    assert isinstance(error, StreamLostError), repr(error)
+    assert isinstance(error.__cause__, PeerClosedError), repr(error.__cause__)
 
 
 async def an_abort_comes_after_what_arrived_before(case: Case) -> None:

@@ -17,6 +17,7 @@ import pytest
 from inproc import Hub, InprocTransportManager
 from litz import (
     BackpressureError,
+    PeerClosedError,
     Stream,
     StreamAbortedError,
     StreamLostError,
@@ -25,7 +26,6 @@ from litz import (
 )
 from litz.manager import TransportManager
 from litz.stream_lifecycle import StreamEnd
-from litz.stream_port import Abort
 from litz.testing.manager_case import end
 from litz.testing.stream_case import PATIENT, Caught, echo, rest_of, until
 from tests.unit.inproc.second_thread import elsewhere, in_thread
@@ -198,7 +198,7 @@ async def test_opens_cancelled_at_any_moment_leave_nothing() -> None:
             done.set()
 
 
-async def test_a_manager_that_closes_says_so_of_each_stream() -> None:
+async def test_streams_are_lost_with_a_manager_that_closes() -> None:
     hub, go = Hub(), threading.Event()
 
     async def other() -> None:
@@ -214,9 +214,9 @@ async def test_a_manager_that_closes_says_so_of_each_stream() -> None:
             waiting = asyncio.get_running_loop().create_task(stream.receive())
             await asyncio.sleep(0)
             go.set()
-            with pytest.raises(StreamAbortedError) as caught:
+            with pytest.raises(StreamLostError) as caught:
                 await waiting
-            assert caught.value.code == Abort.LEAVING
+            assert isinstance(caught.value.__cause__, PeerClosedError)
 
 
 async def test_streams_are_lost_with_a_loop_that_is_gone_without_a_word() -> None:
