@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from operator import length_hint
 from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from litz.backoff import Backoff, backoff_delay
+from litz.backoff import Backoff
 from litz.episode_messages import SERVICE, Request, decode, encode_request, end_of_words
-from litz.episodes.ends import End, Why
+from litz.episode_retrying import Retrying, Verdict
+from litz.episodes.ends import MAX_REASON, End, Why
 from litz.episodes.errors import EpisodeUnreachableError, error_of
 from litz.episodes.keys import EpisodeKey
 from litz.episodes.options import Behind
@@ -21,24 +21,20 @@ from litz.errors import (
     ConnectError,
     ConsumerConflictError,
     EndOfStreamError,
-    LitzError,
     MessageTooLargeError,
+    PeerClosedError,
     ProtocolError,
     SessionEndedError,
     StreamAbortedError,
     StreamRefusedError,
-    UnknownDestError,
 )
 from litz.stream_options import StreamOptions
-from litz.stream_port import Refusal
 
 if TYPE_CHECKING:
+    from litz.manager import TransportManager
     from litz.stream import Stream
-    from litz.stream_verbs import StreamVerbs
 
 _NOTHING: Final[Iterator[Item]] = iter(())
-STABLE: Final = 10.0
-"""Seconds after which a subscription that brought nothing has proved itself all the same: an episode may be idle."""
 
 
 class RemoteParts(AsyncIterator[Item]):
@@ -51,7 +47,7 @@ class RemoteParts(AsyncIterator[Item]):
     user waits for the next part. One task at a time. Cancelling a step loses nothing.
     """
 
-    def __init__(self, manager: StreamVerbs, dest: str, request: Request, service: str, retry: Retrying) -> None:
+    def __init__(self, manager: TransportManager, dest: str, request: Request, service: str, retry: Retrying) -> None:
         self._manager = manager
         self._dest = dest
         self._request = request
@@ -62,6 +58,7 @@ class RemoteParts(AsyncIterator[Item]):
         self._end: End | None = None
         self._stream: Stream | None = None
         self._busy = False
+        self._closed_there = False
         self.attempts = 0
         """How often it has tried to subscribe again."""
 
@@ -130,7 +127,7 @@ class RemoteParts(AsyncIterator[Item]):
                     items = await self._step()
                 except _PASSING as error:
                     if self._end is None:
-                        await self._failed(error)
+                        self._failed(error)
                 else:
                     if items:
                         return items
@@ -141,6 +138,8 @@ class RemoteParts(AsyncIterator[Item]):
         """One message, from a stream that is opened if there is none. Raises what `_PASSING` names."""
         stream = self._stream
         if stream is None:
+            # Also after a step that was cancelled while it waited for its turn.
+            await self._retry.turn()
             stream = await self._open()
         try:
             message = await stream.receive()
@@ -163,12 +162,18 @@ class RemoteParts(AsyncIterator[Item]):
     async def _open(self) -> Stream:
         request = Request(self._request.key, self._received, self._request.behind)
         stream = await self._manager.open_stream(
-            self._dest, self._service, metadata=encode_request(request), options=self._retry.options
+            self._dest,
+            self._service,
+            metadata=encode_request(request),
+            options=self._retry.options,
+            # It said goodbye. A subscription is a standing wish to hear of it when it is back.
+            reopen=self._closed_there,
         )
         if self._end is not None:  # left meanwhile
             stream.abort("left")
             raise StreamAbortedError("left")
         self._stream = stream
+        self._closed_there = False
         self._retry.opened()
         await stream.send_eof()
         return stream
@@ -194,21 +199,21 @@ class RemoteParts(AsyncIterator[Item]):
         if stream is not None:
             stream.abort("left")
 
-    async def _failed(self, error: Exception) -> None:
-        """The stream is gone, or could not be had: wait until it is worth another attempt."""
+    def _failed(self, error: Exception) -> None:
+        """The stream is gone, or could not be had."""
         had = self._stream is not None
+        self._closed_there = self._closed_there or isinstance(error, PeerClosedError)
         self._drop()
-        wait = self._retry.wait_after(error, had=had)
-        if wait is None:
-            if isinstance(error, ProtocolError):
-                self._end = End(Why.UNFIT, self._received, str(error)[:200])
-                return
-            if not self._retry.impatient:
-                raise error
+        verdict = self._retry.failed(error, had=had)
+        if verdict is Verdict.AGAIN:
+            self.attempts += 1
+        elif isinstance(error, ProtocolError):
+            self._end = End(Why.UNFIT, self._received, str(error)[:MAX_REASON])
+        else:
             self._retry.begin()
+            if verdict is Verdict.POINTLESS:
+                raise error
             raise EpisodeUnreachableError(self.key, self._dest, self.cursor) from error
-        self.attempts += 1
-        await asyncio.sleep(wait)
 
 
 _PASSING: Final = (
@@ -225,64 +230,8 @@ _PASSING: Final = (
 """What may be over soon, or at least says something of the peer."""
 
 
-class Retrying:
-    """How long one subscription puts up with a publisher that is not there."""
-
-    def __init__(self, backoff: Backoff, patience: float, rng: Random, options: StreamOptions | None) -> None:
-        self._backoff = backoff
-        self._patience = patience
-        self._rng = rng
-        self.options = options
-        self._ever = False
-        self.begin()
-
-    def begin(self) -> None:
-        """Anew, from nothing."""
-        self._attempt = 0
-        self._since: float | None = None
-        self._opened_at: float | None = None
-        self.impatient = False
-
-    def opened(self) -> None:
-        """A stream was opened."""
-        self._ever = True
-        self._opened_at = asyncio.get_running_loop().time()
-
-    def proved(self) -> None:
-        """A part came."""
-        self._attempt = 0
-        self._since = None
-
-    def wait_after(self, error: LitzError | Exception, *, had: bool) -> float | None:
-        """Seconds until the next attempt, after one that failed with `error`, or a stream that was lost. None: there is
-        none, because of `error`, or `impatient`."""
-        now = asyncio.get_running_loop().time()
-        if had and self._opened_at is not None and now - self._opened_at >= STABLE:
-            self.proved()
-        if self._since is None:
-            self._since = now
-        if isinstance(error, ProtocolError | MessageTooLargeError | UnknownDestError):
-            return None
-        least = 0.0
-        if isinstance(error, StreamRefusedError):
-            if error.why in (Refusal.REJECTED, Refusal.UNSUPPORTED):
-                return None
-            # Nobody publishes there (yet, or any more): of a publisher that was there before it is not the last word.
-            if error.why == Refusal.REFUSED and not self._ever:
-                return None
-            least = error.retry_after or 0.0
-        elif isinstance(error, BusyError):
-            least = error.retry_after
-        wait = max(least, backoff_delay(self._attempt, self._rng, self._backoff))
-        self._attempt += 1
-        if now + wait > self._since + self._patience:
-            self.impatient = True
-            return None
-        return wait
-
-
 def subscribe_remote(
-    manager: StreamVerbs,
+    manager: TransportManager,
     dest: str,
     key: EpisodeKey,
     *,

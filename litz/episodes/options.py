@@ -29,7 +29,8 @@ class Behind(Enum):
     """Its subscription ends, typed: `SlowSubscriberError`, `EpisodeTrimmedError`."""
     SKIP = "skip"
     """It gets a `Gap` in place of what is missing: who is too slow goes on with the newest part, who comes too late
-    with the first one that there is."""
+    with the first one that there is. Only who takes nothing (`stall`) of an episode that is over is ended all the
+    same: there is nothing newer to go on with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ import pytest
 
 from inproc import InprocOptions, InprocTransportManager
 from litz import PerKey, StreamOptions
+from litz.episodes import EpisodeOptions
 from litz.payload import DEFAULT_WIRE_PREFERENCE
 from litz.pipeline import PipelineOptions, Way
 from litz.supervision import Supervise
@@ -146,6 +147,7 @@ def plain(options: Any) -> dict[str, Any]:
         ),
         ("Supervise", plain(Supervise())),
         ("PerKey", plain(PerKey())),
+        ("EpisodeOptions", plain(EpisodeOptions())),
         ("PipelineOptions", plain(PipelineOptions())),
         ("Way", plain(Way())),
         ("RelayOptions", RelayOptions().model_dump(exclude={"allow_relay"})),

@@ -48,6 +48,11 @@ OUTPUTS = {
         "handled 3, retried 2",
         "dead letter from alice: broken job, after 1 attempt: ValueError: this job makes no sense",
     ],
+    "episodes": [
+        "local: 300 tokens, all in order: True",
+        "remote: 300 tokens, all in order: True",
+        "restarted after 100: 300 tokens, all in order: True",
+    ],
     "ordering": ["anna: [0, 1, 2, 3]", "bert: [0, 1, 2]"],
     "backpressure": [
         "Queue: 2 at once, 8 of 8 served",

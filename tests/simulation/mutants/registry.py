@@ -5,11 +5,13 @@ from __future__ import annotations
 from tests.simulation.mutants.driver_mutants import DRIVER_MUTANTS
 from tests.simulation.mutants.durable_mutants import DURABLE_MUTANTS
 from tests.simulation.mutants.ends_mutants import ENDS_MUTANTS
+from tests.simulation.mutants.episode_mutants import EPISODE_MUTANTS
 from tests.simulation.mutants.hard_times_mutants import HARD_TIMES_MUTANTS
 from tests.simulation.mutants.internal_mutants import INTERNAL_MUTANTS
 from tests.simulation.mutants.lossy_mutants import LOSSY_MUTANTS
 from tests.simulation.mutants.movement_mutants import MOVEMENT_MUTANTS
 from tests.simulation.mutants.mutant import Mutant
+from tests.simulation.mutants.ordering_mutants import ORDERING_MUTANTS
 from tests.simulation.mutants.outage_mutants import OUTAGE_MUTANTS
 from tests.simulation.mutants.pairing_mutants import PAIRING_MUTANTS
 from tests.simulation.mutants.relay_mutants import RELAY_MUTANTS
@@ -19,6 +21,7 @@ from tests.simulation.mutants.rights_mutants import RIGHTS_MUTANTS
 from tests.simulation.mutants.signaling_mutants import SIGNALING_MUTANTS
 from tests.simulation.mutants.spill_mutants import SPILL_MUTANTS
 from tests.simulation.mutants.strand_mutants import STRAND_MUTANTS
+from tests.simulation.mutants.stream_driver_mutants import STREAM_DRIVER_MUTANTS
 from tests.simulation.mutants.stream_lane_mutants import STREAM_LANE_MUTANTS
 from tests.simulation.mutants.traffic_mutants import TRAFFIC_MUTANTS
 from tests.simulation.mutants.travel_mutants import TRAVEL_MUTANTS
@@ -44,9 +47,12 @@ ALL: tuple[Mutant, ...] = (
     *RESTART_MUTANTS,
     *RIGHTS_MUTANTS,
     *ENDS_MUTANTS,
+    *ORDERING_MUTANTS,
     *OUTAGE_MUTANTS,
+    *EPISODE_MUTANTS,
     *RESUMABLE_MUTANTS,
     *STREAM_LANE_MUTANTS,
+    *STREAM_DRIVER_MUTANTS,
 )
 PROVED: frozenset[str] = frozenset(mutant.name for mutant in RIGHTS_MUTANTS if mutant.killers == ("verdict",))
 """Hunted by `make prove` only: unit tests notice them too, and each costs a process."""
