@@ -43,7 +43,13 @@ KINDS: dict[str, MakeManagers] = {
 VIRTUAL = [check for check in PIPE_CHECKS if not starts_threads(check)]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+PROVED = ("webrtc",)
+"""Slow, and only `make prove` has them all."""
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.prove) if kind in PROVED else kind for kind in KINDS]
+)
 @pytest.mark.parametrize("check", PIPE_CHECKS, ids=lambda check: check.__name__)
 async def test_pipes(kind: str, check: Check) -> None:
     await check_manager(KINDS[kind], check)
