@@ -1,4 +1,10 @@
-"""What `litz send` and `litz recv` say to each other: a file as many messages. Pure.
+"""What senders and receivers of files say to each other. Pure.
+
+`litz send` opens a stream to `SERVICE`: its first message is a `Header`, its last one, before the end of its half, a
+`Trailer`, and those between are the file; a `Reason` in place of the trailer says that it is not complete. The other
+way come `written` now and then, and a `Verdict` as the last.
+
+Pages in a browser (`/tab`) have no streams. They send a file as many messages:
 
     HEADER, CHUNK..., TRAILER    on STREAM_RELIABLE, sender to receiver; ABORT ends it early
     VERDICT                      a request, once the trailer is processed; the answer is a `Verdict`
@@ -23,6 +29,12 @@ CHUNK_SIZE: Final = 256 << 10
 """Bytes of the file in every chunk but the last."""
 MAX_NAME: Final = 4096
 """Characters of a file's name."""
+SERVICE: Final = "litz.files"
+"""Whom streams with files are for."""
+MAX_MESSAGE: Final = 1 << 20
+"""Bytes of one message of such a stream."""
+MAX_NEWS: Final = 64 << 10
+"""Bytes of what the receiver says."""
 
 _PREFIX: Final = struct.Struct(f"<4sB{ID_SIZE}s")
 _OFFSET: Final = struct.Struct("<Q")
@@ -98,6 +110,16 @@ def record(kind: Kind, transfer: bytes, body: BaseModel | None = None) -> bytes:
 def chunk_record(transfer: bytes, offset: int, data: Buffer) -> list[Buffer]:
     """A piece of the file that begins at `offset`; as buffers, nothing is copied."""
     return [_PREFIX.pack(MAGIC, Kind.CHUNK, transfer) + _OFFSET.pack(offset), data]
+
+
+def written(count: int) -> bytes:
+    """So many bytes of the file are written."""
+    return _OFFSET.pack(count)
+
+
+def read_written(news: bytes) -> int | None:
+    """How many bytes are written; None: this is a verdict."""
+    return int(_OFFSET.unpack(news)[0]) if len(news) == _OFFSET.size else None
 
 
 def is_record(data: bytes) -> bool:

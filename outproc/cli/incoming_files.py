@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from litz.errors import BackpressureError, LitzError
+from litz.errors import BackpressureError, EndOfStreamError, LitzError, StreamAbortedError, StreamLostError
 from litz.events import EventGap, SessionEnded
 from litz.manager import TransportManager
 from litz.message import Message
 from litz.payload import PayloadType
+from litz.stream import Stream
+from litz.stream_options import StreamOptions
 from outproc.cli.file_records import (
+    ID_SIZE,
+    MAX_MESSAGE,
+    SERVICE,
     Header,
     Kind,
     Reason,
@@ -26,6 +33,7 @@ from outproc.cli.file_records import (
     read_chunk,
     read_record,
     record,
+    written,
 )
 from outproc.cli.incoming_file import IncomingFile, TransferError
 from outproc.cli.outcome import UsageError
@@ -34,6 +42,9 @@ MAX_OPEN: Final = 64
 MAX_OPEN_PER_SENDER: Final = 8
 MAX_VERDICTS: Final = 256
 """Verdicts kept for senders that have not asked yet."""
+
+TOLD_EVERY: Final = 1 << 20
+"""Bytes written after which the sender of a stream is told so."""
 
 _Key = tuple[str, bytes]
 
@@ -49,9 +60,9 @@ class Finished:
 
 
 class IncomingFiles:
-    """Handles the records of any number of senders. Every file ends in exactly one `Finished`, given to `finished`.
-
-    handle must be called serially for each sender, as `serve` does by default. `say` gets lines for people.
+    """Takes the files of any number of senders: those of streams from `listen` on, and those of messages that `handle`
+    is given, serially for each sender, as `serve` does by default. Every file ends in exactly one `Finished`, given to
+    `finished`. `say` gets lines for people.
     """
 
     def __init__(
@@ -74,6 +85,43 @@ class IncomingFiles:
     def current(self) -> IncomingFile | None:
         """The file whose transfer began first, of those under way."""
         return next(iter(self._open.values()), None)
+
+    def listen(self) -> None:
+        """Take streams, until the manager closes. Raises `ConsumerConflictError`."""
+        self._manager.listen_streams(SERVICE, self.take, options=StreamOptions(max_message=MAX_MESSAGE))
+
+    async def take(self, stream: Stream) -> None:
+        """Take the file of one stream, and tell its sender what became of it."""
+        key = (stream.sender, os.urandom(ID_SIZE))
+        try:
+            await self._take_all(key, stream)
+        except StreamLostError:
+            self._fail(key, "the session with its sender ended", tell=False)
+        except StreamAbortedError as error:
+            self._fail(key, f"the sender gave up: {error}", tell=False)
+        except (TransferError, RecordError) as error:
+            self._fail(key, str(error), tell=False)
+        except OSError as error:
+            self._fail(key, f"the receiver cannot write the file: {error.strerror or error}", tell=False)
+        finished = self._verdicts.pop(key)
+        with suppress(StreamAbortedError):  # it has gone
+            await stream.send(finished.verdict.model_dump_json().encode())
+            await stream.send_eof()
+            await stream.drain()
+        finished.told.set()
+
+    async def _take_all(self, key: _Key, stream: Stream) -> None:
+        await self._begin(key, read_body(Header, await _next(stream, "its header")))
+        file, told = self._open[key], 0
+        last = await _next(stream, "its trailer")
+        async for data in stream:
+            await asyncio.to_thread(file.write, file.written, memoryview(last))
+            last = data
+            if file.written - told >= TOLD_EVERY:
+                told = file.written
+                with suppress(BackpressureError):  # a sender that does not read hears it later
+                    stream.send_nowait(written(told))
+        await self._finish(key, file, _trailer(last))
 
     def wants(self, message: Message) -> bool:
         """Whether the message is for us."""
@@ -124,13 +172,15 @@ class IncomingFiles:
         elif found.kind is Kind.CHUNK:
             await asyncio.to_thread(file.write, *read_chunk(found.body))
         elif found.kind is Kind.TRAILER:
-            trailer = read_body(Trailer, found.body)
-            file.finishing = True
-            await asyncio.to_thread(file.finish, trailer)
-            if self._open.pop(key, None) is not None:
-                self._complete(key, file)
+            await self._finish(key, file, read_body(Trailer, found.body))
         elif found.kind is Kind.ABORT:
             raise TransferError(f"the sender gave up: {read_body(Reason, found.body).reason}")
+
+    async def _finish(self, key: _Key, file: IncomingFile, trailer: Trailer) -> None:
+        file.finishing = True
+        await asyncio.to_thread(file.finish, trailer)
+        if self._open.pop(key, None) is not None:
+            self._complete(key, file)
 
     async def _begin(self, key: _Key, header: Header) -> None:
         if key in self._open or key in self._verdicts:
@@ -206,3 +256,20 @@ class IncomingFiles:
         await message.reply(finished.verdict.model_dump_json().encode())
         finished.told.set()
         return None
+
+
+async def _next(stream: Stream, what: str) -> bytes:
+    try:
+        return bytes(await stream.receive())
+    except EndOfStreamError:
+        raise TransferError(f"the stream ended before {what}") from None
+
+
+def _trailer(last: bytes) -> Trailer:
+    """The last message of a stream, which may say that it is not complete."""
+    try:
+        return read_body(Trailer, last)
+    except RecordError:
+        with suppress(RecordError):
+            raise TransferError(f"the sender gave up: {read_body(Reason, last).reason}") from None
+        raise

@@ -96,7 +96,7 @@ async def serve_until_stopped(arguments: argparse.Namespace, plan: Plan, stop: S
         builders=through_proxy(arguments, credentials.builders()),
         relay=RelayOptions() if getattr(arguments, "relay", False) else None,
     )
-    passages = Passages(lambda: manager._running().streams, _say)
+    passages = Passages(lambda: manager.stream_carrier, _say)
     # The socket outlives the manager: those who follow its events see its end.
     async with ControlSocket(local_id, questions_for(manager, passages)), manager, passages:
         for url, how in ports:
@@ -106,6 +106,8 @@ async def serve_until_stopped(arguments: argparse.Namespace, plan: Plan, stop: S
         for forwarded in plan.forward:
             await passages.forward(forwarded)
         files = IncomingFiles(manager, arguments.dir, _say) if "recv" in plan.serve else None
+        if files is not None:
+            files.listen()
         async with asyncio.TaskGroup() as group:
             serving = group.create_task(manager.serve(Services(manager, "echo" in plan.serve, files).handle))
             tasks = [serving, group.create_task(reload_on_hangup(manager, credentials, _say))]

@@ -1,155 +1,168 @@
-"""One file that is being sent: read ahead only as far as `send` accepts, and hashed on the way."""
+"""One file that is being sent: a stream of its own, read ahead only as far as the receiver writes, hashed on the way.
+
+What the messages of the stream are is in `outproc.cli.file_records`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 from contextlib import suppress
 from typing import Any
 
-from litz.errors import LitzError, SessionEndedError
-from litz.events import SessionEnded
-from litz.message import Message, Receipt
-from litz.payload import PayloadType
+from litz.errors import EndOfStreamError, LitzError, StreamAbortedError, StreamLostError, StreamRefusedError
+from litz.stream import Stream
+from litz.stream_port import Refusal
 from outproc.cli.file_records import (
-    CHUNK_SIZE,
-    ID_SIZE,
+    MAX_NEWS,
+    SERVICE,
     Header,
-    Kind,
     Reason,
     RecordError,
     Trailer,
     Verdict,
-    chunk_record,
-    is_record,
     read_body,
-    read_record,
-    record,
+    read_written,
 )
 from outproc.cli.file_sources import Source
 from outproc.cli.outcome import CommandError
 from outproc.manager import OutprocTransportManager
 
-_LANE = PayloadType.STREAM_RELIABLE
 VERDICT_TIMEOUT = 60.0
-"""Seconds for the receiver to answer once it has processed all."""
+"""Seconds for the receiver to say something once it has all."""
+LAST_WORDS = 1.0
+"""Seconds for a receiver to hear that its sender gives up."""
 
 
 class OutgoingFile:
-    """One transfer to `dest`. Its manager must `serve` with `handle`, which hears a refusal."""
+    """One transfer to `dest`."""
 
     def __init__(self, manager: OutprocTransportManager, dest: str, source: Source) -> None:
         self._manager = manager
         self._dest = dest
         self._source = source
-        self._transfer = os.urandom(ID_SIZE)
-        self._refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._header: Receipt | None = None
+        self._stream: Stream | None = None
+        self._written = 0
+        self._said = asyncio.Event()
         self.sent = 0
-        """Bytes that `send` has accepted."""
+        """Bytes that the stream has accepted."""
 
     def acknowledged(self) -> int:
-        """Bytes that the receiver has written, as its acks say."""
-        if self._header is None:
-            return 0
-        for dest in self._manager.snapshot().dests:
-            if dest.dest == self._dest and dest.session == self._header[0].session:
-                processed = next(lane.processed for lane in dest.lanes if lane.lane == _LANE)
-                return min(self.sent, max(0, processed - self._header[1] - 1) * CHUNK_SIZE)
-        return 0
+        """Bytes that the receiver has written, as it says."""
+        return self._written
 
     @property
     def state(self) -> str:
         """What the bar says."""
-        return "" if self._header is None or self._manager.is_connected(self._dest) else "no wire, redialling"
-
-    def handle(self, message: Message) -> None:
-        """The handler for `serve`."""
-        if message.sender != self._dest or not is_record(message.data):
-            return
-        with suppress(RecordError):
-            found = read_record(message.data)
-            if found.kind is Kind.REFUSE and found.transfer == self._transfer and not self._refused.done():
-                reason = read_body(Reason, found.body).reason
-                self._refused.set_exception(CommandError(f"{self._dest} refused the file: {reason}"))
+        return "" if self._stream is None or self._stream.link_up else "no wire, redialling"
 
     async def send(self) -> Verdict:
-        """Send all and return the verdict. Raises `CommandError` when it cannot be had, `LitzError`, OSError;
-        the receiver is then told, if it can be."""
-        loop = asyncio.get_running_loop()
-        upload, watching = loop.create_task(self._upload()), loop.create_task(self._watch())
+        """Send all and return the verdict. Raises `CommandError` when it cannot be had, `LitzError`, OSError; the
+        receiver is then told, if it can be."""
         try:
-            ends: list[asyncio.Future[Any]] = [upload, self._refused]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            if self._refused.done() and not upload.done():
-                self._refused.result()
-            return upload.result()
-        except SessionEndedError as error:
-            raise CommandError(f"{error}; the file is not complete at {self._dest}, send it again") from error
+            self._stream = await self._manager.open_stream(self._dest, SERVICE)
+        except StreamRefusedError as error:
+            if error.why in (Refusal.REFUSED, Refusal.UNSUPPORTED):
+                raise CommandError(f"{self._dest} does not take files; run there: litz recv") from error
+            raise
+        complete = False
+        try:
+            verdict = await self._converse(self._stream)
+            complete = True
+            return verdict
+        except StreamLostError as error:
+            why = error.__cause__ or error
+            raise CommandError(f"{why}; the file is not complete at {self._dest}, send it again") from error
+        except StreamAbortedError as error:
+            raise CommandError(f"{self._dest} gave the file up: {error}") from error
         finally:
-            complete = upload.done() and not upload.cancelled() and upload.exception() is None
-            upload.cancel()
-            watching.cancel()
-            await asyncio.wait([upload, watching])
-            if not self._refused.cancel():
-                self._refused.exception()  # heard, whether or not it was what ended the transfer
-            if not complete:
-                await self._abort()
+            await self._leave(self._stream, complete=complete)
 
-    async def _upload(self) -> Verdict:
+    async def _converse(self, stream: Stream) -> Verdict:
+        loop = asyncio.get_running_loop()
+        uploading = loop.create_task(self._upload(stream), name="litz send: upload")
+        hearing = loop.create_task(self._hear(stream), name="litz send: hear")
+        try:
+            await asyncio.wait([uploading, hearing], return_when=asyncio.FIRST_COMPLETED)
+            if not hearing.done():
+                await self._all_but_the_verdict(uploading, hearing)
+            verdict = await hearing  # also of a receiver that wants no more of it
+            if not verdict.ok:
+                raise CommandError(f"{self._dest} could not take the file: {verdict.error}")
+            trailer = await uploading
+            if verdict.sha256 != trailer.sha256:
+                raise CommandError(
+                    f"{self._dest} has other bytes: sha256 {verdict.sha256} there, {trailer.sha256} here"
+                )
+            self._written = self.sent
+            return verdict
+        finally:
+            await _ended(uploading, hearing)
+
+    async def _all_but_the_verdict(self, uploading: asyncio.Task[Trailer], hearing: asyncio.Task[Verdict]) -> None:
+        """All was sent: now the receiver says how far it is, until it has a verdict."""
+        try:
+            await uploading
+        except StreamAbortedError:
+            return  # it may have said why before
+        while not hearing.done():
+            self._said.clear()
+            waiting = asyncio.get_running_loop().create_task(self._said.wait())
+            try:
+                await asyncio.wait([hearing, waiting], timeout=VERDICT_TIMEOUT, return_when=asyncio.FIRST_COMPLETED)
+                if not (hearing.done() or waiting.done()):
+                    raise CommandError(f"{self._dest} has all of the file and says nothing; look there what it has")
+            finally:
+                await _ended(waiting)
+
+    async def _upload(self, stream: Stream) -> Trailer:
         header = Header(name=self._source.name, size=self._source.size)
-        self._header = await self._manager.send(
-            self._dest, record(Kind.HEADER, self._transfer, header), payload_type=_LANE
-        )
+        await stream.send(header.model_dump_json().encode())
         digest = hashlib.sha256()
         async for data in self._source.chunks():
             await asyncio.to_thread(digest.update, data)
-            receipt = await self._manager.send(
-                self._dest, chunk_record(self._transfer, self.sent, data), payload_type=_LANE
-            )
-            self._check_session(receipt)
+            await stream.send(data)
             self.sent += len(data)
         if self._source.size is not None and self.sent != self._source.size:
             raise CommandError(f"{self._source.name} changed its size while it was read; send it again")
         trailer = Trailer(size=self.sent, sha256=digest.hexdigest())
-        receipt = await self._manager.send(
-            self._dest, record(Kind.TRAILER, self._transfer, trailer), payload_type=_LANE, confirm="processed"
-        )
-        self._check_session(receipt)
-        return await self._ask(trailer)
+        await stream.send(trailer.model_dump_json().encode())
+        await stream.send_eof()
+        await stream.drain()
+        return trailer
 
-    async def _watch(self) -> None:
-        """Hear of the end of the session also while the source has nothing to send."""
-        with self._manager.events() as events:
-            async for _, event in events:
-                if isinstance(event, SessionEnded) and event.dest == self._dest and not self._refused.done():
-                    self._refused.set_exception(
-                        CommandError(f"the session with {self._dest} ended ({event.reason.value}); send the file again")
-                    )
+    async def _hear(self, stream: Stream) -> Verdict:
+        while True:
+            try:
+                news = bytes(await stream.receive())
+            except EndOfStreamError:
+                raise CommandError(f"{self._dest} ended without a word; send the file again") from None
+            self._said.set()
+            try:
+                if len(news) > MAX_NEWS:
+                    raise RecordError("more than a verdict needs")
+                if (written := read_written(news)) is None:
+                    return read_body(Verdict, news)
+            except RecordError as error:
+                raise CommandError(f"{self._dest} answered with something else: {error}") from error
+            self._written = max(self._written, min(written, self.sent))
 
-    async def _ask(self, trailer: Trailer) -> Verdict:
-        answer = await self._manager.request(self._dest, record(Kind.VERDICT, self._transfer), timeout=VERDICT_TIMEOUT)
-        try:
-            verdict = read_body(Verdict, answer)
-        except RecordError as error:
-            raise CommandError(f"{self._dest} does not take files; run there: litz recv") from error
-        if not verdict.ok:
-            raise CommandError(f"{self._dest} could not take the file: {verdict.error}")
-        if verdict.sha256 != trailer.sha256:
-            raise CommandError(f"{self._dest} has other bytes: sha256 {verdict.sha256} there, {trailer.sha256} here")
-        return verdict
-
-    def _check_session(self, receipt: Receipt) -> None:
-        assert self._header is not None
-        if receipt[0].session != self._header[0].session:
-            raise CommandError(f"{self._dest} was restarted, or out of reach for too long; send the file again")
-
-    async def _abort(self) -> None:
-        if self._header is None or not self._manager.is_connected(self._dest):
-            return
-        reason = Reason(reason="it failed there, or was interrupted")
+    async def _leave(self, stream: Stream, *, complete: bool) -> None:
+        """Say that it is over, and why, if that is possible soon."""
         with suppress(LitzError, TimeoutError):
-            await self._manager.send(
-                self._dest, record(Kind.ABORT, self._transfer, reason), payload_type=_LANE, timeout=1.0
-            )
+            async with asyncio.timeout(LAST_WORDS):
+                if not complete:
+                    reason = Reason(reason="it failed there, or was interrupted")
+                    await stream.send(reason.model_dump_json().encode())
+                await stream.aclose()
+        stream.abort("it failed there, or was interrupted")  # unless it is closed
+
+
+async def _ended(*tasks: asyncio.Task[Any]) -> None:
+    """Cancel what is under way, and wait for it; what it raised concerns nobody any more."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()

@@ -78,6 +78,7 @@ async def receive_files(arguments: argparse.Namespace, stop: Stop) -> int:
     # The socket outlives the manager: those who follow its events see its end.
     async with ControlSocket(local_id, questions_for(manager)), manager:
         files = IncomingFiles(manager, arguments.dir, _say, results.put_nowait)
+        files.listen()
         for url, how in ports:
             await manager.listen(url, **how)
 

@@ -77,7 +77,7 @@ async def send_file(arguments: argparse.Namespace, stop: Stop) -> int:
             def look() -> Standing:
                 return Standing(source.name, outgoing.acknowledged(), source.size, outgoing.state)
 
-            async with _beside(manager.serve(outgoing.handle)), _beside(show_progress(look)):
+            async with _beside(show_progress(look)):
                 verdict: Verdict = await stop.unless(outgoing.send())
     seconds = time.monotonic() - began
     print(

@@ -20,7 +20,7 @@ import pytest
 
 from litz import PayloadType
 from outproc import OutprocTransportManager
-from outproc.cli.file_records import Header, Kind, Trailer, Verdict, chunk_record, record
+from outproc.cli.file_records import SERVICE, Header, Kind, Trailer, Verdict, chunk_record, record
 from tests.integration.cli_process import PATIENCE, Litz, command, environment, litz
 from tests.prove.fault_link import Way
 from tests.prove.fault_proxy import FaultProxy
@@ -131,12 +131,13 @@ def test_an_interrupted_receiver_fails_the_sender_and_leaves_nothing_behind(
     assert receiver.wait() == 130
     assert list(incoming.iterdir()) == []
     assert endless.wait() == 1
-    assert "the session with recv ended (closed by peer)" in endless.text
+    assert "recv" in endless.text
+    assert "the file is not complete at recv, send it again" in endless.text
     assert "Traceback" not in endless.text + receiver.text
 
 
 @pytest.mark.parametrize("lie", ["hash", "size", "gap", "nonsense"])
-async def test_a_lying_sender_gets_no_file(lie: str, incoming: Path, receiver: Litz) -> None:
+async def test_a_lying_sender_of_messages_gets_no_file(lie: str, incoming: Path, receiver: Litz) -> None:
     port = (await asyncio.to_thread(receiver.hear, WAITING))[1]
     transfer = bytes(16)
     digest = sha256(b"other" if lie == "hash" else b"content").hexdigest()
@@ -152,6 +153,28 @@ async def test_a_lying_sender_gets_no_file(lie: str, incoming: Path, receiver: L
             await liar.send("recv", each, payload_type=PayloadType.STREAM_RELIABLE, confirm="processed", timeout=120)
         answer = await liar.request("recv", record(Kind.VERDICT, transfer), timeout=120)
         assert not Verdict.model_validate_json(answer).ok
+        assert await asyncio.to_thread(receiver.wait) == 1
+    assert names_in(incoming) == []
+
+
+@pytest.mark.parametrize("lie", ["hash", "size", "nonsense", "no trailer"])
+async def test_a_lying_stream_makes_no_file(lie: str, incoming: Path, receiver: Litz) -> None:
+    port = (await asyncio.to_thread(receiver.hear, WAITING))[1]
+    digest = sha256(b"other" if lie == "hash" else b"content").hexdigest()
+    trailer = Trailer(size=8 if lie == "size" else 7, sha256=digest).model_dump_json().encode()
+    messages = [Header(name="a", size=7).model_dump_json().encode(), b"content", trailer]
+    if lie == "nonsense":
+        messages[0] = b"what?"
+    if lie == "no trailer":
+        messages.pop()
+    async with (
+        OutprocTransportManager("liar", directory={"recv": [f"ws://127.0.0.1:{port}"]}) as liar,
+        liar.open_stream("recv", SERVICE) as stream,
+    ):
+        for each in messages:
+            await stream.send(each)
+        await stream.send_eof()
+        assert not Verdict.model_validate_json(bytes(await stream.receive())).ok
         assert await asyncio.to_thread(receiver.wait) == 1
     assert names_in(incoming) == []
 
