@@ -156,7 +156,6 @@ class Flow:
         """Serve the stream to its end, and return when everything that was started for it has ended. Raises what was
         escalated. Cancelled: everything ends, and the peer is told."""
         self._pipeline.began(self)
-        unwatch = self._pipeline.inbound_limiter.watch(self._narrow)
         self.line.watch(self.line_failed)
         self._own(self.inbound.read(), "litz pipeline reader")
         try:
@@ -165,7 +164,6 @@ class Flow:
             self.end(PipelineEnd.CANCELLED, None, "cancelled")
             raise
         finally:
-            unwatch()
             await self._finish()
         assert self.report is not None
         if self._ending in _RAISED and self._error is not None:
@@ -363,7 +361,7 @@ class Flow:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.end(PipelineEnd.TASK_FAILED, error, type(error).__name__)
 
-    def _narrow(self, high: bool) -> None:
+    def narrow(self, high: bool) -> None:
         """Admission signals: the peer may send no more than it may already, until it is low again."""
         if high:
             self.line.pause()

@@ -11,6 +11,7 @@ from random import Random
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from litz.admission import SoftAllowSignal
 from litz.dead_letters import DeadLetters
 from litz.limiter import Limiter
 from litz.pipeline.flow import Flow
@@ -63,6 +64,8 @@ class Pipeline:
         """Of the latest streams that ended, oldest first; without their exceptions."""
         self._on_report = on_report
         self._flows: dict[Flow, None] = {}
+        if isinstance(options.inbound.admission, SoftAllowSignal):
+            self.inbound_limiter.watch(self._narrow)
 
     @property
     def dead_letters(self) -> DeadLetters:
@@ -127,6 +130,12 @@ class Pipeline:
     def began(self, flow: Flow) -> None:
         """For `Flow`: it runs."""
         self._flows[flow] = None
+        if self.inbound_limiter.high:
+            flow.narrow(True)
+
+    def _narrow(self, high: bool) -> None:
+        for flow in self._flows:
+            flow.narrow(high)
 
     def over(self, flow: Flow) -> None:
         """For `Flow`: it has ended."""

@@ -9,13 +9,15 @@ from typing import Any, Final
 
 from litz.admission import Amount, SoftAllowSignal
 from litz.backoff import Backoff
-from litz.errors import StreamAbortedError
+from litz.errors import RemoteError, StreamAbortedError
+from litz.message import Message
 from litz.order import Fifo, PerKey
 from litz.pipeline import Flow, Item, Pipeline, PipelineEnd, PipelineOptions, Way, open_pipeline, pipeline
 from litz.stream_options import Drain
 from litz.stream_port import Abort
+from litz.supervised_serving import supervised
 from litz.supervision import Failure, Remedy, Supervise
-from litz.testing.manager_case import Case, Check, end, expect
+from litz.testing.manager_case import Case, Check, end, expect, take
 from litz.testing.stream_case import LONG, patient, service, until
 
 BY_FIRST_BYTE: Final = PerKey(by=lambda item: bytes(item.data[:1]))
@@ -305,6 +307,45 @@ async def admission_with_a_signal_stops_the_peer_and_lets_it_go_on(case: Case) -
     assert served.reports[0].inbound.handled == 400
 
 
+async def serve_is_supervised_too(case: Case) -> None:
+    tries: list[bytes] = []
+
+    def handler(message: Message) -> bytes | None:
+        tries.append(bytes(message.data))
+        if message.data == b"shy" and tries.count(b"shy") < 3:
+            raise ConnectionError
+        if message.data in (b"bad", b"ask"):
+            raise LookupError("no")
+        return None
+
+    policy = Supervise(attempts=3, retry=(ConnectionError,), backoff=Backoff(0.001, 0.001))
+    jobs = supervised(handler, policy)
+    serving = asyncio.get_running_loop().create_task(jobs.serve_on(case.b))
+    for data in (b"one", b"shy", b"bad", b"two"):
+        await case.a.send(case.to_b, data, confirm="processed" if data == b"two" else None)
+    assert tries == [b"one", b"shy", b"shy", b"shy", b"bad", b"two"], "what is tried again keeps its place"
+    assert [bytes(letter.data) for letter in jobs.dead_letters.take()] == [b"bad"]
+    await expect(RemoteError, case.a.request(case.to_b, b"ask"), "a request that is given up")
+    await end(serving)
+
+
+async def what_serve_escalates_is_delivered_again(case: Case) -> None:
+    problem = LookupError("the original")
+
+    def handler(message: Message) -> None:
+        if message.data == b"bad":
+            raise problem
+
+    jobs = supervised(handler, Supervise(then=Remedy.ESCALATE))
+    serving = asyncio.get_running_loop().create_task(jobs.serve_on(case.b))
+    for data in (b"fine", b"bad", b"later"):
+        await case.a.send(case.to_b, data)
+    await asyncio.wait([serving])
+    assert serving.exception() is problem
+    rest = await take(case.b, 2)
+    assert [(bytes(message.data), message.redelivered) for message in rest] == [(b"bad", True), (b"later", False)]
+
+
 PIPELINE_CHECKS: Final[tuple[Check, ...]] = (
     every_message_is_handled_once_in_order_and_answered,
     keys_run_side_by_side,
@@ -317,5 +358,7 @@ PIPELINE_CHECKS: Final[tuple[Check, ...]] = (
     leaving_in_every_way_ends_both,
     a_manager_that_closes_ends_its_pipelines,
     admission_with_a_signal_stops_the_peer_and_lets_it_go_on,
+    serve_is_supervised_too,
+    what_serve_escalates_is_delivered_again,
 )
 """Each is an async function of one `Case`; its name says what must hold."""

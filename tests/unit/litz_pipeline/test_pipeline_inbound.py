@@ -14,10 +14,11 @@ from litz.errors import (
     StreamAbortedError,
 )
 from litz.order import PerKey
-from litz.pipeline import Flow, Item, PipelineEnd, PipelineOptions, PipelineReport, Way
+from litz.pipeline import Flow, Item, Pipeline, PipelineEnd, PipelineOptions, PipelineReport, Way
 from litz.stream_port import Abort
 from litz.supervision import Failure, Remedy, Supervise
-from tests.unit.litz_pipeline.line_pair import MemoryLine
+from litz.testing import SimLoop, run_simulation
+from tests.unit.litz_pipeline.line_pair import MemoryLine, pair
 from tests.unit.litz_pipeline.served import everything, failing, run, sending
 
 
@@ -259,3 +260,30 @@ def test_what_is_to_end_the_process_is_no_failure_of_a_message() -> None:
     report, _ = run(handler, sending("x"), PipelineOptions(supervise=Supervise(attempts=3)))
     assert report.reason is PipelineEnd.CANCELLED
     assert (report.inbound.failures, report.inbound.handled) == ({}, 0)
+
+
+def test_a_stream_that_begins_while_it_is_high_is_narrowed_too() -> None:
+    async def main(loop: SimLoop) -> None:
+        gate = asyncio.Event()
+
+        async def handler(item: Item) -> None:
+            await gate.wait()
+
+        way = Way(order=PerKey(by=lambda item: item.data), admission=SoftAllowSignal(Amount(1), Amount(9), Amount(0)))
+        made = Pipeline(handler, PipelineOptions(inbound=way))
+        (first, one), (second, two) = pair(), pair()
+        tasks = [loop.create_task(made.serve(one))]
+        await first.send("a")
+        await first.send("b")
+        await asyncio.sleep(1)
+        tasks.append(loop.create_task(made.serve(two)))
+        await asyncio.sleep(1)
+        assert (one.paused, two.paused) == (1, 1)
+        gate.set()
+        await asyncio.sleep(1)
+        assert (one.paused, two.paused) == (0, 0)
+        for line in (first, second):
+            await line.send_eof()
+        await asyncio.wait(tasks)
+
+    run_simulation(main, seed=1)
