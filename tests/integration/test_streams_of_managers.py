@@ -5,53 +5,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 
 from litz.errors import ManagerStateError, PeerClosedError, StreamRefusedError
 from litz.stream_port import Abort, Refusal, Refused
-from outproc.streams.session_streams import SessionStreams
-from tests.integration.outproc_nodes import LOOPBACK, Manager, node, until
+from tests.integration.outproc_nodes import until
+from tests.integration.stream_nodes import nothing_left, opened, streams_of, two_nodes
 from tests.integration.stream_users import Service, User, carrier
-
-
-@asynccontextmanager
-async def two_nodes(**options: Any) -> AsyncIterator[tuple[Manager, Manager]]:
-    """alice, who knows bob."""
-    async with node("bob", listen=LOOPBACK, options=options) as bob:
-        knows = {"bob": bob.endpoints}
-        async with node("alice", knows=knows, options=options) as alice:
-            yield alice, bob
-
-
-async def opened(manager: Manager, dest: str = "bob", service: str = "echo", **how: Any) -> User:
-    return User(await carrier(manager).open(dest, service, b"", pipe=False, timeout=60.0), **how)
-
-
-def streams_of(manager: Manager, dest: str) -> SessionStreams:
-    streams = manager._running().streams.of(dest)
-    assert streams is not None
-    return streams
-
-
-async def nothing_left(*managers: Manager) -> None:
-    """Tables, lanes and budgets of all sessions come to nothing."""
-
-    def left() -> list[object]:
-        found: list[object] = []
-        for manager in managers:
-            running = manager._running()
-            for streams in running.streams.all():
-                lanes = streams.session.streams
-                found += [*streams.table.entries.values(), *streams.sides, *lanes.sending, *lanes.receiving]
-                found += [lanes.budget.used] * (lanes.budget.used != 0)
-            found += [running.streams.room.used, running.node.stream_budget.used]
-        return [each for each in found if each != 0]
-
-    await until(lambda: not left(), "everything of streams is forgotten")
 
 
 async def test_a_stream_goes_both_ways_and_ends_complete() -> None:
