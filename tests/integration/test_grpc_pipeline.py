@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -27,8 +26,6 @@ from litz.stream_port import Abort
 from litz.supervision import Failure, Remedy, Supervise
 from outproc.adapters.grpc_pipeline import OpenGrpcPipeline, PipelineInterceptor, open_grpc_pipeline
 from outproc.adapters.grpc_status import ABORT_OF_STATUS, STATUS_OF_END, STATUS_OF_FAILURE
-
-os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # read at its first use; otherwise it tells of connections that end
 
 TALK = "/demo.Chat/Talk"
 LONG = 120.0
