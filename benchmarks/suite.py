@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.contest import Outcome, compare, interleaved
 from benchmarks.forwarding import forward, forward_down
+from benchmarks.pipes import pipe
 from tests.prove.percentiles import median, percentile
 from tests.prove.processes import Worker
 
@@ -231,5 +232,6 @@ BENCHMARKS: dict[str, Callable[[], Awaitable[Outcome]]] = {
     "durable_paced": durable_paced,
     "forward": forward,
     "forward_down": forward_down,
+    "pipe": pipe,
     "idle": idle,
 }
