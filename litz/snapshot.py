@@ -104,9 +104,56 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSnapshot:
+    """One stream. Sizes in bytes of entries.
+
+    opened_here  by this side
+    state        "opening", "offered", "open"; "read": the peer's half is complete, "wrote": this one, "sent": it has
+                 arrived too; "ending": both are complete; "gone": over, and something of it is not read
+    queued       that no wire has taken yet; `unconfirmed`: entries that the peer is not known to have
+    unread       that came and were not taken by its user
+    attached     whether somebody uses it: one that nobody uses may be evicted
+    """
+
+    number: int
+    service: str
+    pipe: bool
+    opened_here: bool
+    state: str
+    bytes_in: int
+    bytes_out: int
+    queued: int
+    unconfirmed: int
+    unread: int
+    attached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamsSnapshot:
+    """The streams with one dest: those there are, the oldest in rows, and what happened since the dest is known.
+
+    granted  bytes that the peer may send, or has sent, and that nobody has taken
+    wire     carries them all, for `reason`; "": none does
+    """
+
+    count: int
+    rows: tuple[StreamSnapshot, ...]
+    opened: int
+    accepted: int
+    refused_here: int
+    refused_there: int
+    aborted: int
+    evicted: int
+    lost: int
+    granted: int
+    wire: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class DestSnapshot:
     """One dest. `history`: its last transitions and failures, oldest first, in bounded number. `draining`: why it
-    leaves, once it has announced that it does."""
+    leaves, once it has announced that it does. `streams`: None if there never was one."""
 
     dest: str
     state: DestState
@@ -124,6 +171,7 @@ class DestSnapshot:
     given_up: bool = False
     history: tuple[HistoryEntry, ...] = ()
     draining: str = ""
+    streams: StreamsSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ def _dest(node: LocalNode, transport: DestTransport) -> DestSnapshot:
         cold=transport.dialler.supervisor.cold,
         given_up=bool(transport.dialler.supervisor.gave_up),
         history=node.events.history.of(transport.dest),
+        streams=node.streams.snapshot(transport),
     )
 
 
@@ -80,7 +81,7 @@ def _cause(transport: DestTransport) -> str:
 
 def _wire(transport: DestTransport, link: Link, now: float) -> WireSnapshot:
     session, path = transport.session, link.wire.path
-    bound = [session.lossy_out.wire, *(lane.wire for lane in session.send_lanes.values())]
+    bound = [session.lossy_out.wire, session.streams.wire, *(lane.wire for lane in session.send_lanes.values())]
     return WireSnapshot(
         kind=link.wire.kind,
         path=f"{path.route} {path.local} - {path.remote}",

@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from litz.errors import SessionEndedError
+from litz.snapshot import StreamsSnapshot
 from outproc.session.receive_lane import Delivery
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ class StreamHooks:
 
     def wrote(self, transport: DestTransport) -> None:
         """Something may have gone out, or was acknowledged: there may be room."""
+
+    def snapshot(self, transport: DestTransport) -> StreamsSnapshot | None:
+        """What there is, and what happened; None: never anything."""
+        return None
 
     def holds(self, transport: DestTransport) -> bool:
         """Whether a stream stands that may yet come to its end."""

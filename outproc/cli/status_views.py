@@ -31,8 +31,9 @@ def show_overview(nodes: Sequence[Json], console: Console | None = None) -> None
         if index:
             console.print()
         _node(console, node)
-        columns = ("dest", "state", "by", ">trip", ">waiting", "why, and what next")
-        print_columns(console, "", columns, (_dest_line(dest) for dest in node["dests"]))
+        streams = any(dest.get("streams") for dest in node["dests"])
+        columns = ("dest", "state", "by", ">trip", ">waiting", *streams * (">streams",), "why, and what next")
+        print_columns(console, "", columns, (_dest_line(dest, streams=streams) for dest in node["dests"]))
         _departed(console, node.get("departed", ()))
         show_passages(console, node.get("exposed", ()), node.get("forwards", ()))
         _durable(console, node, None)
@@ -79,7 +80,7 @@ def _standing(dest: Json) -> str:
     return standing(**{name: dest[name] for name in names if name in dest})
 
 
-def _dest_line(dest: Json) -> Sequence[object]:
+def _dest_line(dest: Json, *, streams: bool) -> Sequence[object]:
     trips = [wire["round_trip"] for wire in dest["wires"] if wire["round_trip"] is not None]
     return (
         dest["dest"],
@@ -87,6 +88,7 @@ def _dest_line(dest: Json) -> Sequence[object]:
         ", ".join(dict.fromkeys(wire["kind"] for wire in dest["wires"])) or "-",
         time_text(min(trips, default=None)),
         sum(lane["logged"] for lane in dest["lanes"]),
+        *streams * ((dest.get("streams") or {"count": 0})["count"],),
         _standing(dest),
     )
 
@@ -181,6 +183,7 @@ def _detail(console: Console, dest: Json) -> None:
             if each["received"]
         ),
     )
+    _streams(console, dest)
     kinds = {wire["wire"]: wire["kind"] for wire in dest["wires"]}
     print_columns(
         console,
@@ -194,6 +197,32 @@ def _detail(console: Console, dest: Json) -> None:
             )
             for each in lanes
             if each["wire"]
+        ),
+    )
+
+
+def _streams(console: Console, dest: Json) -> None:
+    streams = dest.get("streams")
+    if streams is None:
+        return
+    _say(
+        console,
+        f"[bold]streams[/bold]: {streams['count']}; {streams['opened']} opened, {streams['accepted']} accepted, "
+        f"refused there {streams['refused_there']}, here {streams['refused_here']}; "
+        f"{streams['aborted']} aborted, {streams['evicted']} evicted, {streams['lost']} lost",
+    )
+    print_columns(
+        console,
+        "",
+        ("stream", "service", "state", ">in", ">out", ">queued", ">unread"),
+        (
+            (
+                each["number"],
+                each["service"],
+                each["state"] + ("" if each["attached"] else ", unused"),
+                *(size_text(each[name]) for name in ("bytes_in", "bytes_out", "queued", "unread")),
+            )
+            for each in streams["rows"]
         ),
     )
 

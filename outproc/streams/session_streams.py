@@ -281,6 +281,10 @@ class SessionStreams:
         else:
             self._idle.setdefault(side.number, side)
 
+    def is_attached(self, side: OutprocSide) -> bool:
+        """Whether somebody uses it."""
+        return side.number not in self._idle
+
     def released(self, side: OutprocSide) -> None:
         """Its user has gone."""
         self.lanes.drop_in(side)

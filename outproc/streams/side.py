@@ -84,6 +84,11 @@ class OutprocSide:
         return self._streams.lanes.buffered(self) if self.sends else 0
 
     @property
+    def attached(self) -> bool:
+        """Whether somebody uses it."""
+        return self._streams.is_attached(self)
+
+    @property
     def used(self) -> bool:
         """Whether it has a user that hears."""
         return self._user is not None and not self.released

@@ -118,6 +118,10 @@ class Streams:
         """What happened to streams with a dest, as long as it is known here."""
         return self._counts.setdefault(transport, Counts())
 
+    def had_any(self, transport: DestTransport) -> bool:
+        """Whether there ever was a stream with it, or nearly."""
+        return transport in self._counts
+
     # -- a `PortSubscriber` -------------------------------------------------------------------------
 
     def received(self, sender: str, data: memoryview) -> None:

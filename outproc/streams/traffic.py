@@ -6,12 +6,14 @@ import asyncio
 import inspect
 
 from litz.errors import ManagerStateError, SessionEndedError
+from litz.snapshot import StreamsSnapshot
 from litz.stream_port import Abort
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
 from outproc.session.receive_lane import Delivery
 from outproc.stream_hooks import StreamHooks
+from outproc.streams.sight import snapshot_of
 from outproc.streams.streams import Streams
 
 WITHDRAWN = "this node may not, any more"
@@ -46,6 +48,9 @@ class StreamTraffic(StreamHooks):
         streams = self._streams.of(transport.dest)
         if streams is not None:
             streams.wrote()
+
+    def snapshot(self, transport: DestTransport) -> StreamsSnapshot | None:
+        return snapshot_of(transport, self._streams)
 
     # -- ends ---------------------------------------------------------------------------------------
 

@@ -9,10 +9,15 @@ import asyncio
 import pytest
 
 from litz.errors import ManagerStateError, PeerClosedError, StreamRefusedError
+from litz.snapshot import StreamsSnapshot
 from litz.stream_port import Abort, Refusal, Refused
-from tests.integration.outproc_nodes import until
+from tests.integration.outproc_nodes import Manager, until
 from tests.integration.stream_nodes import nothing_left, opened, streams_of, two_nodes
 from tests.integration.stream_users import Service, User, carrier
+
+
+def dest_streams(manager: Manager) -> StreamsSnapshot | None:
+    return manager.snapshot().dests[0].streams if manager.snapshot().dests else None
 
 
 async def test_a_stream_goes_both_ways_and_ends_complete() -> None:
@@ -116,3 +121,40 @@ async def test_closing_a_transport_loses_its_streams_with_its_error() -> None:
         await until(lambda: other.end is not None, "the peer hears")
         assert other.end is not None
         assert isinstance(other.end[1], PeerClosedError)
+
+
+async def test_what_there_is_of_streams_is_in_the_snapshot() -> None:
+    async with two_nodes() as (alice, bob):
+        assert dest_streams(alice) is None
+        Service(bob, "echo", echo=True)
+        Service(bob, "deaf", reads=False)
+        user, deaf = await opened(alice), await opened(alice, service="deaf")
+        with pytest.raises(StreamRefusedError):
+            await opened(alice, service="unheard-of")
+        await user.write(b"12345")
+        await user.heard("received")
+        await deaf.write(b"123")
+        deaf.side.want_confirmed()
+        await deaf.heard("confirmed")
+        deaf.side.attach(False)
+        here, there = dest_streams(alice), dest_streams(bob)
+        assert here is not None
+        assert there is not None
+        assert (here.count, here.opened, here.refused_there, here.accepted) == (2, 2, 1, 0)
+        assert (there.count, there.opened, there.refused_here, there.accepted) == (2, 0, 1, 2)
+        assert [(row.number, row.service, row.state, row.bytes_in, row.bytes_out) for row in here.rows] == [
+            (16, "echo", "open", 5, 5),
+            (18, "deaf", "open", 0, 3),
+        ]
+        assert [row.attached for row in here.rows] == [True, False]
+        assert [(row.opened_here, row.unread) for row in there.rows] == [(False, 0), (False, 3)]
+        assert here.wire
+        assert here.reason
+        assert there.granted >= 2 * 65_536 - 8
+        for each in (user, deaf):
+            each.side.release()
+        await until(lambda: (found := dest_streams(bob)) and found.count == 1, "all but what nobody has read is gone")
+        found = dest_streams(bob)
+        assert found is not None
+        assert [(row.state, row.unread) for row in found.rows] == [("gone", 3)]
+        assert found.aborted == 2

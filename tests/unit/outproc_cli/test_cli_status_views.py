@@ -64,6 +64,23 @@ async def test_a_line_for_each_dest_and_one_dest_in_detail() -> None:
     assert not show_detail([status], "carol", Console(file=StringIO()))
 
 
+async def test_streams_are_counted_and_shown_one_by_one() -> None:
+    status = await alice_with_bob()
+    (bob,) = status["dests"]
+    assert "streams" not in overview(status)
+    row = {"number": 16, "service": "[red]files", "state": "open", "attached": False}
+    row |= {"bytes_in": 5, "bytes_out": 3_000, "queued": 0, "unread": 2_048}
+    counted = dict.fromkeys(("opened", "accepted", "refused_here", "refused_there", "aborted", "evicted", "lost"), 7)
+    bob["streams"] = {**counted, "count": 4_000, "rows": [row]}
+    header, line = (each.split() for each in overview(status).splitlines() if each.startswith(("dest ", "bob ")))
+    assert line[header.index("streams")] == "4000"
+    text = detail("bob", status)
+    assert "streams: 4000; 7 opened, 7 accepted" in text
+    (shown,) = (each.split() for each in text.splitlines() if each.startswith("16 "))
+    assert shown == ["16", "[red]files", "open,", "unused", "5", "B", "2.9", "KiB", "0", "B", "2.0", "KiB"]
+    assert all(len(each) <= WIDTH for each in text.splitlines())
+
+
 async def test_why_a_dest_is_not_up_and_what_next() -> None:
     status = await alice_with_bob()
     (bob,) = status["dests"]
