@@ -238,6 +238,18 @@ class Tally:
         """One message was given up."""
         self.remedies[remedy] = self.remedies.get(remedy, 0) + 1
 
+    def add(self, other: Tally) -> None:
+        """All that `other` counted, too."""
+        self.handled += other.handled
+        self.retried += other.retried
+        self.throttled += other.throttled
+        self.handled_size += other.handled_size
+        for mine, theirs in ((self.failures, other.failures), (self.failed_size, other.failed_size)):
+            for kind, count in theirs.items():
+                mine[kind] = mine.get(kind, 0) + count
+        for remedy, count in other.remedies.items():
+            self.remedies[remedy] = self.remedies.get(remedy, 0) + count
+
     def plain(self) -> dict[str, Any]:
         """For logs and metrics: only numbers, under plain names."""
         found: dict[str, Any] = {"handled": self.handled, "retried": self.retried, "throttled": self.throttled}

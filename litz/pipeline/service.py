@@ -20,6 +20,7 @@ from litz.pipeline.line import Line, StreamLine
 from litz.pipeline.options import DEFAULT_OPTIONS, PipelineOptions
 from litz.pipeline.report import PipelineReport
 from litz.supervised import Supervisor
+from litz.supervision import Tally
 
 if TYPE_CHECKING:
     from litz.stream import Stream
@@ -64,6 +65,7 @@ class Pipeline:
         """Of the latest streams that ended, oldest first; without their exceptions."""
         self._on_report = on_report
         self._flows: dict[Flow, None] = {}
+        self._past = (Tally(sizes=options.sizes), Tally(sizes=options.sizes))
         if isinstance(options.inbound.admission, SoftAllowSignal):
             self.inbound_limiter.watch(self._narrow)
 
@@ -76,6 +78,17 @@ class Pipeline:
     def flows(self) -> list[Flow]:
         """The streams that are served now, oldest first."""
         return list(self._flows)
+
+    @property
+    def totals(self) -> tuple[Tally, Tally]:
+        """Counts of all streams so far, inbound and outbound. Costs what there are streams: read it at scrape time."""
+        totals = (Tally(sizes=self.options.sizes), Tally(sizes=self.options.sizes))
+        for total, past in zip(totals, self._past, strict=True):
+            total.add(past)
+        for flow in self._flows:
+            totals[0].add(flow.inbound.tally)
+            totals[1].add(flow.outbound.tally)
+        return totals
 
     async def __call__(self, stream: Stream) -> None:
         """Serve one stream to its end. Raises what its supervision escalates."""
@@ -140,6 +153,8 @@ class Pipeline:
     def over(self, flow: Flow) -> None:
         """For `Flow`: it has ended."""
         self._flows.pop(flow, None)
+        self._past[0].add(flow.inbound.tally)
+        self._past[1].add(flow.outbound.tally)
         report = flow.report
         assert report is not None
         self.reports.append(replace(report, error=None))

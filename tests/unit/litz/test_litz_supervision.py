@@ -179,3 +179,28 @@ def test_a_tally_counts_by_kind_and_sizes_only_when_asked() -> None:
     }
     assert sized.plain()["failed bytes: raised"] == 15
     assert sized.plain()["handled bytes"] == 0
+
+
+def test_tallies_add_up() -> None:
+    one, two = Tally(sizes=True), Tally(sizes=True)
+    for tally, count in ((one, 1), (two, 2)):
+        for _ in range(count):
+            tally.add_handled(10)
+            tally.add_failure(Failure.RAISED, 3)
+            tally.add_failure(Failure.TIMED_OUT if count == 2 else Failure.TOO_LARGE, 1)
+            tally.add_remedy(Remedy.DROP)
+        tally.retried = tally.throttled = count
+    one.add(two)
+    assert one.plain() == {
+        "handled": 3,
+        "retried": 3,
+        "throttled": 3,
+        "failed: raised": 3,
+        "failed: too large": 1,
+        "failed: timed out": 2,
+        "remedy: drop": 3,
+        "handled bytes": 30,
+        "failed bytes: raised": 9,
+        "failed bytes: too large": 1,
+        "failed bytes: timed out": 2,
+    }

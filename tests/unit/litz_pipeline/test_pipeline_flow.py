@@ -258,13 +258,15 @@ def test_drain_of_all_streams() -> None:
         tasks = [loop.create_task(made.serve(server)) for _, server in pairs]
         for client, _ in pairs:
             await client.send("x")
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(1.5)
+        assert made.totals[0].handled == 3, "living ones count"
         draining = loop.create_task(made.drain(grace=5))
         for client, _ in pairs:
             await everything(client)
             await client.send_eof()
         assert [report.reason for report in await draining] == [PipelineEnd.DRAINED] * 3
         assert [report.inbound.handled for report in made.reports] == [1] * 3
+        assert [total.handled for total in made.totals] == [3, 0]
         await asyncio.wait(tasks)
 
     run_simulation(main, seed=1)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
+import pytest
+
 from litz.testing import run_simulation
 from tests.unit.litz_pipeline.random_talks import FATES, HITS, talk
 
@@ -15,9 +17,19 @@ MUST_BE_HIT = (
 )
 
 
-def test_random_talks() -> None:
+def hold(seeds: range) -> None:
+    """These seeds, and everything must be hit."""
     HITS.clear()
-    for seed in range(SEEDS):
+    for seed in seeds:
         run_simulation(partial(talk, seed=seed), seed=seed, max_time=100_000)
     missing = [hit for hit in MUST_BE_HIT if not HITS[hit]]
     assert not missing, f"never hit: {missing} in {dict(HITS)}"
+
+
+def test_random_talks() -> None:
+    hold(range(SEEDS))
+
+
+@pytest.mark.prove
+def test_many_random_talks() -> None:
+    hold(range(SEEDS, 3_000))
