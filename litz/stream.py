@@ -140,10 +140,10 @@ class Stream:
         core = self._core
         if core.life.state is StreamState.CLOSED:
             return
-        warnings.warn(f"{core} was dropped without aclose()", ResourceWarning, source=self, stacklevel=2)
         if not core.loop.is_closed():
             # Whoever collects garbage may be in any thread, and in the middle of anything.
             core.loop.call_soon_threadsafe(core.abort, Abort.CANCELLED, "dropped without aclose()")
+        warnings.warn(f"{core} was dropped without aclose()", ResourceWarning, source=self, stacklevel=2)
 
     # -- sight ----------------------------------------------------------------------------------------
 
