@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from litz.blocking_stream import BlockingStream
 from litz.events import Event, LostReceipt
 from litz.message import Message, Receipt
 from litz.payload import PayloadType
@@ -367,6 +368,10 @@ class ThreadsafeManager(ABC):
 
     @abstractmethod
     def request(self, dest: str, data: Any, *, timeout: float | None = None, reopen: bool = False) -> Any: ...
+
+    @abstractmethod
+    def open_stream(self, dest: str, service: str, *, timeout: float | None = None, **options: Any) -> BlockingStream:
+        """`StreamVerbs.open_stream`, with blocking verbs."""
 
     @abstractmethod
     def call(self, awaitable: Callable[[], Awaitable[Any]], *, timeout: float | None = None) -> Any:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from litz.blocking_stream import BlockingStream, opener
 from litz.errors import ManagerStateError
 from litz.manager import ThreadsafeManager, TransportManager
 from litz.message import Receipt
@@ -105,6 +106,9 @@ class LoopThreadsafe(ThreadsafeManager):
 
     def request(self, dest: str, data: Any, *, timeout: float | None = None, reopen: bool = False) -> Any:
         return self.call(lambda: self._manager.request(dest, data, timeout=timeout, reopen=reopen))
+
+    def open_stream(self, dest: str, service: str, *, timeout: float | None = None, **options: Any) -> BlockingStream:
+        return opener(lambda: self._manager.open_stream(dest, service, **options), self.call, timeout)
 
     def call(self, awaitable: Callable[[], Awaitable[Any]], *, timeout: float | None = None) -> Any:
         """Run `awaitable()` in the manager's loop and return its result.

@@ -1,4 +1,7 @@
-"""A manager from other threads and loops: what works there, and what says why it cannot."""
+"""A manager from other threads and loops: what works there, and what says why it cannot.
+
+Covers `litz.blocking_stream`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from inproc import Hub, InprocTransportManager
-from litz import ManagerStateError
+from litz import ManagerStateError, Stream, StreamRefusedError
 from litz.threadsafe import HomeLoop
 
 Pair = tuple[InprocTransportManager, InprocTransportManager]
@@ -212,3 +215,35 @@ def test_a_loop_that_rests_between_two_runs_is_waited_for() -> None:
         assert answer.result() == []
     loop.run_until_complete(manager.aclose())
     loop.close()
+
+
+async def test_a_stream_from_another_thread() -> None:
+    async def echo(stream: Stream) -> None:
+        async for message in stream:
+            await stream.send(message * 2)
+
+    async with pair() as (a, b):
+        b.listen_streams("echo", echo)
+
+        def work() -> list[object]:
+            with a.threadsafe.open_stream("b", "echo", timeout=120, metadata=b"m") as stream:
+                stream.send(1, timeout=120)
+                first = stream.receive(timeout=120)
+                with pytest.raises(TimeoutError):
+                    stream.receive(timeout=0.01)
+                for number in range(3):
+                    stream.send(number)
+                stream.drain(timeout=120)
+                stream.send_eof()
+                got = [first, *stream]
+                assert stream.stream.metadata == b"m"
+            assert stream.closed
+            assert stream.stats.messages_sent == 4
+            with pytest.raises(KeyError), a.threadsafe.open_stream("b", "echo") as broken:
+                raise KeyError
+            assert broken.closed
+            with pytest.raises(StreamRefusedError):
+                a.threadsafe.open_stream("b", "nothing", timeout=120)
+            return got
+
+        assert await asyncio.to_thread(work) == [2, 0, 2, 4]
