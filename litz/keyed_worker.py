@@ -30,7 +30,8 @@ class Walk:
 
     def __init__(self, batch: Batch) -> None:
         self.batch = batch
-        self.steps = bytearray()
+        # A consumer that left may have come some way into it already.
+        self.steps = bytearray((DONE,)) * batch.handed
         """For each message that was handed out: WAITS, BEGUN or DONE."""
         self.next: tuple[Hashable, Item, int] | None = None
         """Handed out, and there was no room in line: key, item and size."""

@@ -245,7 +245,8 @@ class WideWorker:
 
     def _adopt(self, batch: Batch) -> None:
         batch.concurrent = True
-        self._batches.append((batch, []))
+        # A consumer that left may have come some way into it already.
+        self._batches.append((batch, [True] * batch.handed))
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()

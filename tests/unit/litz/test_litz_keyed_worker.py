@@ -3,74 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import random
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from litz import Message, PayloadType
+from litz import Message
 from litz.admission import Amount, Queue, Reject, SoftAllowSignal
 from litz.errors import OrderBrokenError
 from litz.inbox import Inbox
 from litz.limiter import Limiter
-from litz.message import Detail, Origin
 from litz.order import Fifo, PerKey
 from litz.testing import SimLoop, run_simulation
-
-BULK = PayloadType.RPC_RELIABLE
-SIGNAL = PayloadType.RPC_SIGNAL
-
-
-class Lane:
-    """One lane of one sender, and what was answered."""
-
-    verified = True
-
-    def __init__(self, inbox: Inbox, sender: str = "a", payload_type: PayloadType = BULK) -> None:
-        self.sender = sender
-        self.payload_type = payload_type
-        self.queue = inbox.queue(sender, payload_type)
-        self.next = 0
-        self.answers: list[tuple[int, str]] = []
-
-    def put(self, keys: str, *, request: bool = False, size: int = 10) -> None:
-        """One batch: a message for each key."""
-        messages = []
-        for key in keys:
-            detail = Detail(key=key, request_id=self.next if request else None)
-            messages.append(Message((b"x" * size, self.next, self, detail)))
-            self.next += 1
-        self.queue.put(messages, size * len(keys))
-
-    def origin(self, number: int) -> Origin:
-        raise AssertionError("nobody asked")
-
-    async def reply(self, message: Message, data: Any) -> None:
-        self.answers.append((message.number, "reply"))
-
-    async def fail(self, message: Message, error: BaseException) -> None:
-        self.answers.append((message.number, type(error).__name__))
-
-
-Handler = Callable[[Message], Awaitable[None]]
-
-
-async def served(inbox: Inbox, handler: Handler, seconds: float, **options: Any) -> None:
-    """Serve for so long, then cancel it."""
-    serving = asyncio.get_running_loop().create_task(inbox.serve(handler, **options))
-    await asyncio.sleep(seconds)
-    serving.cancel()
-    await asyncio.wait([serving])
-    assert len(asyncio.all_tasks()) == 1
-    if not serving.cancelled():
-        await serving
-
-
-async def left(inbox: Inbox, count: int) -> list[tuple[int, bool]]:
-    """What the next consumer gets."""
-    async with inbox.messages() as stream:
-        return [(message.number, message.redelivered) for message in [await stream.__anext__() for _ in range(count)]]
+from tests.unit.litz.inbox_lane import BULK, SIGNAL, Lane, left, served
 
 
 def test_keys_run_in_parallel_and_each_in_order_and_acks_wait_for_the_slowest() -> None:
@@ -290,94 +234,30 @@ def test_what_contradicts_itself_is_refused(wrong: dict[str, Any]) -> None:
     run_simulation(main, seed=1)
 
 
-class Kills:
-    """A consumer that is killed again and again while senders put; every law of order and redelivery is judged."""
-
-    def __init__(self, loop: SimLoop, seed: int) -> None:
-        self.loop = loop
-        self.chance = random.Random(seed)
-        self.inbox = Inbox()
-        types = (BULK, PayloadType.STREAM_RELIABLE, SIGNAL)
-        self.lanes = [Lane(self.inbox, sender, kind) for sender in "ab" for kind in types]
-        self.begun: dict[tuple[Lane, int], int] = {}
-        self.finished: dict[Lane, list[int]] = {lane: [] for lane in self.lanes}
-        self.keys: dict[tuple[Lane, str], list[int]] = {}
-        self.running: dict[tuple[str, str], int] = {}
-        self.came_again = 0
-
-    async def handle(self, message: Message) -> None:
-        lane = message.source
-        assert isinstance(lane, Lane)
-        number, key = message.number, message.key
-        assert key is not None
-        assert number not in self.finished[lane], f"{message!r} was finished, and came again"
-        assert message.redelivered == ((lane, number) in self.begun), f"{message!r} is marked wrongly"
-        before = [other for other in self.keys[lane, key] if other < number]
-        assert all(other in self.finished[lane] for other in before), f"{message!r} ran before {before}"
-        assert (lane.sender, key) not in self.running, "two of a key at once"
-        self.came_again += message.redelivered
-        self.begun[lane, number] = 1
-        self.running[lane.sender, key] = number
-        try:
-            if self.chance.random() < 0.7:
-                await asyncio.sleep(self.chance.random() * 0.5)
-            self.finished[lane].append(number)
-        finally:
-            del self.running[lane.sender, key]
-
-    def judge(self) -> None:
-        for lane in self.lanes:
-            told = lane.queue.processed
-            assert all(number in self.finished[lane] for number in range(told)), "an unfinished one was acknowledged"
-
-    async def run(self) -> None:
-        chance = self.chance
-        order = PerKey(
-            messages=chance.randrange(2, 20), key_messages=chance.randrange(1, 8), keys=chance.randrange(2, 9)
-        )
-        failures: list[BaseException] = []
+@pytest.mark.parametrize("options", [{"order": PerKey()}, {"concurrency": 2}], ids=["keyed", "wide"])
+@pytest.mark.parametrize("killed", [True, False])
+def test_a_batch_that_another_consumer_left_half_done_is_taken_up_where_it_is(
+    options: dict[str, Any], killed: bool
+) -> None:
+    async def main(loop: SimLoop) -> None:
+        inbox = Inbox()
+        bulk, signal = Lane(inbox), Lane(inbox, payload_type=SIGNAL)
+        bulk.put("abcd")
+        async with inbox.messages() as stream:
+            first = await anext(stream)
+            signal.put("s")
+            await anext(stream)  # what is left of the batch goes back for it
+        assert (first.number, bulk.queue.processed) == (0, 1)
+        got: list[int] = []
 
         async def handler(message: Message) -> None:
-            try:
-                await self.handle(message)
-            except AssertionError as error:
-                failures.append(error)  # `serve` would only log it
+            got.append(message.number)
+            await asyncio.sleep(100 if killed and message.number == 3 else 1)
 
-        for _ in range(12):
-            serving = self.loop.create_task(
-                self.inbox.serve(
-                    handler, order=order, concurrency=chance.randrange(1, 6), workers=chance.randrange(1, 3)
-                )
-            )
-            for _ in range(chance.randrange(1, 20)):
-                lane = chance.choice(self.lanes)
-                keys = "".join(chance.choice("abcde") for _ in range(chance.randrange(1, 6)))
-                for offset, key in enumerate(keys):
-                    self.keys.setdefault((lane, key), []).append(lane.next + offset)
-                lane.put(keys, size=chance.choice((1, 20_000)))
-                await asyncio.sleep(chance.random() * 0.2)
-                self.judge()
-            serving.cancel()
-            await asyncio.wait([serving])
-            self.judge()
-            assert not failures, failures[0]
-        serving = self.loop.create_task(self.inbox.serve(handler, order=order))
-        while any(lane.queue.pending for lane in self.lanes):  # noqa: ASYNC110  # on virtual time
-            await asyncio.sleep(1)
-        serving.cancel()
-        await asyncio.wait([serving])
-        assert not failures, failures[0]
-        for lane in self.lanes:
-            assert sorted(self.finished[lane]) == list(range(lane.next))
-            assert lane.queue.processed == lane.next
-        assert self.inbox.pending_bytes == 0
+        await served(inbox, handler, 10, **options)
+        assert got == [1, 2, 3]
+        assert bulk.queue.processed == (3 if killed else 4)
+        if killed:
+            assert await left(inbox, 1) == [(3, True)]
 
-
-@pytest.mark.parametrize("seed", range(30))
-def test_killed_again_and_again_it_skips_nothing_and_repeats_nothing_that_was_finished(seed: int) -> None:
-    async def main(loop: SimLoop) -> int:
-        kills = Kills(loop, seed)
-        await kills.run()
-        return kills.came_again
-
-    assert run_simulation(main, seed=seed).value > 0, "no handler was hit by a kill"
+    run_simulation(main, seed=1, shuffle=False)
