@@ -211,7 +211,7 @@ class OpenPipeline:
             flow.abort("cancelled")
             await _ends(task)
             raise
-        if task.exception() is not None and kind is None:
+        if not task.cancelled() and task.exception() is not None and kind is None:
             task.result()
         report = flow.report
         if kind is None and report is not None and report.error is not None:

@@ -134,8 +134,8 @@ class CallLine(ABC):
 class ServerLine(CallLine):
     """The server's end. In gRPC the end of the server's sending is the end of the call: nothing is read after it."""
 
-    def __init__(self, context: grpc.aio.ServicerContext[Any, Any], method: str) -> None:
-        super().__init__(context.peer(), method)
+    def __init__(self, context: grpc.aio.ServicerContext[Any, Any], dest: str, method: str) -> None:
+        super().__init__(dest, method)
         self._context = context
 
     async def _read(self) -> Any:

@@ -48,7 +48,7 @@ class PipelineInterceptor(grpc.aio.ServerInterceptor):
             raise TypeError(f"a pipeline serves bidirectional-streaming methods; {method} is none")
 
         async def behaviour(_: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
-            await self._serve(served, ServerLine(context, method), context)
+            await self._serve(served, ServerLine(context, self._dest(context), method), context)
 
         return grpc.stream_stream_rpc_method_handler(
             behaviour,
@@ -93,6 +93,12 @@ class PipelineInterceptor(grpc.aio.ServerInterceptor):
             self._problem = problem
             if self._escalated is not None and not self._escalated.done():
                 self._escalated.set_exception(problem)
+
+
+def host_of(context: grpc.aio.ServicerContext[Any, Any]) -> str:
+    """The host of a client, without its port: `ipv4:192.0.2.1`."""
+    peer = str(context.peer())
+    return peer.rpartition(":")[0] if peer.startswith(("ipv4:", "ipv6:")) else peer
 
 
 class OpenGrpcPipeline:

@@ -82,13 +82,20 @@ async def until(met: Callable[[], bool]) -> None:
 
 async def test_both_ends_with_a_pipeline() -> None:
     answers: list[bytes] = []
-    served = pipeline(lambda item: b"re " + item.data, choices())
+    senders: set[str] = set()
+
+    def handler(item: Item) -> bytes:
+        senders.add(item.sender)
+        return b"re " + bytes(item.data)
+
+    served = pipeline(handler, choices())
     async with world(served) as here:
         async with here.talk(lambda item: answers.append(item.data)) as flow:
             for number in range(300):
                 await flow.send(b"%d" % number)
         assert answers == [b"re %d" % number for number in range(300)]
         await until(lambda: bool(served.reports))
+    assert senders == {"ipv4:127.0.0.1"}
     for report in (flow.report, served.reports[0]):
         assert report is not None
         assert report.graceful, str(report)
