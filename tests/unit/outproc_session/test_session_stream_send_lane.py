@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from random import Random
 
 import pytest
 
 from litz.stream_port import MAX_ENTRY
 from outproc.frames.records import Ack, Batch, Credit, Position
-from outproc.session.fixed_lanes import SHARING_LANES, STREAMS
+from outproc.session.fixed_lanes import SHARING_LANES, SIGNAL_LANE, STREAMS
 from outproc.session.limits import StreamLimits
 from tests.unit.outproc_session.sessions import RPC, frame_of, frames, said, send, talk
 from tests.unit.outproc_session.streams import append, came, converse, only, stream_pair
@@ -234,6 +235,45 @@ def test_an_entry_that_does_not_fit_beside_others_is_first_in_the_next_frame() -
     first, second = [only(said(frame), Batch) for frame in frames(a)]
     assert [(batch.lane, len(batch.bodies)) for batch in first] == [(16, 1)]
     assert [(batch.lane, len(batch.bodies)) for batch in second] == [(18, 2)]
+
+
+def test_signals_go_first_and_frames_stay_small_while_they_are_in_use() -> None:
+    a, _ = stream_pair(16, limits=ROOMY)
+    a.streams.allow(Credit(16, 1_000, 1 << 20))
+    append(a.streams, 16, *[bytes(MAX_ENTRY)] * 4)
+    a.bind(SIGNAL_LANE, "w")
+    send(a, SIGNAL_LANE, b"now")
+    first = a.next_frame("w", 5.0)
+    assert first is not None
+    assert [record.lane for record in only(said(b"".join(first)), Batch)] == [SIGNAL_LANE, 16]
+    append(a.streams, 16, *[bytes(MAX_ENTRY)] * 3)
+    assert max(map(len, frames(a, now=5.5))) <= 65_536
+    append(a.streams, 16, *[bytes(MAX_ENTRY)] * 4)
+    (frame, *_) = frames(a, now=7.0)
+    assert len(frame) > 3 * MAX_ENTRY
+
+
+def test_a_stream_without_news_costs_no_step_of_python() -> None:
+    def calls(streams: int) -> int:
+        a, b = stream_pair(*range(16, 16 + 2 * streams, 2), limits=ROOMY)
+        count = 0
+
+        def count_one(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        sys.setprofile(count_one)
+        try:
+            for turn in range(10):
+                append(a.streams, 16, b"x")
+                talk(a, b, now=float(turn))
+                b.streams.consumed(16, 1, 1, float(turn))
+                talk(b, a, now=turn + 0.5)
+        finally:
+            sys.setprofile(None)
+        return count
+
+    assert calls(500) == calls(1)
 
 
 def test_a_frame_too_small_for_anything_is_no_frame() -> None:
