@@ -28,10 +28,18 @@ class PipelineInterceptor(grpc.aio.ServerInterceptor):
     A method that the server has keeps its (de)serializers, and its pipeline is called instead of its code; it must be
     a bidirectional-streaming one (TypeError in the first call otherwise). One that the server does not have is of
     bytes. All other methods are left alone.
+
+    dest  who a client is, from the context of its call: for `item.sender` and the budget of retries. Default: its host
     """
 
-    def __init__(self, pipelines: Mapping[str, Pipeline]) -> None:
+    def __init__(
+        self,
+        pipelines: Mapping[str, Pipeline],
+        *,
+        dest: Callable[[grpc.aio.ServicerContext[Any, Any]], str] | None = None,
+    ) -> None:
         self._pipelines = dict(pipelines)
+        self._dest = dest or host_of
         self._escalated: asyncio.Future[None] | None = None
         self._problem: Exception | None = None
 
