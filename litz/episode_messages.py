@@ -171,7 +171,10 @@ def _decode_end(key: EpisodeKey, head: bytes) -> End:
 
 
 def end_in_words(end: End) -> str:
-    """An end as the reason of an abort, for who cannot be sent a message any more."""
+    """An end as the reason of an abort, for who cannot be sent a message any more. Of an end that is told in a message
+    only: SLOW, for it did not take that message."""
+    if end.why not in _SUDDEN:
+        end = End(Why.SLOW, end.last)
     return f"{_WORDS} {end.why.value} {end.last} {end.first}"
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from litz.episode_buffer import EpisodeBuffer
 from litz.episode_messages import SERVICE, decode_request, encode_end, encode_items, end_in_words
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from litz.stream_port import Offer
     from litz.stream_verbs import StreamVerbs
 
-MAX_STREAMS = 65_536
+MAX_STREAMS: Final = 65_536
+PER_PEER: Final = 1_024
 
 
 class EpisodePublisher:
@@ -37,14 +40,23 @@ class EpisodePublisher:
         manager: StreamVerbs,
         buffer: EpisodeBuffer,
         service: str,
+        *,
         allow: Callable[[Offer], bool] | None,
         max_streams: int,
+        per_peer: int,
     ) -> None:
         self._buffer = buffer
         self._allow = allow
+        self._per_peer = per_peer
+        self._standing: Counter[str] = Counter()
         # A subscriber that goes cancels its handler, which may be waiting for a part.
         options = StreamOptions(fail_fast=True, max_streams=max_streams, max_message=_largest(buffer))
         self._listener = manager.listen_streams(service, self._serve, options=options, accept=self._accept, start=False)
+
+    @property
+    def standing(self) -> int:
+        """Subscriptions of other nodes that stand now."""
+        return self._standing.total()
 
     def start(self) -> None:
         """Take subscribers from now on. Idempotent."""
@@ -71,16 +83,29 @@ class EpisodePublisher:
         return None if self._allow is None or self._allow(offer) else "not for this node"
 
     async def _serve(self, stream: Stream) -> None:
+        sender = stream.sender
+        self._standing[sender] += 1
+        try:
+            parts = self._subscribe(stream)
+            end = parts if isinstance(parts, End) else await self._follow(parts, stream)
+            await self._tell_end(stream, end)
+        finally:
+            self._standing[sender] -= 1
+            if not self._standing[sender]:
+                del self._standing[sender]
+
+    def _subscribe(self, stream: Stream) -> EpisodeParts | End:
+        if self._standing[stream.sender] > self._per_peer:
+            return End(Why.BUSY, reason=f"{self._per_peer} subscriptions of one node stand already")
         request = decode_request(stream.metadata)
         try:
-            parts = self._buffer.subscribe(request.key, request.after, behind=request.behind)
+            return self._buffer.subscribe(request.key, request.after, behind=request.behind)
         except EpisodeLimitError as error:
-            await stream.send(encode_end(End(Why.BUSY, reason=str(error)[:MAX_REASON])))
-            return
+            return End(Why.BUSY, reason=str(error)[:MAX_REASON])
         except ManagerStateError:
-            await stream.send(encode_end(End(Why.CLOSED)))
-            return
+            return End(Why.CLOSED)
 
+    async def _follow(self, parts: EpisodeParts, stream: Stream) -> End:
         def cut() -> None:
             # It ended while a message waits for room: the subscriber is slow, or the buffer was closed. There is no way
             # to send it another message.
@@ -89,8 +114,15 @@ class EpisodePublisher:
 
         parts.on_end = cut
         async with parts:
-            end = await self._pump(parts, stream)
-        await stream.send(encode_end(end))
+            return await self._pump(parts, stream)
+
+    async def _tell_end(self, stream: Stream, end: End) -> None:
+        try:
+            async with asyncio.timeout(self._buffer.options.stall):
+                await stream.send(encode_end(end))
+        except TimeoutError:
+            # It does not read. It hears of that when it does, and can ask again at its cursor.
+            stream.abort(end_in_words(end))
 
     async def _pump(self, parts: EpisodeParts, stream: Stream) -> End:
         """Send what comes, as fast as the subscriber reads; returns the end."""
@@ -113,17 +145,18 @@ def publish(
     service: str = SERVICE,
     allow: Callable[[Offer], bool] | None = None,
     max_streams: int = MAX_STREAMS,
+    per_peer: int = PER_PEER,
 ) -> EpisodePublisher:
     """Let other nodes subscribe to the episodes of `buffer`: `async with publish(manager, buffer): ...`. They use
     `litz.episode_subscriber.subscribe_remote`.
 
     allow        asked about each subscriber: whether this node may; besides what rights the manager has
-    max_streams  subscriptions at once; more are told to come later
+    max_streams  subscriptions at once, `per_peer` those of one node; more are told to come later
 
     Between processes parts are bytes: encode others before they are appended. Raises `ConsumerConflictError` if the
     service is taken, `ManagerStateError`.
     """
-    return EpisodePublisher(manager, buffer, service, allow, max_streams)
+    return EpisodePublisher(manager, buffer, service, allow=allow, max_streams=max_streams, per_peer=per_peer)
 
 
 def _largest(buffer: EpisodeBuffer) -> int:

@@ -306,6 +306,7 @@ class Readers:
         elif has_all:
             # It did not ask for the end, and may do so later.
             self._finish(now, reader, self._end_for(episode, reader.cursor))
+            reader.wake()
         else:
             self._too_slow(now, reader)
 

@@ -33,6 +33,7 @@ from litz.stream_port import Refusal
 from litz.testing.manager_case import Case, Check, end, expect
 
 KEY: Final = EpisodeKey("answer", 3, 1)
+MIB: Final = 1 << 20
 LARGE: Final = 300_000
 """Bytes of a part that travels in many entries."""
 
@@ -136,6 +137,7 @@ async def a_cursor_is_enough_to_go_on_in_another_life(case: Case) -> None:
             async with subscribe(case, after=got[-1] if got else 0) as parts:
                 got += [(await anext(parts))[0] for _ in range(100)]
                 assert parts.cursor == got[-1], "what was taken ahead was counted as handed out"
+            assert parts.cursor == got[-1], "leaving moved the cursor"
             await until(lambda: buffer.sight()["readers"] == 0)
         buffer.close(KEY)
         got += [part.number for part in await rest(subscribe(case, after=got[-1]))]
@@ -288,6 +290,40 @@ async def limits_of_the_publisher_are_told_as_busy_and_waited_for(case: Case) ->
         assert len(await second) == 3
 
 
+async def one_node_has_a_limit_of_its_own(case: Case) -> None:
+    async with EpisodeBuffer(PATIENT) as buffer, publish(case.b, buffer, per_peer=2):
+        buffer.create(KEY)
+        fill(buffer, 2)
+        standing = [subscribe(case), subscribe(case)]
+        for parts in standing:
+            assert (await anext(parts))[0] == 1
+        await expect(EpisodeUnreachableError, rest(subscribe(case, patience=0.05)), "of one too many")
+        standing.pop().cancel()
+        await until(lambda: buffer.sight()["readers"] == 1)
+        buffer.close(KEY)
+        for parts in (standing.pop(), subscribe(case)):
+            assert (await rest(parts))[-1].number == 2
+
+
+async def who_does_not_read_to_the_end_hears_that_it_was_slow(case: Case) -> None:
+    # No window takes both parts, whatever it has grown to.
+    options = replace(PATIENT, stall=0.05, max_part=5 * MIB, lag_size=16 * MIB)
+    async with EpisodeBuffer(options) as buffer, publish(case.b, buffer) as publisher:
+        buffer.create(KEY)
+        buffer.append(KEY, b"first")
+        parts = subscribe(case)
+        assert (await anext(parts))[0] == 1
+        assert publisher.standing == 1
+        for _ in range(2):
+            buffer.append(KEY, bytes(5 * MIB))
+        buffer.close(KEY)
+        # Its stream is gone too, although it still does not read.
+        await until(lambda: not publisher.standing)
+        slow = await expect(SlowSubscriberError, rest(parts), "of one that did not read")
+        assert isinstance(slow, SlowSubscriberError)
+        assert slow.cursor == parts.cursor < 3
+
+
 async def closing_the_buffer_ends_subscribers_typed(case: Case) -> None:
     async with published(case) as buffer:
         buffer.create(KEY)
@@ -312,6 +348,8 @@ EPISODE_CHECKS: Final[tuple[Check, ...]] = (
     a_publisher_that_is_away_is_found_again_and_nothing_is_lost_or_doubled,
     who_never_answers_is_given_up_and_can_be_asked_again,
     limits_of_the_publisher_are_told_as_busy_and_waited_for,
+    one_node_has_a_limit_of_its_own,
+    who_does_not_read_to_the_end_hears_that_it_was_slow,
     closing_the_buffer_ends_subscribers_typed,
 )
 """All checks of episodes between two managers."""

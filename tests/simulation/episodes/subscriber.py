@@ -50,7 +50,7 @@ class Follower:
                 self.key,
                 after=self.cursor,
                 behind=behind,
-                patience=2.0 if self.world.impatient else 1e6,
+                patience=1.5 if self.world.impatient else 1e6,
                 backoff=BACKOFF,
                 rng=rng,
             )

@@ -1,4 +1,4 @@
-"""Episodes between nodes: wires break, publisher and subscribers restart, readers are slow, and each part comes once."""
+"""Episodes between nodes: wires break, both ends restart, readers are slow, and each part comes once."""
 
 from __future__ import annotations
 

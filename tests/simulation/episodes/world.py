@@ -59,9 +59,9 @@ class World:
         self.committed: dict[EpisodeKey, int] = {}
         self.narrow = seed % 3 == 1
         """Small limits for who is slow, and slow readers."""
-        self.forgetful = seed % 5 == 2
+        self.forgetful = seed % 4 == 3
         """Closed episodes are kept for a short time."""
-        self.impatient = seed % 7 == 3
+        self.impatient = seed % 3 == 2
         self.followers = [Follower(self, f"s{number}") for number in range(rng.randint(1, 3))]
         self.nodes: dict[str, Node] = {}
         self.was_shut = False
@@ -88,9 +88,9 @@ class World:
         self.nemesis.add("restart", lambda: self._later(self._restart))
         self.nemesis.add("shut the door", lambda: self._later(self._close_and_open))
         self._chores: list[asyncio.Task[None]] = []
-        names = [*WIRE_FAULTS, "restart", "shut the door"]
+        weights = {**dict.fromkeys(WIRE_FAULTS, 1.0), "restart": 4.0, "shut the door": 3.0}
         try:
-            await self.nemesis.run(self.rng.uniform(5.0, 40.0), every=self.rng.choice((0.3, 1.0, 3.0)), weights=names)
+            await self.nemesis.run(self.rng.uniform(5.0, 40.0), every=self.rng.choice((0.3, 1.0, 3.0)), weights=weights)
             if self._chores:
                 await asyncio.wait(self._chores)
                 self._check(self._chores)
@@ -168,7 +168,7 @@ class World:
 
     def _options(self) -> EpisodeOptions:
         lag = {"lag_parts": 8, "stall": 4.0} if self.narrow else {"lag_parts": 1 << 20, "stall": 1e6}
-        kept = 3.0 if self.forgetful else 1e6
+        kept = 0.5 if self.forgetful else 1e6
         return EpisodeOptions(early_wait=1e6, retention=kept, max_age=1e6, tombstones_kept=1e6, lag_size=1 << 30, **lag)  # type: ignore[arg-type]  # the numbers fit
 
     async def _start_follower(self, follower: Follower) -> None:

@@ -57,11 +57,7 @@ EPISODE_MUTANTS = (
     Mutant(
         "the-end-is-not-told",
         "P2",
-        (
-            Edit(
-                PUBLISHER, "        await stream.send(encode_end(end))\n\n    async def _pump", "\n    async def _pump"
-            ),
-        ),
+        (Edit(PUBLISHER, "            await self._tell_end(stream, end)\n", ""),),
         ("arrives", "calm"),
         EPISODES,
     ),

@@ -75,6 +75,7 @@ def test_an_end_in_words_is_told_from_other_reasons() -> None:
     for why in (Why.SLOW, Why.CLOSED, Why.EVICTED, Why.EXPIRED, Why.TRIMMED):
         end = End(why, 12, first=3)
         assert end_of_words(end_in_words(end)) == end
+    assert end_of_words(end_in_words(End(Why.COMPLETE, 12))) == End(Why.SLOW, 12)
     # The others do not come in the middle of a message, and a peer's words are not believed.
     for reason in (
         "",
