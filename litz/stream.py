@@ -84,7 +84,7 @@ class Stream:
         """
         core = self._core
         inbound = core.inbound
-        if inbound.entries and not inbound.must_yield and not inbound.has_a_reader:
+        if inbound.entries and inbound.budget >= 0 and inbound.waiter is None:
             data = core.next_now()
             if data is not NOTHING:
                 return data

@@ -134,7 +134,7 @@ class StreamCore:
         """The next message. Raises `EndOfStreamError` when the peer has finished."""
         inbound = self.inbound
         inbound.check_free()
-        if inbound.must_yield:
+        if inbound.budget < 0:
             await inbound.give_way()
         while True:
             data = self.next_now()

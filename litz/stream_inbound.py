@@ -29,27 +29,29 @@ class Inbound:
     """Entries as they came, and messages as they are taken."""
 
     __slots__ = (
-        "_budget",
         "_form",
         "_loop",
         "_owed",
         "_side",
         "_taken",
         "_taken_size",
-        "_waiter",
+        "budget",
         "bytes",
         "entries",
         "finished",
         "messages",
         "over",
+        "waiter",
     )
 
     def __init__(self, side: StreamSide, form: StreamForm, loop: asyncio.AbstractEventLoop) -> None:
         self._side = side
         self._form = form
         self._loop = loop
-        self._waiter: asyncio.Future[None] | None = None
-        self._budget = YIELD_AFTER
+        self.waiter: asyncio.Future[None] | None = None
+        """Who waits in `wait` or `give_way` now."""
+        self.budget = YIELD_AFTER
+        """Below 0 the reader has taken so much in a row that others should run."""
         self._owed = 0  # bytes that came and that the side was not told of as consumed
         self._taken = 0
         self._taken_size = 0
@@ -72,7 +74,7 @@ class Inbound:
 
     def wake(self) -> None:
         """There is something new to see, for the one who waits."""
-        waiter = self._waiter
+        waiter = self.waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
@@ -89,49 +91,39 @@ class Inbound:
             if form.sized:
                 size = len(entry)
                 self._taken_size += size
-                self._budget -= size
+                self.budget -= size
             if not entries or self._taken_size >= TELL_BYTES or self._taken >= TELL_ENTRIES:
                 self._tell()
             data = form.take(entry)
             if data is not NOTHING:
                 self.messages += 1
-                self._budget -= EACH
+                self.budget -= EACH
                 return data
         return NOTHING
 
-    @property
-    def must_yield(self) -> bool:
-        """Whether the reader has taken so much in a row that others should run."""
-        return self._budget < 0
-
-    @property
-    def has_a_reader(self) -> bool:
-        """Whether a task waits in `wait` or `give_way` now."""
-        return self._waiter is not None
-
     def check_free(self) -> None:
         """Raises `StreamStateError` if somebody else waits for the next message."""
-        if self._waiter is not None:
+        if self.waiter is not None:
             raise StreamStateError("another task receives from this stream now: one at a time")
 
     async def give_way(self) -> None:
         """Let the others run once. Nothing was taken, so nothing is lost by a cancel."""
-        self._budget = YIELD_AFTER
-        waiter = self._waiter = self._loop.create_future()
+        self.budget = YIELD_AFTER
+        waiter = self.waiter = self._loop.create_future()
         self._loop.call_soon(self.wake)
         try:
             await waiter
         finally:
-            self._waiter = None
+            self.waiter = None
 
     async def wait(self) -> None:
         """Until something new is to be seen. Look first, and look again after it."""
-        self._budget = YIELD_AFTER
-        waiter = self._waiter = self._loop.create_future()
+        self.budget = YIELD_AFTER
+        waiter = self.waiter = self._loop.create_future()
         try:
             await waiter
         finally:
-            self._waiter = None
+            self.waiter = None
 
     def drop(self) -> None:
         """Nobody wants what came: the window is the peer's again."""

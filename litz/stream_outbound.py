@@ -65,25 +65,31 @@ class Outbound:
 
     def offer(self, data: Any) -> Begun | object | None:
         """Take a message now: None if that was all there is to it. Otherwise what to give to `accept`."""
-        self._check()
-        if self._sending:
-            raise StreamStateError("another task sends on this stream now: one at a time")
+        if self._sending or self._finishing or self.over:
+            self._refuse()
         begun = self._form.begin(data)
         entry, size, rest = begun
         self._budget -= size + EACH
         if self._budget < 0 or self._rest is not None or not self._write(entry, size):
             return begun
-        return self._take(size, rest)
+        if rest is not None:
+            return self._take(size, rest)
+        self.messages += 1
+        self.bytes += size
+        return None
 
     def offer_now(self, data: Any) -> None:
         """Take a message now, or raise `BackpressureError`."""
-        self._check()
-        if self._sending:
-            raise StreamStateError("another task sends on this stream now: one at a time")
+        if self._sending or self._finishing or self.over:
+            self._refuse()
         entry, size, rest = self._form.begin(data)
         if self._rest is not None or not self._write(entry, size):
             raise BackpressureError("the window of this stream is full: await `send`, or try again later")
         self._take(size, rest)
+
+    def _refuse(self) -> None:
+        self._check()
+        raise StreamStateError("another task sends on this stream now: one at a time")
 
     def _take(self, size: int, rest: Iterator[tuple[Any, int]] | None) -> object | None:
         self.messages += 1
