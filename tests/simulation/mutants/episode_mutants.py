@@ -41,7 +41,7 @@ EPISODE_MUTANTS = (
             Edit(
                 SUBSCRIBER,
                 "        self._check_order(items)\n",
-                "        self._check_order(items)\n        import asyncio\n        await asyncio.sleep(0.001)\n",
+                "        self._check_order(items)\n        import asyncio\n        await asyncio.sleep(0.05)\n",
             ),
         ),
         ("once",),

@@ -66,5 +66,4 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "stream-out-of-credit-forgets-what-it-may-send": 130,
     "stream-out-of-credit-forgets-the-rest-of-an-entry": 305,
     "stream-paused-for-ever": 64,
-    "a-cancelled-step-loses-its-parts": 30,
 }
