@@ -31,12 +31,14 @@ from litz.errors import (
     PeerClosedError,
     PeerDrainingError,
     PeerRestartedError,
+    PipeResetError,
     ProtocolError,
     ProxyError,
     RemoteError,
     ReplacedError,
     RequestError,
     RequestTimeoutError,
+    ResumeImpossibleError,
     SessionEndedError,
     SessionExpiredError,
     SessionFaultError,
@@ -54,6 +56,10 @@ from litz.manager import Peer, TransportManager
 from litz.message import Buffer, Message, Origin, Receipt
 from litz.order import Fifo, PerKey
 from litz.payload import PayloadType
+from litz.pipes import PipeListener
+from litz.resumable_pipe import ResumablePipe
+from litz.resumable_server import ResumableServer
+from litz.resume_options import ResumeOptions
 from litz.retry import Retry
 from litz.snapshot import DestState
 from litz.stream import Stream
@@ -103,6 +109,8 @@ __all__ = [
     "PeerDrainingError",
     "PeerRestartedError",
     "PerKey",
+    "PipeListener",
+    "PipeResetError",
     "ProtocolError",
     "ProxyError",
     "Receipt",
@@ -111,6 +119,10 @@ __all__ = [
     "RequestError",
     "RequestTimeoutError",
     "ResentReceipt",
+    "ResumablePipe",
+    "ResumableServer",
+    "ResumeImpossibleError",
+    "ResumeOptions",
     "Retry",
     "SessionEndedError",
     "SessionExpiredError",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from inproc import InprocOptions, InprocTransportManager
-from litz import PerKey, StreamOptions
+from litz import PerKey, ResumeOptions, StreamOptions
 from litz.episodes import EpisodeOptions
 from litz.payload import DEFAULT_WIRE_PREFERENCE
 from litz.pipeline import PipelineOptions, Way
@@ -145,6 +145,7 @@ def plain(options: Any) -> dict[str, Any]:
             "StreamOptions",
             {name: value for name, value in asdict(StreamOptions()).items() if type(value) in (int, float)},
         ),
+        ("ResumeOptions", plain(ResumeOptions())),
         ("Supervise", plain(Supervise())),
         ("PerKey", plain(PerKey())),
         ("EpisodeOptions", plain(EpisodeOptions())),

@@ -53,6 +53,8 @@ OUTPUTS = {
         "remote: 300 tokens, all in order: True",
         "restarted after 100: 300 tokens, all in order: True",
     ],
+    "pipes": ["picture from alice: as it was sent"],
+    "resumable_pipe": ["ONE", "TWO", "THREE", "0 bytes more, then the end; one connection: False"],
     "ordering": ["anna: [0, 1, 2, 3]", "bert: [0, 1, 2]"],
     "backpressure": [
         "Queue: 2 at once, 8 of 8 served",
