@@ -20,6 +20,7 @@ from litz.payload import REPLY_LANE
 from litz.wire import Endpoint
 from tests.simulation.managers.kinds import HUB
 from tests.simulation.managers.record import InvariantError, Sent
+from tests.simulation.managers.streaming import has_streams
 
 if TYPE_CHECKING:
     from tests.simulation.managers.life import Life
@@ -76,7 +77,7 @@ class Ends:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.active = has_ends(world.seed)
+        self.active = has_ends(world.seed) or (has_streams(world.seed) and world.seed % 3 == 0)
         self.rng = Random(f"ends {world.seed}")
         self._said: dict[tuple[str, str], float] = {}
         """(who, to whom or "*") -> the least number of seconds in which it meant to be back, 0 if it did not."""

@@ -22,12 +22,18 @@ if TYPE_CHECKING:
 HEALED_WITHIN = 10 * BACKOFF_CAP
 FIGHT = 2.5
 """Seconds in which two processes of one id, and nobody's fault, find out which of them goes."""
+ENDS = ("end every request", "end every verb")
+STREAMS = ("end every stream", "end those that were not read", "forget all streams")
+RESTS = ("drain", "read all", "end every handler")
 FAILED = {
     "end every verb": "no-starving",
     "end every request": "requests-end",
     "drain": "heals",
     "read all": "no-starving",
     "end every handler": "requests-end",
+    "end every stream": "streams-free",
+    "end those that were not read": "streams-free",
+    "forget all streams": "streams-left",
 }
 """The invariant that does not hold if that was not done in time."""
 
@@ -47,7 +53,7 @@ class Healing:
         what, within = "", HEALED_WITHIN + self.world.plan.carrying
         try:
             async with asyncio.timeout(within):
-                for what in ("end every request", "end every verb", "drain", "read all", "end every handler"):
+                for what in (*ENDS, *(STREAMS if self.world.streaming.active else ()), *RESTS):
                     await self._do(what)
         except TimeoutError:
             detail = f"could not {what} within {within:g} s: {self._describe()}"
@@ -68,6 +74,18 @@ class Healing:
                     await asyncio.sleep(0.02)
             case "read all":
                 while any(life.inbox_left for life in self.alive):
+                    await asyncio.sleep(0.05)
+            case "end every stream":
+                world.streaming.wind_up()
+                while world.streaming.blocked():
+                    await asyncio.sleep(0.05)
+                world.streaming.note_slow()
+            case "end those that were not read":
+                world.streaming.read_all()
+                while world.streaming.open_ends():
+                    await asyncio.sleep(0.05)
+            case "forget all streams":
+                while world.streaming.left():
                     await asyncio.sleep(0.05)
             case _:
                 while world.holding:
@@ -125,6 +143,8 @@ class Healing:
     def _describe(self) -> str:
         parts = [f"\n  {life}: {life.manager.snapshot()}" for life in self.alive]
         parts += [f"\n  {life} waits in {task.get_name()}" for life in self.world.lives for task in acting(life)]
+        parts += [f"\n  {end}" for end in self.world.streaming.open_ends()]
+        parts += [f"\n  {left}" for left in self.world.streaming.left()]
         parts += [f"\n  the handler of {sent!r} at {life} runs" for life, sent in self.world.holding]
         return "".join(parts)
 

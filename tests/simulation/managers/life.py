@@ -156,6 +156,7 @@ class Life:
         await self.manager.__aenter__()
         self.node.events = EventTap(self)  # type: ignore[assignment]  # all that a node does with it is to emit
         self._reader = self.spawn(self._read_events(), "events")
+        self.world.streaming.begin(self)
         self.start_consumers()
         for kind in self.world.plan.kinds:
             await self.manager.listen(f"{kind}://{self.host.name}:1")

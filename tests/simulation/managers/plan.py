@@ -9,10 +9,12 @@ from typing import Any, Final
 from litz.payload import PayloadType
 from litz.testing import Link
 from outproc.options import TransportOptions
+from outproc.session.limits import StreamLimits
 from tests.simulation.managers.kinds import LOSSY, carrying, draw_limits, draw_more_kinds, draw_relayed
 from tests.simulation.managers.node_options import options_of
 from tests.simulation.managers.proofs import Proofs, draw_proofs
 from tests.simulation.managers.resends import draw_resends
+from tests.simulation.managers.streaming import draw_streams
 
 KINDS: Final = ("tcp", "rtc", "uds")
 LANES: Final = (
@@ -122,6 +124,8 @@ class Plan:
     """How many things the user of each node does."""
     relayed: bool
     """Whether there is a hub."""
+    streams: StreamLimits | None
+    """Of those seeds that have streams."""
     deaf_lossy: bool
     """Whether, once all has healed, the lossy kind of wire loses all that goes one way."""
 
@@ -189,6 +193,7 @@ def _draw(seed: int) -> Plan:
         options = {name: each.model_copy(update={"wire_preference": table}) for name, each in options.items()}
     options = {name: more.options(each) for name, each in options.items()}
     options, faults = draw_resends(seed, options, faults)
+    options, streams = draw_streams(seed, options)
     return Plan(
         names=names,
         kinds=kinds,
@@ -216,6 +221,7 @@ def _draw(seed: int) -> Plan:
         every=rng.choice((0.12, 0.2, 0.3)),
         calls=rng.randint(8, 16),
         relayed=relayed,
+        streams=streams,
         deaf_lossy=more.deaf,
     )
 

@@ -35,6 +35,11 @@ Invariants
   ends           only who meant to leave is taken for one that left; it is not dialled until it is back or wanted
                  again; who leaves, or is told of a peer that does, accepts nothing more; and the list of a final
                  drain is exact, and there in time
+  streams-exact  of each half of a stream the entries come once, in order and unchanged, and its end only behind all
+  streams-end    both users of a stream are told one end, the same: complete, aborted as somebody said, or lost; an open
+                 is answered by whoever took or refused it; and nothing is told after the end, or to who has gone
+  streams-free   once all has healed every stream comes to its end, beside others that nobody reads
+  streams-left   nothing of streams that are over is left in tables, lanes and budgets
   events         events are numbered, and tell a possible story
 """
 

@@ -10,6 +10,7 @@ from tests.simulation.judged import judged
 from tests.simulation.managers.ends import ENDING
 from tests.simulation.managers.plan import HARD_SEEDS
 from tests.simulation.managers.resends import RESENDING
+from tests.simulation.managers.streaming import STREAMING
 from tests.simulation.managers.world import World
 from tests.simulation.seeds import SeedResult
 
@@ -43,6 +44,11 @@ def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResul
 def run_ending(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
     """One of the seeds whose nodes leave often."""
     return run_seed(ENDING * 100_000 + seed, trace)
+
+
+def run_streaming(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
+    """One of the seeds whose nodes have streams."""
+    return run_seed(STREAMING * 100_000 + seed, trace)
 
 
 def run_resending(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:

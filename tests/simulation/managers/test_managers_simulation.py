@@ -7,19 +7,20 @@ from collections import Counter
 
 import pytest
 
-from tests.simulation.managers import ends
+from tests.simulation.managers import ends, streaming
 from tests.simulation.managers.hits import RARE, RARE_SEEDS, REQUIRED
 from tests.simulation.managers.kinds import RELAYED_FROM
 from tests.simulation.managers.plan import BREAKING, HARD_SEEDS, UNREAD, make_plan
 from tests.simulation.managers.record import InvariantError
 from tests.simulation.managers.resends import HITS
-from tests.simulation.managers.run import PACKAGE, run_ending, run_resending, run_seed
+from tests.simulation.managers.run import PACKAGE, run_ending, run_resending, run_seed, run_streaming
 from tests.simulation.managers.users import User
 from tests.simulation.seed_checks import check_command, check_same_trace, check_soak, check_together
 from tests.simulation.seeds import SeedFailedError
 
 SEEDS = int(os.environ.get("LITZ_SEEDS", "300"))
 CHUNKS = 2
+STREAMS = 14
 PROVED = 600
 """Seeds that `make prove` runs besides."""
 SOAKED = int(os.environ.get("LITZ_SEEDS", "100000")) // 4
@@ -71,6 +72,32 @@ def test_hard_times() -> None:
     assert (
         min(hits[name] for name in (BREAKING, UNREAD, "broken when well", "session came and went", "died again")) >= 10
     )
+
+
+@pytest.mark.limit(max(180, SEEDS))
+def test_streams() -> None:
+    run_streams(range(STREAMS))
+
+
+@pytest.mark.prove
+@pytest.mark.limit(1800)
+def test_streams_of_more_seeds() -> None:
+    run_streams(range(STREAMS, STREAMS + 200))
+
+
+@pytest.mark.soak
+@pytest.mark.limit(72_000)
+def test_soak_streams() -> None:
+    run_streams(range(1_000_000, 1_000_000 + min(SOAKED, 100_000)))
+
+
+def run_streams(seeds: range) -> None:
+    """Seeds whose nodes have streams: all there is to hit about them is."""
+    hits: Counter[str] = Counter()
+    for seed in seeds:
+        hits.update(run_streaming(seed).hits)
+    never = [name for name in streaming.HITS if not hits[name]]
+    assert not never, f"never hit: {never}"
 
 
 @pytest.mark.soak

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from litz.testing import Nemesis, SimLoop, SimNetwork
 from tests.simulation.managers.chatter import Chatter
@@ -29,20 +28,22 @@ from tests.simulation.managers.silence import SilenceWatch
 from tests.simulation.managers.sleeps import Sleeps
 from tests.simulation.managers.sniffer import Sniffer
 from tests.simulation.managers.spoiler import Spoiler
+from tests.simulation.managers.streaming import Streaming
 from tests.simulation.managers.trust_faults import TrustFaults
 from tests.simulation.managers.users import User
+from tests.simulation.seed_world import SeedWorld
 
 SAMPLE_EVERY = 0.1
 CLOSING = ("late join", "restart higher", "restart lower", "move")
 
 
-class World:
+class World(SeedWorld):
     """One run. `trace` is called with one line per event, or is None."""
 
+    broken = InvariantError
+
     def __init__(self, loop: SimLoop, seed: int, trace: Callable[[str], None] | None = None) -> None:
-        self.loop = loop
-        self.seed = seed
-        self.trace = trace
+        super().__init__(loop, seed, trace)
         self.plan = make_plan(seed)
         self.rng = Random(f"managers {seed}")
         self.network = SimNetwork(loop, seed=seed, link=self.plan.link)
@@ -58,6 +59,7 @@ class World:
         self.spoiler = Spoiler(self)
         self.sleeps = Sleeps(self)
         self.relaying = Relaying(self)
+        self.streaming = Streaming(self)
         HardTimes(self)
         self.checker = Checker(self)
         self.sick_watch = SickWatch(self)
@@ -71,43 +73,8 @@ class World:
         """Faults that close something from this side."""
         self.holding: dict[tuple[Life, Sent], None] = {}
         """Handlers that wait to be cancelled, and for whom."""
-        self._failure: asyncio.Future[None] = loop.create_future()
-        self._tasks: dict[asyncio.Task[Any], None] = {}
         self.starting = 0
         self._stalled_at = 0.0
-        loop.set_exception_handler(self._unseen)
-
-    def log(self, *what: object) -> None:
-        if self.trace is not None:
-            self.trace(f"{self.loop.time() - 1000:9.4f} {' '.join(map(str, what))}")
-
-    # -- failing ------------------------------------------------------------------------------------
-
-    def failed(self, error: BaseException) -> None:
-        """The run is over: the first error counts."""
-        if not self._failure.done():
-            self._failure.set_exception(error)
-
-    def _unseen(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if isinstance(error, InvariantError):
-            self.failed(error)
-            return
-        failure = InvariantError("typed-errors", f"reported to the loop: {context.get('message')}: {error!r}")
-        failure.__cause__ = error
-        self.failed(failure)
-
-    def later(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run something of the world's own."""
-        task = self.loop.create_task(work)
-        self._tasks[task] = None
-        task.add_done_callback(self._task_ended)
-        return task
-
-    def _task_ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.pop(task, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failed(error)
 
     def stalled_since(self, when: float) -> bool:
         """Whether the loop stood still after `when`, so that times prove nothing."""
@@ -205,6 +172,7 @@ class World:
         while self._tasks:
             await asyncio.wait(list(self._tasks), timeout=60.0)
         await self._users_end()
+        self.streaming.finish()
         self.checker.finish(self.lives)
         if self.network.connections and any(not c.dialler.connection.alive for c in self.network.connections):
             raise InvariantError("closed", f"wires are left: {self.network.connections}")
@@ -236,6 +204,7 @@ class World:
                 self.checker.bounded(life)
                 self.sick_watch.look(life)
                 self.silence_watch.look(life)
+                self.streaming.check_bounds(life)
                 life.sample()
         self.sniffer.count(self.lives)
         self.trust_faults.check()
