@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -26,6 +28,7 @@ from litz.stream_port import Abort
 from litz.supervision import Failure, Remedy, Supervise
 from outproc.adapters.grpc_pipeline import OpenGrpcPipeline, PipelineInterceptor, open_grpc_pipeline
 from outproc.adapters.grpc_status import ABORT_OF_STATUS, STATUS_OF_END, STATUS_OF_FAILURE
+from tests.leaks import Holdings
 
 TALK = "/demo.Chat/Talk"
 LONG = 120.0
@@ -33,12 +36,23 @@ LONG = 120.0
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """A record of a log holds the exception, that the call, and that the threads of gRPC."""
-    logger = logging.getLogger("litz.supervision")
-    logger.setLevel(logging.CRITICAL)
+def gone() -> Iterator[None]:
+    """gRPC closes its sockets in threads of its own, some time after it was told to, and ends its thread when nobody
+    holds anything of it any more: a record of a log holds an exception, that a frame, and that a call."""
+    loggers = [logging.getLogger(name) for name in ("litz.supervision", "grpc")]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    before = Holdings.now()
     yield
-    logger.setLevel(logging.NOTSET)
+    for logger in loggers:
+        logger.setLevel(logging.NOTSET)
+    deadline = time.monotonic() + LONG
+    while time.monotonic() < deadline:
+        gc.collect()
+        now = Holdings.now()
+        if not (now.sockets - before.sockets or now.threads - before.threads):
+            break
+        time.sleep(0.01)
 
 
 def choices(**options: Any) -> PipelineOptions:
@@ -397,6 +411,21 @@ async def test_the_client_can_leave_outbound_only() -> None:
     assert flow.report is not None
     assert flow.report.reason is PipelineEnd.DRAINED
     assert (served.reports[0].reason, served.reports[0].inbound.handled) == (PipelineEnd.COMPLETE, 5)
+
+
+async def test_what_comes_after_leaving_outbound_is_noticed() -> None:
+    async def behaviour(_: Any, context: Any) -> None:
+        while await context.read() is not grpc.aio.EOF:
+            pass
+        await context.write(b"late")
+
+    method: Any = grpc.stream_stream_rpc_method_handler(behaviour)
+    handlers = grpc.method_handlers_generic_handler("demo.Chat", {"Talk": method})
+    async with world(None, handlers) as here, here.talk(drain=Drain.OUTBOUND) as flow:
+        await flow.send(b"x")
+        await asyncio.sleep(0.05)  # so that a read is under way, most often
+    assert flow.report is not None
+    assert (flow.report.reason, flow.report.outstanding) == (PipelineEnd.DRAINED, (0,))
 
 
 def test_every_end_and_every_failure_has_a_status() -> None:
