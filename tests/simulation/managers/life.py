@@ -102,6 +102,7 @@ class Life:
         """Nobody reads it any more: it crashed or was closed before the faults were over."""
         self.tasks: dict[asyncio.Task[Any], None] = {}
         self.consumers: list[asyncio.Task[Any]] = []
+        self._stopping: list[asyncio.Task[Any]] = []
         self.held: MessageStream | None = None
         self._reader: asyncio.Task[Any] | None = None
 
@@ -199,11 +200,13 @@ class Life:
 
     async def stop_consumers(self) -> None:
         tasks, self.consumers = self.consumers, []
+        self._stopping += tasks
         self.handlers.stopping = True
         for task in tasks:
             task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        while self._stopping:  # those that somebody else stops too, or the next ones would find them there
+            await asyncio.wait(self._stopping)
+            self._stopping = [task for task in self._stopping if not task.done()]
 
     # -- its end ------------------------------------------------------------------------------------
 
