@@ -20,6 +20,25 @@ from litz.errors import ConsumerConflictError
 _NOTHING: Final[Iterator[Item]] = iter(())
 
 
+class _Bell:
+    """What the core rings. It knows the future of the step that waits, not the subscription: so one that nobody holds
+    any more is noticed, and one that waits is held."""
+
+    __slots__ = ("on_end", "reader", "waiter")
+
+    def __init__(self) -> None:
+        self.waiter: asyncio.Future[None] | None = None
+        self.reader: Reader | None = None
+        self.on_end: Callable[[End], None] | None = None
+
+    def ring(self) -> None:
+        if self.waiter is not None:
+            if not self.waiter.done():
+                self.waiter.set_result(None)
+        elif self.on_end is not None and self.reader is not None and self.reader.end is not None:
+            self.on_end(self.reader.end)
+
+
 class EpisodeParts(AsyncIterator[Item]):
     """Made by `EpisodeBuffer.subscribe`: an async iterator of `Part` (and of `Gap`, for those who asked to skip), and
     an async context manager around one. Each part comes once and in order, those that were there before and those that
@@ -31,7 +50,8 @@ class EpisodeParts(AsyncIterator[Item]):
     is raised again by each further step.
 
     One task at a time. Cancelling a step loses nothing. Parts are taken in batches, and what was handed to the user is
-    read off the iterator: a step costs one call in C while a batch lasts.
+    read off the iterator: a step costs one call in C while a batch lasts. One that is dropped without being left is
+    left then.
     """
 
     def __init__(self, core: EpisodeCore, now: Callable[[], float], arm: Callable[[], None]) -> None:
@@ -40,16 +60,19 @@ class EpisodeParts(AsyncIterator[Item]):
         self._arm = arm
         self._iterator = _NOTHING
         self._last: Item | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._bell = _Bell()
         self._reader: Reader
-        self.on_end: Callable[[], None] | None = None
-        """Called, from the verb that caused it, when this subscription ends while its user does not wait for parts:
-        because it is too slow, or the buffer is closed. Cheap, does not raise."""
 
     def begin(self, key: EpisodeKey, after: int, behind: Behind | None) -> None:
         """Called once, by the buffer."""
-        self._reader = self._core.subscribe(self._now(), key, after, self._wake, behind)
+        self._loop = asyncio.get_running_loop()
         self._start = after
+        self._reader = self._bell.reader = self._core.subscribe(self._now(), key, after, self._bell.ring, behind)
+
+    def on_end(self, callback: Callable[[End], None]) -> None:
+        """Call `callback(end)`, from the verb that causes it, when this subscription ends while its user does not wait
+        for parts: because it is too slow, or the buffer is closed. Cheap, does not raise, does not hold this object."""
+        self._bell.on_end = callback
 
     @property
     def key(self) -> EpisodeKey:
@@ -87,11 +110,11 @@ class EpisodeParts(AsyncIterator[Item]):
 
     def cancel(self) -> None:
         """Leave: the next step, or the one that waits, raises `BufferClosedError`. Idempotent."""
-        self.on_end = None
+        self._bell.on_end = None
         self._start, self._last = self.cursor, None
         self._core.cancel(self._now(), self._reader)
         self._iterator = self._reader.held = _NOTHING
-        self._wake()
+        self._bell.ring()
         self._arm()
 
     async def __aenter__(self) -> Self:
@@ -103,8 +126,8 @@ class EpisodeParts(AsyncIterator[Item]):
         self.cancel()
 
     async def _next_batch(self, limit: int, size: int) -> list[Item]:
-        reader = self._reader
-        if self._waiter is not None:
+        reader, bell = self._reader, self._bell
+        if bell.waiter is not None:
             raise ConsumerConflictError(f"two tasks read one subscription of {reader.key}; give each its own")
         while True:
             batch = self._core.take(self._now(), reader, limit, size)
@@ -116,15 +139,18 @@ class EpisodeParts(AsyncIterator[Item]):
                 if reader.end.complete:
                     raise StopAsyncIteration
                 raise error_of(reader.key, reader.end, self.cursor)
-            self._waiter = asyncio.get_running_loop().create_future()
+            bell.waiter = self._loop.create_future()
             try:
-                await self._waiter
+                await bell.waiter
             finally:
-                self._waiter = None
+                bell.waiter = None
 
-    def _wake(self) -> None:
-        if self._waiter is not None:
-            if not self._waiter.done():
-                self._waiter.set_result(None)
-        elif self._reader.end is not None and self.on_end is not None:
-            self.on_end()
+    def __del__(self) -> None:
+        reader = self._bell.reader
+        if reader is not None and reader.end is None and not self._loop.is_closed():
+            # Whoever collects garbage may be in any thread, and in the middle of anything.
+            self._loop.call_soon_threadsafe(_leave, self._core, self._now, reader)
+
+
+def _leave(core: EpisodeCore, now: Callable[[], float], reader: Reader) -> None:
+    core.cancel(now(), reader)

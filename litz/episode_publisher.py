@@ -106,13 +106,12 @@ class EpisodePublisher:
             return End(Why.CLOSED)
 
     async def _follow(self, parts: EpisodeParts, stream: Stream) -> End:
-        def cut() -> None:
+        def cut(end: End) -> None:
             # It ended while a message waits for room: the subscriber is slow, or the buffer was closed. There is no way
             # to send it another message.
-            assert parts.end is not None
-            stream.abort(end_in_words(parts.end))
+            stream.abort(end_in_words(end))
 
-        parts.on_end = cut
+        parts.on_end(cut)
         async with parts:
             return await self._pump(parts, stream)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from functools import partial
 from random import Random
@@ -195,5 +196,29 @@ def test_a_subscriber_in_a_loop_costs_its_producer_nothing_while_it_has_not_aske
             await asyncio.sleep(0)
             assert loop.steps - before <= 2
             assert all(reader.end is None for reader in parts)
+
+    run_simulation(main, seed=1)
+
+
+def test_one_that_is_dropped_is_left_and_one_that_waits_is_held() -> None:
+    async def main(loop: SimLoop) -> None:
+        async with EpisodeBuffer() as buffer:
+            buffer.create(KEY)
+            buffer.append(KEY, b"1")
+            async for _ in buffer.subscribe(KEY):
+                break
+            got: list[Part] = []
+
+            async def read() -> None:
+                got.extend(await buffer.subscribe(KEY, after=1).batch())  # type: ignore[arg-type]  # no gaps here
+
+            loop.create_task(read()).add_done_callback(list)
+            await asyncio.sleep(0.1)
+            assert buffer.sight()["readers"] == 1
+            gc.collect()
+            buffer.append(KEY, b"2")
+            await asyncio.sleep(0.1)
+            assert got == [Part(2, b"2")]
+            assert buffer.sight()["readers"] == 0
 
     run_simulation(main, seed=1)

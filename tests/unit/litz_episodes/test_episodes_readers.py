@@ -162,11 +162,11 @@ def test_closing_the_buffer_ends_every_reader_and_every_verb() -> None:
         early = asyncio.ensure_future(rest(buffer.subscribe(EpisodeKey("b"))))
         behind = buffer.subscribe(KEY)
         told: list[str] = []
-        behind.on_end = lambda: told.append("closed")
+        behind.on_end(lambda end: told.append(end.why.name))
         await asyncio.sleep(0)
         await buffer.aclose()
         await buffer.aclose()
-        assert told == ["closed"]
+        assert told == ["CLOSED"]
         for reader in (waiting, early, anext(behind)):
             with pytest.raises(BufferClosedError, match="the buffer was closed"):
                 await reader
