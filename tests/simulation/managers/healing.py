@@ -107,6 +107,7 @@ class Healing:
                 await world.start(name, name, 0.0)
         for life in world.lives:
             if life.alive and not life.consumers:
+                await life.stop_consumers()  # they may not be at their end
                 life.start_consumers()
 
     async def _visit(self) -> None:
