@@ -108,7 +108,8 @@ class Healing:
         for life in world.lives:
             if life.alive and not life.consumers:
                 await life.stop_consumers()  # they may not be at their end
-                life.start_consumers()
+                if not life.consumers:
+                    life.start_consumers()
 
     async def _visit(self) -> None:
         """Users come by whose nodes are waited for in vain."""
