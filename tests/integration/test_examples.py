@@ -53,6 +53,12 @@ OUTPUTS = {
         "remote: 300 tokens, all in order: True",
         "restarted after 100: 300 tokens, all in order: True",
     ],
+    "streams": [
+        "holiday.jpg: 2001690 bytes from alice",
+        "enough of [0, 1, 2, 3, 4]",
+        "refused: True",
+        "cut off: StreamLostError",
+    ],
     "pipes": ["picture from alice: as it was sent"],
     "resumable_pipe": ["ONE", "TWO", "THREE", "0 bytes more, then the end; one connection: False"],
     "ordering": ["anna: [0, 1, 2, 3]", "bert: [0, 1, 2]"],
