@@ -1,7 +1,7 @@
 """The in-process manager keeps the manager contract: in one loop, and across two threads.
 
 Covers `litz.testing.manager_case`, `litz.testing.manager_delivery`, `litz.testing.manager_life`,
-`litz.testing.manager_receiving`, `litz.testing.manager_restarts`.
+`litz.testing.manager_ordering`, `litz.testing.manager_receiving`, `litz.testing.manager_restarts`.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
+    "a-cancelled-sender-keeps-its-place": 24,
     "answers-turned-away-too": 69,
     "ended-logs-counted-again": 267,
     "sick-wire-kept": 188,

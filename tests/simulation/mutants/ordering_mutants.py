@@ -122,23 +122,10 @@ ORDERING_MUTANTS = (
         ORDERING,
     ),
     Mutant(
-        "who-waits-for-a-permit-leaves-its-place-begun",
-        "P1",
-        (
-            Edit(
-                WORK,
-                "                    self.book.put_back(place)  # nothing of it ran\n",
-                "                    pass\n",
-            ),
-        ),
-        ("typed-errors",),
-        ORDERING,
-    ),
-    Mutant(
         "a-cancelled-sender-keeps-its-place",
         "order",
         (Edit(SENDING, "            self._leave(place)\n            raise", "            raise"),),
-        ("turns", "alive"),
+        ("turns", "alive", "parallel"),
         ORDERING,
     ),
     Mutant(

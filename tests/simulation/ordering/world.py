@@ -42,6 +42,8 @@ INVARIANTS = invariant_names(__doc__)
 LANES: Final = (PayloadType.RPC_RELIABLE, PayloadType.STREAM_RELIABLE, PayloadType.RPC_SIGNAL)
 KEYS: Final = "abcdef"
 FAULTS: Final = {"reset": 3.0, "reset one side": 2.0, "half open": 1.0, "delay": 2.0, "slow link": 1.0}
+STANDSTILL: Final = 150.0
+"""Seconds in which nothing is finished: longer than any wire takes to heal."""
 HITS: Final = (
     "in process", "between processes", "reset", "killed", "begun before a kill", "finished behind one that was not",
     "more than there is room for", "permit waited for", "parallel", "blocked key", "read by messages", "raised",
@@ -63,12 +65,13 @@ class InvariantError(seeds.InvariantError):
 class Work:
     """One message, as its sender made it."""
 
-    __slots__ = ("begun", "finished", "key", "lane", "sender")
+    __slots__ = ("begun", "finished", "key", "lane", "sender", "sent")
 
     def __init__(self, sender: str, lane: PayloadType, key: str) -> None:
         self.sender = sender
         self.lane = lane
         self.key = key
+        self.sent = False
         self.begun = 0
         self.finished = False
 
@@ -105,6 +108,8 @@ class World:
         self.failures: list[InvariantError] = []
         self.to_come: dict[str, int] = {"alice": self.total, "carol": self.total}
         self.under_way = 0
+        self.progress = loop.time()
+        """When a handler finished last."""
         self.managers: dict[str, TransportManager] = {}
 
     def _fail(self, name: str, detail: str) -> None:
@@ -127,6 +132,8 @@ class World:
             while not all(user.done() for user in users):
                 await self._consume(self.rng.random() * 4)
                 self._judge()
+                if self.loop.time() - self.progress > 2 * STANDSTILL:
+                    raise InvariantError("alive", "users wait, and nothing is finished any more")
             for user in users:
                 user.result()
             await self._consume(None)
@@ -177,8 +184,8 @@ class World:
                 tasks.append(self.loop.create_task(self._send_confirmed(name, lane)))
             if rng.random() < 0.3:
                 await asyncio.sleep(rng.random() * 0.5)
-            if rng.random() < 0.05:
-                self.hits["cancelled sender"] += rng.choice(tasks).cancel()
+            if rng.random() < 0.15:
+                self.hits["cancelled sender"] += rng.choice(tasks[-4:]).cancel()
         self.to_come[name] = 0
         await asyncio.wait(tasks)
         for task in tasks:
@@ -189,15 +196,22 @@ class World:
 
     async def _send_in_turn(self, sending: OrderedSending, name: str, lane: PayloadType, key: str) -> None:
         self.under_way += 1
+        work = Work(name, lane, key)
+        line = self.keys.setdefault((name, lane, key), [])
+        line.append(work)  # it begins to ask for its turn now
         try:
             async with sending.turn((lane, key)):
                 await asyncio.sleep(self.rng.random() * 0.1)  # what asked later, of another key, may overtake here
-                await self._send(name, lane, key)
+                await self._send(work)
         finally:
             self.under_way -= 1
+            if not work.sent:
+                line.remove(work)
 
     async def _send_confirmed(self, name: str, lane: PayloadType) -> None:
-        number = await self._send(name, lane, f"confirmed {len(self.works)}", confirm="processed")
+        work = Work(name, lane, f"confirmed {len(self.works)}")
+        self.keys[name, lane, work.key] = [work]
+        number = await self._send(work, confirm="processed")
         self.hits["confirmed"] += 1
         works = self.lanes[name, lane]
         for earlier in range(number + 1):
@@ -206,15 +220,13 @@ class World:
                     "confirmed", f"{works[number]!r} was confirmed, {works[earlier]!r} is not finished"
                 )
 
-    async def _send(self, name: str, lane: PayloadType, key: str, confirm: Literal["processed"] | None = None) -> int:
+    async def _send(self, work: Work, confirm: Literal["processed"] | None = None) -> int:
         """Send one, to its end also when cancelled, so that its number is known; a cancel counts then."""
-        work = Work(name, lane, key)
         data = b"%d" % len(self.works) + b" " * self.rng.choice((5, 2_000))
         self.works.append(work)
-        self.keys.setdefault((name, lane, key), []).append(work)
-        how: dict[str, Any] = {"confirm": confirm, "when_down": "queue"}
-        send = self.managers[name].send("bob", data, payload_type=lane, key=key, **how)
-        task = self.loop.create_task(send)
+        work.sent = True
+        how: dict[str, Any] = {"key": work.key, "confirm": confirm, "when_down": "queue"}
+        task = self.loop.create_task(self.managers[work.sender].send("bob", data, payload_type=work.lane, **how))
         try:
             await asyncio.shield(task)
         finally:
@@ -238,10 +250,9 @@ class World:
             await asyncio.sleep(seconds)
             self.hits["killed"] += 1
         else:
-            begun = self.loop.time()
             while not (self.failures or all(work.finished for work in self.works)):
                 await asyncio.sleep(0.5)
-                if self.loop.time() - begun > 2_000:
+                if self.loop.time() - self.progress > 2 * STANDSTILL:
                     raise InvariantError(
                         "alive", f"{next(work for work in self.works if not work.finished)!r} never ran"
                     )
@@ -287,6 +298,7 @@ class World:
             elif self.rng.random() < 0.6:
                 await asyncio.sleep(self.rng.random() * 0.4)
             work.finished = True
+            self.progress = self.loop.time()
             earlier = self.lanes[work.sender, work.lane].get(message.number - 1)
             self.hits["finished behind one that was not"] += earlier is not None and not earlier.finished
         finally:
@@ -313,10 +325,9 @@ class World:
     async def _blocked(self, work: Work) -> None:
         """Until all others are finished: they can be, for this key stops no other."""
         self.hits["blocked key"] += 1
-        begun = self.loop.time()
         while self.under_way or any(self.to_come.values()) or any(self._others()):
             await asyncio.sleep(0.25)
-            if self.loop.time() - begun > 400:
+            if self.loop.time() - self.progress > STANDSTILL:
                 self._fail("parallel", f"{work!r} is blocked, and {next(self._others(), None)!r} does not run")
                 return
 
