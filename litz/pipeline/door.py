@@ -15,6 +15,11 @@ class Door:
     def __init__(self) -> None:
         self._line: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def busy(self) -> bool:
+        """Whether somebody waits here."""
+        return bool(self._line)
+
     async def enter(self, free: Callable[[], bool]) -> None:
         """Return when `free()` is true and it is this one's turn. What follows up to the next await is its own: nobody
         else comes in between. Cancelled: it stood in nobody's way."""

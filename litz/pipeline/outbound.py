@@ -70,7 +70,8 @@ class Outbound:
         check()
         size = payload_size(data)
         book = self.work.book
-        if self._outgoing is None and not book.messages and not self._writing.locked():
+        # Whoever is on its way out is before this one: at the door, in line, or writing.
+        if self._outgoing is None and not (self._door.busy or book.messages or self._writing.locked()):
             permit = self._limiter.try_acquire(bytes=size)
             if permit is not None:
                 with permit:

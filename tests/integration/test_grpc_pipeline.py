@@ -18,7 +18,7 @@ from typing import Any
 import grpc
 import pytest
 
-from litz.admission import Amount, Reject
+from litz.admission import Amount, Reject, SoftAllowSignal
 from litz.backoff import Backoff
 from litz.errors import StreamAbortedError, StreamLostError
 from litz.order import Fifo, PerKey
@@ -318,6 +318,30 @@ async def test_nobody_reads_further_than_the_line() -> None:
             await pouring
         await until(lambda: bool(served.reports))
     assert served.reports[0].inbound.handled == 200
+
+
+async def test_admission_with_a_signal_stops_reading() -> None:
+    gate = asyncio.Event()
+
+    async def handler(item: Item) -> None:
+        await gate.wait()
+
+    way = Way(
+        order=PerKey(by=lambda item: item.number),
+        admission=SoftAllowSignal(Amount(2), Amount(1000), Amount(1)),
+        parallel=1000,
+    )
+    served = pipeline(handler, choices(inbound=way))
+    async with world(served) as here:
+        async with here.talk() as flow:
+            for _ in range(50):
+                await flow.send(b"x")
+            await until(lambda: bool(served.flows) and served.flows[0].inbound.received >= 3)
+            await asyncio.sleep(0.2)
+            assert served.flows[0].inbound.received < 10
+            gate.set()
+        await until(lambda: bool(served.reports))
+    assert served.reports[0].inbound.handled == 50
 
 
 async def test_the_cancel_of_one_sender_does_not_cancel_the_call() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from random import Random
 from typing import Any
 
 import pytest
@@ -122,6 +123,31 @@ def test_sends_keep_their_order_through_a_line_that_is_full() -> None:
     report, _ = run(failing, body, options)
     assert got == [number for number in range(20) if number not in (7, 11, 19)]
     assert report.undelivered == 0
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_whenever_somebody_comes_nobody_is_overtaken(seed: int) -> None:
+    """Senders that come in any turn of the loop, while others write, wait for their turn or for room."""
+    rng = Random(seed)
+    turns = [rng.randrange(14) for _ in range(14)]
+    called: list[int] = []
+    got: list[Any] = []
+
+    async def body(peer: MemoryLine, task: asyncio.Task[PipelineReport], flow: Flow) -> None:
+        async def sender(number: int) -> None:
+            for _ in range(turns[number]):
+                await asyncio.sleep(0)
+            called.append(number)
+            await flow.send(number)
+
+        sends = [asyncio.ensure_future(sender(number)) for number in range(len(turns))]
+        reading = asyncio.ensure_future(everything(peer))
+        await asyncio.wait(sends)
+        await peer.send_eof()
+        got.extend(await reading)
+
+    run(failing, body, PipelineOptions(outbound=Way(order=Fifo(messages=rng.choice((1, 2, 50))))))
+    assert got == called
 
 
 @pytest.mark.parametrize("late", [False, True])
