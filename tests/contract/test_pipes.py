@@ -43,8 +43,8 @@ KINDS: dict[str, MakeManagers] = {
 VIRTUAL = [check for check in PIPE_CHECKS if not starts_threads(check)]
 
 
-PROVED = ("webrtc",)
-"""Slow, and only `make prove` has them all."""
+PROVED = ("sealed", "unix", "relay", "webrtc")
+"""Only `make prove` has these."""
 
 
 @pytest.mark.parametrize(

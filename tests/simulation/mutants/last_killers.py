@@ -67,4 +67,6 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "stream-out-of-credit-forgets-what-it-may-send": 130,
     "stream-out-of-credit-forgets-the-rest-of-an-entry": 305,
     "stream-paused-for-ever": 64,
+    "resumable-takes-any-write": 41,
+    "resumable-slow-lines-are-dead": 61,
 }

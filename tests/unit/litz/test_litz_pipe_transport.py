@@ -257,3 +257,58 @@ async def test_what_was_written_may_be_changed_afterwards() -> None:
     writer.close()
     other.close()
     await asyncio.gather(writer.wait_closed(), other.wait_closed())
+
+
+async def test_a_turn_that_writes_much_does_not_keep_it_till_its_end() -> None:
+    a, b = side_pair(log=10 * MAX_ENTRY, window=10 * MAX_ENTRY)
+    transport, protocol = recorded(a)
+    other, _ = recorded(b)
+    for _ in range(8):
+        transport.write(bytes(JOIN_BELOW))
+    assert a.unconfirmed == 8 - MAX_ENTRY // JOIN_BELOW + 1
+    assert "pause" not in protocol.calls
+    transport.abort()
+    other.abort()
+    await protocol.lost
+
+
+class PausesAtOnce(Recorder):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self.transport.pause_reading()
+
+
+async def test_only_what_the_protocol_took_is_granted_again() -> None:
+    a, b = side_pair()
+    transport, protocol = recorded(a, PausesAtOnce())
+    other, _ = recorded(b)
+    transport.received([b"one", b"three"], 8)
+    assert a.taken == [(1, 3)]
+    transport.resume_reading()
+    transport.received([b"x"], 1)  # before the protocol was given what waits
+    assert protocol.data == b"one"
+    await asyncio.sleep(0)
+    assert (protocol.data, a.taken) == (b"onethree", [(1, 3), (1, 5)])
+    transport.resume_reading()
+    await asyncio.sleep(0)
+    assert (protocol.data, a.taken) == (b"onethreex", [(1, 3), (1, 5), (1, 1)])
+    transport.close()
+    transport.received([b"not wanted"], 10)
+    assert a.taken[-1] == (1, 10), "who still sends to a closed end waits for nobody"
+    other.close()
+    await protocol.lost
+
+
+async def test_what_waits_unread_is_granted_again_when_the_end_is_closed() -> None:
+    a, b = side_pair()
+    transport, protocol = recorded(a, PausesAtOnce())
+    other, _ = recorded(b)
+    transport.received([b"one", b"three"], 8)
+    transport.close()
+    assert a.taken == [(1, 3), (1, 5)]
+    other.close()
+    await protocol.lost
