@@ -1,6 +1,7 @@
 """Streams between two managers on real wires, at the port on which the public verbs stand. Covers
 `outproc.streams.streams`, `outproc.streams.session_streams`, `outproc.streams.side`, `outproc.streams.side_lanes`,
-`outproc.streams.traffic`, `outproc.streams.offers`, `outproc.streams.log_room`, `outproc.stream_hooks`."""
+`outproc.streams.traffic`, `outproc.streams.offers`, `outproc.streams.log_room`, `outproc.streams.sight`,
+`outproc.stream_hooks`."""
 
 from __future__ import annotations
 

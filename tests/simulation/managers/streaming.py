@@ -88,6 +88,7 @@ class Streaming:
         self.active = has_streams(world.seed)
         self.rng = Random(f"streaming {world.seed}")
         self.limits = world.plan.streams or StreamLimits()
+        self._little_room = self.rng.random() < 0.3
         self.streams: list[Stream] = []
         self.winding_up = self.everybody_reads = False
         self._timers: list[asyncio.TimerHandle] = []
@@ -99,6 +100,8 @@ class Streaming:
         if not self.active:
             return
         life.node.stream_limits = self.limits
+        if self._little_room:
+            life.node.internal.budget.limit = 1  # one word at a time
         self._carrier(life).listen(SERVICE, lambda offer, side: self._offered(life, offer, side))
         life.spawn(self._opens(life), "opens streams")
 

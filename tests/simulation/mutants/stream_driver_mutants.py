@@ -38,7 +38,7 @@ STREAM_DRIVER_MUTANTS: tuple[Mutant, ...] = (
                 '        if True:\n            self._tell("finished")',
             ),
         ),
-        ("streams-exact", "streams-end"),
+        ("streams-exact", "streams-end", "streams-free"),
         MANAGERS,
     ),
     Mutant(
@@ -123,7 +123,7 @@ STREAM_DRIVER_MUTANTS: tuple[Mutant, ...] = (
                 "        for side in list(self.sides.values()):",
             ),
         ),
-        ("streams-end",),
+        ("streams-end", "no-starving"),
         MANAGERS,
     ),
     Mutant(
