@@ -33,6 +33,7 @@ class Retrying:
         self._rng = rng
         self.options = options
         self._ever = False
+        self._nap: asyncio.Future[None] | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -43,10 +44,22 @@ class Retrying:
         self._opened_at: float | None = None
 
     async def turn(self) -> None:
-        """Wait until the next attempt may be made."""
-        wait = self._not_before - asyncio.get_running_loop().time()
-        if wait > 0:
-            await asyncio.sleep(wait)
+        """Wait until the next attempt may be made, or until `interrupt`."""
+        loop = asyncio.get_running_loop()
+        if loop.time() >= self._not_before:
+            return
+        self._nap = loop.create_future()
+        timer = loop.call_at(self._not_before, self.interrupt)
+        try:
+            await self._nap
+        finally:
+            self._nap = None
+            timer.cancel()
+
+    def interrupt(self) -> None:
+        """Whoever waits for its turn need not wait any more."""
+        if self._nap is not None and not self._nap.done():
+            self._nap.set_result(None)
 
     def opened(self) -> None:
         """A stream was opened."""

@@ -101,6 +101,7 @@ class RemoteParts(AsyncIterator[Item]):
         self._iterator = _NOTHING
         if self._end is None:
             self._end = End(Why.LEFT, self._received)
+        self._retry.interrupt()
         self._drop()
 
     async def __aenter__(self) -> Self:
@@ -140,6 +141,8 @@ class RemoteParts(AsyncIterator[Item]):
         if stream is None:
             # Also after a step that was cancelled while it waited for its turn.
             await self._retry.turn()
+            if self._end is not None:
+                return []
             stream = await self._open()
         try:
             message = await stream.receive()

@@ -284,7 +284,11 @@ async def limits_of_the_publisher_are_told_as_busy_and_waited_for(case: Case) ->
         fill(buffer, 3)
         first = buffer.subscribe(KEY)
         second = asyncio.ensure_future(rest(subscribe(case)))
-        await asyncio.sleep(0.02)
+        leaving = subscribe(case)
+        step = asyncio.ensure_future(anext(leaving))
+        await until(lambda: leaving.attempts > 0)
+        leaving.cancel()
+        await expect(BufferClosedError, step, "of one that was left while it waited for its turn")
         first.cancel()
         buffer.close(KEY)
         assert len(await second) == 3

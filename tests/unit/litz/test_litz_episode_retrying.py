@@ -55,6 +55,21 @@ def test_a_turn_that_was_cancelled_is_still_to_be_waited_for() -> None:
     simulate(story)
 
 
+def test_who_leaves_does_not_wait_for_its_turn() -> None:
+    async def story(loop: SimLoop, retrying: Retrying) -> None:
+        retrying.interrupt()
+        retrying.failed(BusyError("busy", retry_after=5.0), had=False)
+        began = loop.time()
+        waiting = asyncio.ensure_future(retrying.turn())
+        await asyncio.sleep(1.0)
+        retrying.interrupt()
+        retrying.interrupt()
+        await waiting
+        assert loop.time() - began == pytest.approx(1.0, abs=0.1)
+
+    simulate(story)
+
+
 def test_patience_counts_from_the_first_failure_since_a_part_came() -> None:
     async def story(loop: SimLoop, retrying: Retrying) -> None:
         for _ in range(3):
