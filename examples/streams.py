@@ -1,7 +1,4 @@
-"""Streams: conversations of their own with the services of a dest; how they end, and who is told what.
-
-Run: python examples/streams.py
-"""
+"""Streams: conversations of their own with the services of a dest; how they end, and who is told what."""
 
 import asyncio
 
