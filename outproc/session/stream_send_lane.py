@@ -11,7 +11,7 @@ HEAD: Final = 32
 """Bytes around one entry of a batch of its own: header and length."""
 
 ASKS_AFTER: Final = 4
-"""A sender whose log fills up asks for an ack when this part of what may wait went out since it asked last (R9)."""
+"""A sender whose log fills up asks for an ack when this part of it went out since it asked last (R9)."""
 
 
 class StreamSendLane(SendLane):
@@ -61,10 +61,12 @@ class StreamSendLane(SendLane):
 
     def asks(self, used: int) -> bool:
         """Whether the frame asks for an ack at once, in which the lane has just put `used` bytes (R9): somebody waits,
-        credit has run out, or much went out since it asked last."""
+        credit has run out, or so much is not acknowledged that it will have no room, and a part of that went out since
+        it asked last."""
         self._unasked += used
         waits = self.blocked or self.acked.number < self.ack_wanted <= self.high_water
-        if waits or self._unasked * ASKS_AFTER >= self.streams.log_size:
+        most = self.streams.most_size
+        if waits or (self.sent_size * 2 >= most and self._unasked * ASKS_AFTER >= most):
             self._unasked = 0
             return True
         return False

@@ -65,8 +65,10 @@ class StreamReceiveLane(ReceiveLane):
 
     @property
     def acks_at_once(self) -> bool:
-        """Whether as much as the first window is unacknowledged: a quarter of what a sender keeps by default (R9)."""
-        return self.unacked_size >= self.limits.window_size or self.unacked_messages >= self.limits.window_messages
+        """Whether a quarter of the window is unacknowledged, and as much as the first one (R9)."""
+        first = self.limits
+        scale = max(1, self.window // (4 * first.window_size))
+        return self.unacked_size >= first.window_size * scale or self.unacked_messages >= first.window_messages * scale
 
     def target(self) -> tuple[int, int]:
         """The absolute limits that may be announced now; never below what was granted."""

@@ -123,6 +123,23 @@ def test_sessions_share_what_the_process_may_grant() -> None:
     assert process.used == 0
 
 
+def test_acks_are_urgent_when_a_quarter_of_the_window_is_unacknowledged_and_a_first_window() -> None:
+    lane = lane_of()
+    for window, quarter in ((100, 100), (400, 100), (800, 200)):
+        lane.window = window
+        lane.granted_size, lane.granted_messages = 10_000, 1_000
+        lane.ack()
+        for size in (99, quarter - 100):
+            bring(lane, size)
+        urgent = [lane.acks_at_once]
+        bring(lane, 1)
+        urgent.append(lane.acks_at_once)
+        lane.ack()
+        bring(lane, 0, entries=quarter // 10)
+        urgent.append(lane.acks_at_once)
+        assert urgent == [False, True, True]
+
+
 def test_paused_it_grants_nothing_and_afterwards_all_at_once() -> None:
     lane = lane_of()
     bring(lane, 100)
