@@ -148,10 +148,10 @@ class Script:
         async def behind_the_end() -> None:
             writer.write(b"x")
 
-        if self.rng.random() < 0.5:
-            await self.note("text", text())
-        elif self.ends[side].finished:
+        if self.ends[side].finished:
             await self.note("behind the end", behind_the_end())
+        else:
+            await self.note("text", text())
 
     async def take_all(self) -> None:
         """Nothing may wait unread when a TCP connection is closed: that would reset it."""
