@@ -1,97 +1,28 @@
 """Pipelines over gRPC with a real server and a real client on loopback.
 
-Covers `outproc.adapters.grpc_pipeline`, `outproc.adapters.grpc_lines`, `outproc.adapters.grpc_status`.
+Covers `outproc.adapters.grpc_pipeline`, `outproc.adapters.grpc_lines`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import json
-import logging
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 import pytest
 
-from litz.admission import Amount, Reject, SoftAllowSignal
+from litz.admission import Amount, SoftAllowSignal
 from litz.backoff import Backoff
-from litz.errors import StreamAbortedError, StreamLostError
+from litz.errors import StreamAbortedError
 from litz.order import Fifo, PerKey
-from litz.pipeline import Flow, Item, Pipeline, PipelineEnd, PipelineOptions, Way, pipeline
+from litz.pipeline import Flow, Item, PipelineEnd, Way, pipeline
 from litz.stream_options import Drain
-from litz.stream_port import Abort
-from litz.supervision import Failure, Remedy, Supervise
-from outproc.adapters.grpc_pipeline import OpenGrpcPipeline, PipelineInterceptor, open_grpc_pipeline
-from outproc.adapters.grpc_status import ABORT_OF_STATUS, STATUS_OF_END, STATUS_OF_FAILURE
-from tests.leaks import Holdings
+from litz.supervision import Remedy, Supervise
+from tests.integration.grpc_world import LONG, TALK, choices, gone, hangs, until, world
 
-TALK = "/demo.Chat/Talk"
-LONG = 120.0
-"""Seconds that nothing in here needs."""
-
-
-@pytest.fixture(autouse=True)
-def gone() -> Iterator[None]:
-    """gRPC closes its sockets in threads of its own, some time after it was told to, and ends its thread when nobody
-    holds anything of it any more: a record of a log holds an exception, that a frame, and that a call."""
-    loggers = [logging.getLogger(name) for name in ("litz.supervision", "grpc")]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    before = Holdings.now()
-    yield
-    for logger in loggers:
-        logger.setLevel(logging.NOTSET)
-    deadline = time.monotonic() + LONG
-    while time.monotonic() < deadline:
-        gc.collect()
-        now = Holdings.now()
-        if not (now.sockets - before.sockets or now.threads - before.threads):
-            break
-        time.sleep(0.01)
-
-
-def choices(**options: Any) -> PipelineOptions:
-    return PipelineOptions(**{"grace": LONG, **options})
-
-
-class World:
-    """A server and a channel to it."""
-
-    def __init__(self, interceptor: PipelineInterceptor, server: Any, channel: Any) -> None:
-        self.interceptor = interceptor
-        self.server = server
-        self.channel = channel
-
-    def call(self) -> Any:
-        return self.channel.stream_stream(TALK)()
-
-    def talk(self, handler: Callable[[Item], Any] | None = None, **options: Any) -> OpenGrpcPipeline:
-        return open_grpc_pipeline(self.call(), choices(**options), handler=handler, method=TALK)
-
-
-@asynccontextmanager
-async def world(served: Pipeline | None, *handlers: Any) -> AsyncIterator[World]:
-    interceptor = PipelineInterceptor({TALK: served} if served is not None else {})
-    server = grpc.aio.server(interceptors=[interceptor])
-    server.add_generic_rpc_handlers(handlers)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    async with asyncio.timeout(LONG), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        try:
-            yield World(interceptor, server, channel)
-        finally:
-            await server.stop(None)
-
-
-async def until(met: Callable[[], bool]) -> None:
-    """Wait for `met`; the test has a deadline."""
-    while not met():  # noqa: ASYNC110 - what is waited for is seen from outside
-        await asyncio.sleep(0.005)
+__all__ = ["gone"]  # a fixture that every test here has
 
 
 async def test_both_ends_with_a_pipeline() -> None:
@@ -138,78 +69,6 @@ async def test_a_plain_client_sees_order_retries_and_ok() -> None:
     assert attempts == [(b"a", 1), (b"b", 1), (b"b", 2), (b"c", 1)]
 
 
-def _fails(item: Item) -> None:
-    raise LookupError("secret")
-
-
-async def _hangs(item: Item) -> None:
-    await asyncio.sleep(LONG)
-
-
-CLOSING = {
-    Failure.RAISED: (_fails, choices(supervise=Supervise(then=Remedy.CLOSE))),
-    Failure.TIMED_OUT: (_hangs, choices(supervise=Supervise(timeout=0.01, then=Remedy.CLOSE))),
-    Failure.REFUSED: (
-        _hangs,
-        choices(
-            inbound=Way(order=PerKey(by=lambda item: item.number), admission=Reject(Amount(1))),
-            supervise=Supervise(then=Remedy.CLOSE),
-        ),
-    ),
-    Failure.ORDER_BROKEN: (_fails, choices(inbound=Way(order=PerKey(by=lambda item: item.data["no dict"])))),
-}
-
-
-@pytest.mark.parametrize("failure", CLOSING)
-async def test_a_failure_closes_the_call_with_its_status(failure: Failure) -> None:
-    handler, options = CLOSING[failure]
-    async with world(pipeline(handler, options)) as here:
-        call = here.call()
-        await call.write(b"x")
-        await call.write(b"y")
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            while await call.read() is not grpc.aio.EOF:
-                pass
-        assert caught.value.code() is STATUS_OF_FAILURE[failure]
-        assert caught.value.details() == failure.value, "the kind, and not what the handler said"
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        grpc.StatusCode.CANCELLED,
-        grpc.StatusCode.INTERNAL,
-        grpc.StatusCode.UNAVAILABLE,
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.PERMISSION_DENIED,
-    ],
-)
-async def test_the_status_of_a_plain_server_ends_the_clients_pipeline_typed(code: grpc.StatusCode) -> None:
-    async def behaviour(_: Any, context: Any) -> None:
-        await context.read()
-        await context.write(b"one")
-        await context.abort(code, "so it is")
-
-    method: Any = grpc.stream_stream_rpc_method_handler(behaviour)
-    got: list[bytes] = []
-    async with world(None, grpc.method_handlers_generic_handler("demo.Chat", {"Talk": method})) as here:
-        with pytest.raises(StreamAbortedError, match="so it is") as caught:
-            async with here.talk(lambda item: got.append(item.data)) as flow:
-                await flow.send(b"x")
-                await flow.ended()
-        assert isinstance(caught.value, StreamLostError) == (code is grpc.StatusCode.UNAVAILABLE)
-        if code is not grpc.StatusCode.UNAVAILABLE:
-            assert caught.value.code == ABORT_OF_STATUS.get(code, Abort.REJECTED)
-
-
-async def test_an_unimplemented_method_is_a_rejection() -> None:
-    async with world(None) as here:
-        with pytest.raises(StreamAbortedError, match="UNIMPLEMENTED") as caught:
-            async with here.talk() as flow:
-                await flow.ended()
-        assert caught.value.code == Abort.REJECTED
-
-
 async def test_who_cancels_the_call_cancels_its_handlers() -> None:
     cancelled: list[bytes] = []
 
@@ -234,7 +93,7 @@ async def test_who_cancels_the_call_cancels_its_handlers() -> None:
 
 
 async def test_a_deadline_of_the_client_ends_the_pipeline_of_the_server() -> None:
-    served = pipeline(_hangs, choices())
+    served = pipeline(hangs, choices())
     async with world(served) as here:
         for seconds in (0.3, 3, 30):  # a slow machine may not even have begun by then
             call = here.channel.stream_stream(TALK)(timeout=seconds)
@@ -411,7 +270,7 @@ async def test_a_method_of_another_kind_cannot_have_a_pipeline() -> None:
 
 
 async def test_a_server_that_stops_ends_the_pipelines_of_both_sides() -> None:
-    served = pipeline(_hangs, choices())
+    served = pipeline(hangs, choices())
     async with world(served) as here:
         with pytest.raises(StreamAbortedError):
             async with here.talk() as flow:
@@ -450,8 +309,3 @@ async def test_what_comes_after_leaving_outbound_is_noticed() -> None:
         await asyncio.sleep(0.05)  # so that a read is under way, most often
     assert flow.report is not None
     assert (flow.report.reason, flow.report.outstanding) == (PipelineEnd.DRAINED, (0,))
-
-
-def test_every_end_and_every_failure_has_a_status() -> None:
-    assert set(STATUS_OF_END) == set(PipelineEnd)
-    assert set(STATUS_OF_FAILURE) == set(Failure)
