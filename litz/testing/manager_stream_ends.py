@@ -265,18 +265,22 @@ async def closing_the_manager_ends_its_streams(case: Case) -> None:
         try:
             await stream.receive()
         finally:
-            running.append("ended")
+            try:
+                await asyncio.sleep(0.005)  # it takes its time, and closing waits for it
+            finally:
+                running.append(f"ended, of {stream.dest}")
 
     async with service(case, wait), service(Case(case.b, case.a), wait, name="back"):
         stream = await case.a.open_stream(case.to_b, "service", options=PATIENT)
         back = await case.b.open_stream(case.to_a, "back", options=PATIENT)
         await until(lambda: running.count("began") == 2)
         await case.a.aclose()
+        assert f"ended, of {case.to_b}" in running, "the manager is closed, and a handler runs"
         assert stream.closed
         error = await expect(StreamLostError, stream.receive(), "the own manager was closed")
         assert isinstance(error.__cause__, ManagerStateError), repr(error.__cause__)
         says_that_it_left(await expect(StreamAbortedError, back.receive(), "the peer's manager was closed"))
-        await until(lambda: running.count("ended") == 2)
+        await until(lambda: len(running) == 4)
         assert stream.stats.ending is not None
         assert stream.stats.ending.how is StreamEnd.LOST
 
