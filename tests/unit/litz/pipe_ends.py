@@ -57,3 +57,9 @@ def recorded(side: MemorySide, protocol: asyncio.BaseProtocol | None = None) -> 
     transport = PipeTransport(asyncio.get_running_loop(), side, protocol, {"litz.service": "test"})
     transport.start()
     return transport, protocol
+
+
+async def turns(count: int = 100) -> None:
+    """So many turns of the loop: what the sides in memory have to tell each other is said, however slow the machine."""
+    for _ in range(count):
+        await asyncio.sleep(0)

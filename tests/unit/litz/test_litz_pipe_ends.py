@@ -9,7 +9,7 @@ import pytest
 from litz.errors import PipeResetError, SessionExpiredError
 from litz.stream_port import Abort
 from litz.testing import SimLoop, run_simulation
-from tests.unit.litz.pipe_ends import Recorder, recorded, streams
+from tests.unit.litz.pipe_ends import Recorder, recorded, streams, turns
 from tests.unit.litz.side_pair import side_pair
 
 
@@ -50,7 +50,7 @@ async def test_what_came_unwanted_behind_the_close_resets_its_sender() -> None:
     transport.close()
     other.write(b"sent before it knew of the close")
     assert await writing.lost is None
-    await asyncio.sleep(0.01)
+    await turns()
     other.write(b"more")
     assert isinstance(await reading.lost, PipeResetError)
     assert len(a.aborts) == 1
@@ -111,7 +111,7 @@ async def test_a_session_lost_behind_a_whole_answer_does_not_destroy_it() -> Non
     (reader, writer), (_, other) = streams(a, limit=2), streams(b)
     other.write(b"a long answer")
     other.write_eof()
-    await asyncio.sleep(0.01)
+    await turns()
     a.lose(SessionExpiredError("gone", dest="bob"))
     assert await reader.read() == b"a long answer"
     writer.close()

@@ -11,7 +11,7 @@ from litz.errors import PipeResetError
 from litz.pipe_outgoing import JOIN_BELOW, PipeOutgoing
 from litz.stream_port import MAX_ENTRY, Abort
 from litz.testing import SimLoop, run_simulation
-from tests.unit.litz.pipe_ends import Recorder, recorded, streams
+from tests.unit.litz.pipe_ends import Recorder, recorded, streams, turns
 from tests.unit.litz.side_pair import side_pair
 
 
@@ -141,10 +141,10 @@ async def test_what_waits_behind_a_pause_comes_before_the_end() -> None:
     transport.write_eof()
     transport.close()
     assert await writing.lost is None
-    await asyncio.sleep(0.01)
+    await turns()
     assert reading.calls == ["made"]
     other.resume_reading()
-    await asyncio.sleep(0.01)
+    await turns()
     assert reading.data == b"before"
     assert reading.calls == ["made", "eof"]
     other.close()
@@ -167,7 +167,7 @@ async def test_write_buffer_limits_are_those_of_asyncio() -> None:
     transport.write(b"yy")
     assert protocol.calls == ["made", "pause"]
     a.flow()
-    await asyncio.sleep(0.01)
+    await turns()
     assert protocol.calls == ["made", "pause", "resume"]
     transport.abort()
     other.abort()

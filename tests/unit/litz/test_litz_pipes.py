@@ -10,6 +10,7 @@ import pytest
 from litz.errors import PipeResetError, StreamRefusedError
 from litz.pipes import listen_pipe_connections, listen_pipes, open_pipe, open_pipe_connection
 from litz.stream_port import Abort, Offer, Refusal
+from tests.unit.litz.pipe_ends import turns
 from tests.unit.litz.side_pair import MemoryCarrier
 
 
@@ -98,8 +99,7 @@ async def test_a_handler_whose_pipe_was_reset_is_no_error(caplog: pytest.LogCapt
         _, writer = await open_pipe(carrier, "bob", "upper")
         writer.write(b"x\n")
         writer.transport.abort()
-        for _ in range(100):
-            await asyncio.sleep(0)
+        await turns()
         assert listener.serving == 0
     assert not caplog.text
 
@@ -118,7 +118,7 @@ async def test_close_lets_open_pipes_live_and_aclose_ends_their_handlers() -> No
     listener = listen_pipes(carrier, "patient", patient)
     reader, writer = await open_pipe(carrier, "bob", "patient")
     writer.write(b"x")
-    await asyncio.sleep(0.01)
+    await turns()
     listener.close()
     listener.close()
     with pytest.raises(StreamRefusedError):
@@ -194,7 +194,7 @@ async def test_an_accept_that_raises_refuses_and_a_factory_that_raises_leaves_no
     async with listen_pipes(carrier, "upper", upper):
         with pytest.raises(LookupError):
             await open_pipe_connection(carrier, broken, "bob", "upper")
-        await asyncio.sleep(0.01)
+        await turns()
     assert all(side.released for side in carrier.sides)
 
 
@@ -212,7 +212,7 @@ async def test_an_accept_may_take_its_time_and_refuse_with_words() -> None:
     async with listen_pipe_connections(carrier, "slow", accept) as listener:
         good = loop.create_task(open_pipe(carrier, "bob", "slow"))
         bad = loop.create_task(open_pipe(carrier, "bob", "slow", metadata=b"no"))
-        await asyncio.sleep(0.01)
+        await turns()
         assert listener.serving == 2
         assert not good.done()
         decided.set()
@@ -222,7 +222,7 @@ async def test_an_accept_may_take_its_time_and_refuse_with_words() -> None:
         _, writer = await good
         decided.clear()
         late = loop.create_task(open_pipe(carrier, "bob", "slow"))
-        await asyncio.sleep(0.01)
+        await turns()
     with pytest.raises(StreamRefusedError):
         await late
     writer.close()
