@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from litz.errors import ProtocolError
 from outproc.frames.encode import encode_ping, encode_pong
@@ -14,6 +14,9 @@ from outproc.session.asking import Asking
 from outproc.session.cutting import FrameParts
 from outproc.session.fixed_lanes import LOSSY_LANE, PRIORITY_LANES, SHARING_LANES
 from outproc.session.receive_lane import Delivery, Finished, Skipped
+
+if TYPE_CHECKING:
+    from outproc.session.session import Session
 
 ORDERS: Final = {
     lane: (*PRIORITY_LANES, *SHARING_LANES[place:], *SHARING_LANES[:place])
@@ -113,3 +116,15 @@ class JoinedWire:
         out += map(encode_pong, pongs)
         out += map(encode_ping, pings)
         return (len(pongs) + len(pings)) * NUMBER_LAYOUT.size
+
+
+def has_news(wire: Hashable, joined: JoinedWire, session: Session) -> bool:
+    """Whether there may be anything for the next frame on `wire`. Of several wires most have nothing to carry, and to
+    find that out must cost little."""
+    streams, lossy = session.streams, session.lossy_out
+    if joined.asks or session.unsent.due is not None or (streams.wire is wire and streams.waits):
+        return True
+    for lane in session.send_lanes.values():
+        if lane.wire is wire and lane.has_unsent:
+            return True
+    return lossy.wire is wire and bool(lossy.queue)

@@ -38,7 +38,7 @@ from outproc.frames.records import (
 from outproc.session.control import NOTHING, Unsent
 from outproc.session.cutting import CHUNKED_FROM, FrameParts
 from outproc.session.ending import HEADER, dismissal, farewell, unconfirmed
-from outproc.session.exchange import Early, JoinedWire, Received, Statement
+from outproc.session.exchange import Early, JoinedWire, Received, Statement, has_news
 from outproc.session.faults import Faults
 from outproc.session.fixed_lanes import FIXED_LANES, LOSSY_LANE, PRIORITY_LANES, SIGNAL_LANE, STREAMS
 from outproc.session.identity import Half, Pair
@@ -331,7 +331,7 @@ class Session:
         Data of the lanes bound to it, signals first; control rides on every frame, and goes alone when due.
         """
         joined = self.wires.get(wire)
-        if joined is None or self.ended or self.final:
+        if joined is None or self.ended or self.final or not has_news(wire, joined, self):
             return None
         out: FrameParts = [b""]
         large = joined.strand is not None or now - self._signal_at > SIGNAL_IN_USE
