@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from litz.pipe_host import PipeHost
 from litz.stream import Stream
@@ -44,6 +45,15 @@ class RoutedListener:
 
     async def stop(self, streams: Standing = "live", *, timeout: float | None = None) -> None:
         await asyncio.gather(*(listener.stop(streams, timeout=timeout) for listener in self._both))
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.stop("drain" if kind is None else "abort")
 
     def __repr__(self) -> str:
         return f"<{self._both[0]!r} and {self._both[1]!r}>"

@@ -6,7 +6,8 @@ import asyncio
 import weakref
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
 
 from litz.dest import validate_dest
 from litz.errors import ManagerStateError
@@ -42,6 +43,12 @@ class Listener(Protocol):
     def start(self) -> None: ...
 
     async def stop(self, streams: Standing = "live", *, timeout: float | None = None) -> None: ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
 
 
 class StreamHost:
