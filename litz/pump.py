@@ -39,6 +39,8 @@ class End(asyncio.Protocol):
         self.ended = False
         """It will send nothing more, and said so."""
         self.lost = False
+        self._held = False
+        """Not read, because the other side does not take it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.BaseProtocol`. Nothing is read before the other side is there."""
@@ -57,7 +59,9 @@ class End(asyncio.Protocol):
         self.passed += len(data)
         to = self.other.transport
         if to is None:
-            self._early.append(data)  # uvloop reads once although it was paused in `connection_made`
+            self._early.append(data)
+            if self.transport is not None:
+                self.transport.pause_reading()  # uvloop begins to read although it was paused in `connection_made`
         else:
             to.write(data)
 
@@ -70,16 +74,22 @@ class End(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
-        source = self.other
-        # A transport that is resumed behind its EOF reads it again.
-        if source.transport is not None and not source.ended:
-            source.transport.pause_reading()
+        self.other.hold(held=True)
 
     def resume_writing(self) -> None:
         """See `asyncio.BaseProtocol`."""
-        source = self.other
-        if source.transport is not None and not (source.ended or source.transport.is_closing()):
-            source.transport.resume_reading()
+        self.other.hold(held=False)
+
+    def hold(self, *, held: bool) -> None:
+        """Whether this end is not to be read for now, because the other one does not take it."""
+        self._held = held
+        # A transport that is resumed behind its EOF reads it again.
+        if self.transport is None or self.ended or self.transport.is_closing():
+            return
+        if held:
+            self.transport.pause_reading()
+        elif self.other.transport is not None:
+            self.transport.resume_reading()
 
     def connection_lost(self, error: BaseException | None) -> None:
         """See `asyncio.BaseProtocol`."""
@@ -95,7 +105,7 @@ class End(asyncio.Protocol):
             self.other.transport.write(data)
         if self.ended:
             self._pump.half_ended(self)
-        else:
+        elif not self._held:  # what came early may be more than the other side takes
             self.transport.resume_reading()
 
 

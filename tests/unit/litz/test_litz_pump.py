@@ -203,3 +203,52 @@ async def test_who_comes_too_late_is_reset() -> None:
     ours.close()
     here.detach()  # uvloop closed it, and does not tell the object that was aborted in `connection_made`
     assert told == [error]
+
+
+async def test_a_client_that_sends_at_once_is_not_read_for_ever() -> None:
+    """What came before the other side was there filled that up, and then reading went on all the same: a forward took
+    the whole of a file into memory."""
+    loop = asyncio.get_running_loop()
+    told: list[BaseException | None] = []
+    begun: list[Pump] = []
+    pump = Pump(told.append, begun.append)
+    server = await loop.create_server(lambda: pump.here, "127.0.0.1", 0)
+    ours = socket.create_connection(server.sockets[0].getsockname())
+    ours.setblocking(False)
+    sent = await fill(ours)
+    await until(lambda: bool(begun))
+    for _ in range(20):
+        await asyncio.sleep(0)
+        sent += await fill(ours)
+    before = pump.here.passed
+    assert before <= 4 * HIGH_WATER, "it waits for the other side"
+    theirs, there = tcp_pair()
+    theirs.setblocking(False)
+    there.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    await loop.create_connection(lambda: pump.there, sock=there)
+    for _ in range(50):
+        await asyncio.sleep(0)
+        sent += await fill(ours)
+    to = pump.there.transport
+    assert to is not None
+    assert to.get_write_buffer_size() <= 8 * HIGH_WATER
+    ours.shutdown(socket.SHUT_WR)
+    got = 0
+    while data := await read(theirs, 1 << 20):
+        got += len(data)
+    assert got == sent
+    theirs.close()
+    await until(lambda: told == [None])
+    ours.close()
+    server.close()
+    await server.wait_closed()
+
+
+async def fill(end: socket.socket) -> int:
+    """Send as much as the system takes now."""
+    sent = 0
+    try:
+        while True:
+            sent += end.send(bytes(1 << 16))
+    except BlockingIOError:
+        return sent
