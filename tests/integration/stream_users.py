@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,9 @@ class User:
         self.echo = echo
         self.reads = reads
         self.entries: list[bytes] = []
-        self.size = 0
-        self.told: list[str] = []
+        self.size = self.sent = 0
+        """Bytes that were taken, and that were written by `write`."""
+        self.told: Counter[str] = Counter()
         self.end: tuple[str, object] | None = None
         """How it ended otherwise than complete."""
         self.news = asyncio.Event()
@@ -64,7 +66,7 @@ class User:
         self._note("up" if up else "down")
 
     def _note(self, what: str) -> None:
-        self.told.append(what)
+        self.told[what] += 1
         self.news.set()
 
     # -- what it does -------------------------------------------------------------------------------
@@ -90,18 +92,20 @@ class User:
                 del self._unwritten[:place]
                 return
         self._unwritten.clear()
-        if "finished" in self.told:
+        if self.told["finished"]:
             self.side.finish()
 
     async def write(self, entry: Any, size: int | None = None) -> None:
         """Write one entry, waiting for room."""
-        while not self.side.write(entry, len(entry) if size is None else size):
-            await self.heard("writable", self.told.count("writable") + 1)
+        size = len(entry) if size is None else size
+        while not self.side.write(entry, size):
+            await self.heard("writable", self.told["writable"] + 1)
+        self.sent += size
 
     async def heard(self, what: str, times: int = 1, *, seconds: float = 60.0) -> None:
         """Wait until it was told so often."""
         async with asyncio.timeout(seconds):
-            while self.told.count(what) < times:
+            while self.told[what] < times:
                 assert self.end is None or self.end[0] == what, f"{self.side!r} ended: {self.end}, {self.told}"
                 self.news.clear()
                 await self.news.wait()

@@ -9,6 +9,8 @@ from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
     "a-cancelled-sender-keeps-its-place": 24,
+    "released-and-unread-is-kept": 121,
+    "end-is-told-before-what-came-earlier": 21,
     "answers-turned-away-too": 69,
     "ended-logs-counted-again": 267,
     "sick-wire-kept": 188,
