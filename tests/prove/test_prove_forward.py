@@ -234,3 +234,22 @@ async def _open(folder: Path) -> int:
     near = (await inquire(socket_path(directory, "alice"), "status"))["forwards"]
     far = (await inquire(socket_path(directory, "bob"), "status"))["exposed"]
     return sum(row["open"] for row in (*near, *far))
+
+
+@pytest.mark.prove
+@pytest.mark.limit(300)
+async def test_at_full_speed_memory_is_flat(tmp_path: Path) -> None:
+    """As fast as it goes, by a client that sends at once: nobody slows it but the window."""
+    size = 512 << 20
+    ends = "benchmarks.relay_peer"
+    async with Worker(f"{ends}:far") as sink, Worker(f"{ends}:near") as source:
+        exposed = f"far:bytes=127.0.0.1:{sink.ready['port']}"
+        with Litz(tmp_path, "expose", exposed, "--listen", "ws://127.0.0.1:0") as far:
+            await asyncio.to_thread(far.hear, "is up at")
+            with Litz(tmp_path, "forward", "0=far:bytes") as near:
+                port = int((await asyncio.to_thread(near.hear, r"127\.0\.0\.1:(\d+) leads to"))[1])
+                for way in "ud":
+                    took = await source.control.call("move", port=port, way=way, size=size)
+                    print(f"{way}: {size / took / 1e6:.0f} MB/s")
+                peaks = [peak(each.process.pid) for each in (near, far)]
+    assert max(peaks) < MOST_MEMORY, peaks
