@@ -41,10 +41,6 @@ class Offers:
 
         return stop
 
-    def stop_all(self) -> None:
-        """Nothing is taken any more."""
-        self._listeners.clear()
-
     def decide(self, streams: SessionStreams, side: OutprocSide, word: Open) -> None:
         """Take it, turn it down, or leave it to somebody who answers later."""
         if self._node.leaving is not None:
