@@ -103,8 +103,10 @@ class StreamTable:
 
     def offered(self, word: Open) -> Entry | None:
         """The peer asks for one: TAKE it, or TURN_DOWN. None: there are as many as there may be, so `refuse` it.
-        Raises `ProtocolError` for a number that is not the peer's to use now."""
+        Raises `ProtocolError` for a number that is not the peer's to use now, and at a peer that takes no answers."""
         self._check_number(word.number)
+        if len(self._words) >= MAX_WAITING:
+            raise ProtocolError("the peer asks for more streams than it takes answers")
         if self.is_full:
             return None
         entry = self.entries[word.number] = Entry(word.number, word.service, pipe=word.pipe, mine=False)
@@ -117,9 +119,7 @@ class StreamTable:
         self._highest = number
 
     def refuse(self, number: int, why: Refusal, reason: str = "", retry_after: float | None = None) -> None:
-        """Refuse what did not get into the table. Raises `ProtocolError` at a peer that takes no answers."""
-        if len(self._words) >= MAX_WAITING:
-            raise ProtocolError("the peer asks for more streams than it takes answers")
+        """Refuse what did not get into the table."""
         self._words.append(encode(Refuse(number, why, retry_after, reason)))
 
     # -- moving -------------------------------------------------------------------------------------

@@ -137,14 +137,24 @@ def test_nobody_answers_what_it_asked_itself() -> None:
             table.hear(word)
 
 
-def test_a_peer_that_takes_no_answers_breaks_the_rules() -> None:
-    table = StreamTable(even=True, limit=1)
+@pytest.mark.parametrize("ends", ["there is no room", "nobody listens", "it gave up"])
+def test_a_peer_that_takes_no_answers_breaks_the_rules(ends: str) -> None:
+    table = StreamTable(even=True, limit=2)
     opened(table)
-    for each in range(MAX_WAITING - 1):
-        assert table.offered(offer(17 + 2 * each)) is None
-        table.refuse(17 + 2 * each, Refusal.BUSY)
+    if ends == "there is no room":
+        opened(table)
+    number = 17
+    while table.waiting < MAX_WAITING:
+        entry = table.offered(offer(number))
+        if entry is None:
+            table.refuse(number, Refusal.BUSY)
+        elif ends == "nobody listens":
+            table.act(entry, Input.TURN_DOWN, refused=Refused(Refusal.REFUSED))
+        else:
+            table.hear(Abort(number, 1, ""))
+        number += 2
     with pytest.raises(ProtocolError, match="takes answers"):
-        table.refuse(16, Refusal.BUSY)
+        table.offered(offer(number))
     assert table.waiting == MAX_WAITING
 
 
