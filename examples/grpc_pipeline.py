@@ -20,7 +20,8 @@ METHOD = "/demo.Shop/Orders"  # of bytes here; a method of your servicer keeps i
 
 async def order(item: Item) -> bytes:
     """Orders of one customer one after the other; customers do not wait for each other."""
-    customer, _, goods = item.data.partition(b" wants ")
+    data: bytes = item.data
+    customer, _, goods = data.partition(b" wants ")
     await asyncio.sleep(0)
     if goods == b"nothing":
         raise ValueError("an order of nothing")
@@ -40,7 +41,7 @@ async def main() -> None:
 
     said: list[bytes] = []
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        call = channel.stream_stream(METHOD)()
+        call: grpc.aio.StreamStreamCall[bytes, bytes] = channel.stream_stream(METHOD)()
         async with open_grpc_pipeline(call, options, handler=lambda item: said.append(item.data)) as flow:
             for wish in (b"ann wants tea", b"bob wants nothing", b"ann wants cake", b"bob wants milk"):
                 await flow.send(wish)
