@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -14,7 +15,7 @@ from litz.errors import ConsumerConflictError
 from litz.stream_port import Accept, Later, Offer, Refusal, Refused
 from outproc.local_node import LocalNode
 from outproc.streams.moves import State
-from outproc.streams.session_streams import SessionStreams
+from outproc.streams.session_streams import RETRY_AFTER, TOO_MANY, SessionStreams
 from outproc.streams.side import OutprocSide
 from outproc.streams.words import Open
 
@@ -28,6 +29,8 @@ class Offers:
     def __init__(self, node: LocalNode) -> None:
         self._node = node
         self._listeners: dict[str, Accept] = {}
+        self._judged: Counter[str] = Counter()
+        """For each peer, how often `authorize` thinks about it now: also about opens that were given up since."""
 
     def listen(self, service: str, accept: Accept) -> Callable[[], None]:
         """`StreamCarrier.listen`."""
@@ -46,6 +49,9 @@ class Offers:
         if self._node.leaving is not None:
             streams.turn_down(side, Refused(Refusal.BUSY, f"{self._node.local_id} leaves"))
             return
+        if self._judged[streams.dest] >= self._node.options.max_offers:
+            streams.turn_down(side, Refused(Refusal.BUSY, TOO_MANY, RETRY_AFTER))
+            return
         verdict: bool | Awaitable[bool]
         try:
             verdict = self._node.rights.may_stream(streams.dest, word.service)
@@ -53,6 +59,7 @@ class Offers:
             self._report(error, streams.dest)
             verdict = False
         if inspect.isawaitable(verdict):
+            self._judged[streams.dest] += 1
             self._node.spawn(self._wait(streams, side, word, verdict), f"litz authorize a stream of {streams.dest}")
         elif verdict is True:
             self._ask(streams, side, word)
@@ -60,13 +67,22 @@ class Offers:
             streams.turn_down(side, NO_SUCH)
 
     async def _wait(self, streams: SessionStreams, side: OutprocSide, word: Open, verdict: Awaitable[bool]) -> None:
-        """It has the time of a handshake; there are never more of them than offers may wait."""
+        """It has the time of a handshake; of one peer there are never more of them than offers may wait."""
         allowed = False
         try:
             async with asyncio.timeout(self._node.options.handshake_timeout):
                 allowed = await verdict is True
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            self._report(error, streams.dest)  # its own: no verdict
         except Exception as error:
             self._report(error, streams.dest)
+        finally:
+            self._judged[streams.dest] -= 1
+            if not self._judged[streams.dest]:
+                del self._judged[streams.dest]
         if side.entry.state is not State.OFFERED:
             return
         if allowed:
@@ -87,7 +103,7 @@ class Offers:
         if not isinstance(answer, Later):
             side.answer(answer)
 
-    def _report(self, error: Exception, dest: str) -> None:
+    def _report(self, error: BaseException, dest: str) -> None:
         self._node.loop.call_exception_handler(
             {"message": f"litz: an error about a stream that {dest} wants", "exception": error}
         )

@@ -182,22 +182,58 @@ async def test_an_authorize_that_takes_its_time_or_fails_decides_as_well() -> No
             await gate.wait()
             if what == "broken":
                 raise ValueError("no database")
+            if what == "cancelled":
+                raise asyncio.CancelledError("its own")
             return what == "mail"
         return True
 
     errors: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: errors.append(repr(context["exception"])))
     async with two_nodes(of_bob={"authorize": authorize}, handshake_timeout=60.0) as (alice, bob):
-        for name in ("mail", "broken", "forbidden"):
+        names = ("mail", "broken", "forbidden", "cancelled")
+        for name in names:
             Service(bob, name)
-        opening = [asyncio.create_task(opened(alice, service=name)) for name in ("mail", "broken", "forbidden")]
+        opening = [asyncio.create_task(opened(alice, service=name)) for name in names]
         await until(lambda: alice._running().streams.of("bob") is not None, "the session stands")
-        await until(lambda: streams_of(alice, "bob").table.live == 3, "they are asked for")
+        await until(lambda: streams_of(alice, "bob").table.live == 4, "they are asked for")
         gate.set()
         answers = await asyncio.gather(*opening, return_exceptions=True)
         assert isinstance(answers[0], User)
-        assert [type(each) for each in answers[1:]] == [StreamRefusedError, StreamRefusedError]
-        assert errors == ["ValueError('no database')"]
+        assert [type(each) for each in answers[1:]] == [StreamRefusedError] * 3
+        assert sorted(errors) == ["CancelledError('its own')", "ValueError('no database')"]
+
+
+async def test_opens_that_are_given_up_do_not_pile_up_before_authorize() -> None:
+    gate = asyncio.Event()
+    thinking = 0
+
+    async def authorize(peer: str, what: str, verb: str) -> bool:
+        nonlocal thinking
+        if verb == "stream":
+            thinking += 1
+            await gate.wait()
+            thinking -= 1
+        return True
+
+    async with two_nodes(of_bob={"authorize": authorize}, handshake_timeout=60.0, max_offers=2) as (alice, bob):
+        Service(bob, "echo")
+
+        def asked() -> bool:
+            streams = bob._running().streams.of("alice")
+            return streams is not None and streams.table.live == 1
+
+        for times in range(1, 6):
+            opening = asyncio.create_task(opened(alice))
+            await until(lambda: opening.done() or asked(), "it is asked for, or refused")  # noqa: B023 - awaited here
+            assert opening.done() == (times > 2)
+            opening.cancel()
+            answer = await asyncio.gather(opening, return_exceptions=True)
+            assert isinstance(answer[0], StreamRefusedError if times > 2 else asyncio.CancelledError)
+            await nothing_left(alice, bob)
+        assert thinking == 2
+        gate.set()
+        await until(lambda: not thinking, "they have decided")
+        await opened(alice)
 
 
 # -- ends -------------------------------------------------------------------------------------------
