@@ -112,6 +112,13 @@ def chunk_record(transfer: bytes, offset: int, data: Buffer) -> list[Buffer]:
     return [_PREFIX.pack(MAGIC, Kind.CHUNK, transfer) + _OFFSET.pack(offset), data]
 
 
+def buffer_of(message: object) -> bytes | bytearray:
+    """A message of a stream with a file. Raises `RecordError`: a peer may send a list of buffers too, which is none."""
+    if not isinstance(message, bytes | bytearray):
+        raise RecordError("a message of a file is one buffer, not a list of them")
+    return message
+
+
 def written(count: int) -> bytes:
     """So many bytes of the file are written."""
     return _OFFSET.pack(count)
@@ -145,7 +152,7 @@ def read_chunk(body: memoryview) -> tuple[int, memoryview]:
     return _OFFSET.unpack_from(body)[0], body[_OFFSET.size :]
 
 
-def read_body(model: type[_Model], body: memoryview | bytes) -> _Model:
+def read_body(model: type[_Model], body: memoryview | bytes | bytearray) -> _Model:
     """The body of any other record. Raises `RecordError`."""
     try:
         return model.model_validate_json(bytes(body))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from litz.errors import BackpressureError, EndOfStreamError, LitzError, StreamAbortedError, StreamLostError
+from litz.event_words import printable
 from litz.events import EventGap, SessionEnded
 from litz.manager import TransportManager
 from litz.message import Message
@@ -28,6 +29,7 @@ from outproc.cli.file_records import (
     RecordError,
     Trailer,
     Verdict,
+    buffer_of,
     is_record,
     read_body,
     read_chunk,
@@ -76,7 +78,7 @@ class IncomingFiles:
             raise UsageError(f"{folder} is no directory; make it first, or choose another with --dir")
         self._manager = manager
         self._folder = folder
-        self._say = say
+        self._tell_people = say
         self._finished = finished
         self._open: dict[_Key, IncomingFile] = {}
         self._verdicts: dict[_Key, Finished] = {}
@@ -89,6 +91,10 @@ class IncomingFiles:
     def listen(self) -> None:
         """Take streams, until the manager closes. Raises `ConsumerConflictError`."""
         self._manager.listen_streams(SERVICE, self.take, options=StreamOptions(max_message=MAX_MESSAGE))
+
+    def _say(self, line: str) -> None:
+        """Senders have a say in these lines, and they go to a terminal."""
+        self._tell_people(printable(line))
 
     async def take(self, stream: Stream) -> None:
         """Take the file of one stream, and tell its sender what became of it."""
@@ -103,6 +109,11 @@ class IncomingFiles:
             self._fail(key, str(error), tell=False)
         except OSError as error:
             self._fail(key, f"the receiver cannot write the file: {error.strerror or error}", tell=False)
+        except BaseException:
+            # Cancelled, or a bug: nobody else gives the file up, and its place would be taken for ever.
+            self._fail(key, "the receiver ends", tell=False)
+            self._verdicts.pop(key, None)
+            raise
         finished = self._verdicts.pop(key)
         with suppress(StreamAbortedError):  # it has gone
             await stream.send(finished.verdict.model_dump_json().encode())
@@ -116,7 +127,7 @@ class IncomingFiles:
         last = await _next(stream, "its trailer")
         async for data in stream:
             await asyncio.to_thread(file.write, file.written, memoryview(last))
-            last = data
+            last = buffer_of(data)
             if file.written - told >= TOLD_EVERY:
                 told = file.written
                 with suppress(BackpressureError):  # a sender that does not read hears it later
@@ -258,14 +269,14 @@ class IncomingFiles:
         return None
 
 
-async def _next(stream: Stream, what: str) -> bytes:
+async def _next(stream: Stream, what: str) -> bytes | bytearray:
     try:
-        return bytes(await stream.receive())
+        return buffer_of(await stream.receive())
     except EndOfStreamError:
         raise TransferError(f"the stream ended before {what}") from None
 
 
-def _trailer(last: bytes) -> Trailer:
+def _trailer(last: bytes | bytearray) -> Trailer:
     """The last message of a stream, which may say that it is not complete."""
     try:
         return read_body(Trailer, last)

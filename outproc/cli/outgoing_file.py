@@ -21,6 +21,7 @@ from outproc.cli.file_records import (
     RecordError,
     Trailer,
     Verdict,
+    buffer_of,
     read_body,
     read_written,
 )
@@ -134,11 +135,12 @@ class OutgoingFile:
     async def _hear(self, stream: Stream) -> Verdict:
         while True:
             try:
-                news = bytes(await stream.receive())
+                message = await stream.receive()
             except EndOfStreamError:
                 raise CommandError(f"{self._dest} ended without a word; send the file again") from None
             self._said.set()
             try:
+                news = bytes(buffer_of(message))
                 if len(news) > MAX_NEWS:
                     raise RecordError("more than a verdict needs")
                 if (written := read_written(news)) is None:

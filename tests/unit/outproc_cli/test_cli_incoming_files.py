@@ -13,7 +13,7 @@ import pytest
 from litz.message import Message
 from litz.payload import PayloadType
 from outproc import OutprocTransportManager
-from outproc.cli.file_records import Header, Kind, Reason, Trailer, chunk_record, record
+from outproc.cli.file_records import SERVICE, Header, Kind, Reason, Trailer, chunk_record, record
 from outproc.cli.incoming_file import IncomingFile
 from outproc.cli.incoming_files import Finished, IncomingFiles
 from outproc.inbound import SessionSource
@@ -123,3 +123,62 @@ async def test_a_file_that_is_being_finished_when_its_sender_leaves_is_complete(
         assert names_in(tmp_path) == ["new"]
         watching.cancel()
         await asyncio.wait([watching])
+
+
+async def sends_and_goes(tmp_path: Path, *messages: Any) -> tuple[list[Finished], list[str], IncomingFiles]:
+    """What a receiver makes of a stream of these messages."""
+    finished: asyncio.Queue[Finished] = asyncio.Queue()
+    said: list[str] = []
+    builder = MemoryWireBuilder(MemoryNetwork())
+    async with OutprocTransportManager("bob", builders=[builder]) as bob:
+        await bob.listen("memory:bob")
+        files = IncomingFiles(bob, tmp_path, said.append, finished.put_nowait)
+        files.listen()
+        async with OutprocTransportManager("alice", builders=[builder], directory={"bob": ["memory:bob"]}) as alice:
+            stream = await alice.open_stream("bob", SERVICE)
+            for each in messages:
+                await stream.send(each)
+            await stream.send_eof()
+            async with asyncio.timeout(60):
+                end = await finished.get()
+            stream.abort()
+    return [end], said, files
+
+
+HEADER = Header(name="new").model_dump_json().encode()
+
+
+@pytest.mark.parametrize("messages", [([b"a", b"b"], b"x"), (HEADER, [b"a", b"b"], b"x"), (HEADER, b"x", [b"a"])])
+async def test_a_list_of_buffers_is_no_file_and_its_place_is_free_again(messages: Any, tmp_path: Path) -> None:
+    """It ended the handler with a TypeError, the file stayed open, and after 64 of them nobody could send any more."""
+    ends, _, files = await sends_and_goes(tmp_path, *messages)
+    assert "not a list" in ends[0].verdict.error
+    assert (files.current, names_in(tmp_path)) == (None, [])
+
+
+async def test_what_a_sender_says_does_nothing_to_the_terminal(tmp_path: Path) -> None:
+    reason = Reason(reason="\x1b]0;owned\x07\nlitz: all is well").model_dump_json().encode()
+    ends, said, _ = await sends_and_goes(tmp_path, HEADER, reason)
+    assert not ends[0].verdict.ok
+    assert len(said) == 2
+    assert all(line.isprintable() for line in said)
+
+
+async def test_a_handler_that_is_cancelled_leaves_no_file(tmp_path: Path) -> None:
+    said: list[str] = []
+    builder = MemoryWireBuilder(MemoryNetwork())
+    async with (
+        OutprocTransportManager("bob", builders=[builder]) as bob,
+        OutprocTransportManager("alice", builders=[builder], directory={"bob": ["memory:bob"]}) as alice,
+    ):
+        await bob.listen("memory:bob")
+        files = IncomingFiles(bob, tmp_path, said.append)
+        listener = bob.listen_streams(SERVICE, files.take)
+        stream = await alice.open_stream("bob", SERVICE)
+        await stream.send(HEADER)
+        async with asyncio.timeout(60):
+            while not said:  # noqa: ASYNC110 - until the file is made
+                await asyncio.sleep(0)
+        await listener.stop("abort")
+        assert (files.current, names_in(tmp_path)) == (None, [])
+        stream.abort()

@@ -81,13 +81,14 @@ async def test_acknowledged_is_what_the_receiver_has_written(
         (Verdict(ok=False, error="no room").model_dump_json().encode(), "could not take the file: no room"),
         (Verdict(ok=True, name="a", sha256="0" * 64).model_dump_json().encode(), "has other bytes"),
         (b"what?", "answered with something else"),
+        ([b"what", b"?"], "answered with something else"),
         (None, "ended without a word"),
     ],
 )
 async def test_without_a_good_verdict_it_is_not_sent(
     managers: tuple[OutprocTransportManager, OutprocTransportManager],
     source: FileSource,
-    answer: bytes | None,
+    answer: bytes | list[bytes] | None,
     said: str,
 ) -> None:
     alice, bob = managers
