@@ -62,6 +62,8 @@ class PipeTransport(asyncio.Transport):
         """The side has ended, and was released."""
         self._broken: BaseException | None = None
         """What a write fails with although the peer's half ended well."""
+        self._incomplete = False
+        """The side has ended, and something that was written has not arrived."""
         self._linger: asyncio.TimerHandle | None = None
         self._farewell_within = farewell
         self._farewell: asyncio.TimerHandle | None = None
@@ -168,7 +170,7 @@ class PipeTransport(asyncio.Transport):
             return
         self._closing = True
         if self._over:
-            self._lose(self._broken if self._out.size else None)
+            self._lose(self._broken if self._incomplete else None)
             return
         self._in.end(over=False)
         self._flush()
@@ -287,7 +289,7 @@ class PipeTransport(asyncio.Transport):
     # -- inside: the end -----------------------------------------------------------------------------
 
     def _eof_was_told(self, stays: bool) -> None:
-        if self._over and self._out.size:
+        if self._incomplete:
             self._lose(self._broken)
         elif not stays:
             self.close()
@@ -295,6 +297,7 @@ class PipeTransport(asyncio.Transport):
     def _end(self, error: PipeResetError, *, waits: bool) -> None:
         """The side is over. What the peer had said well before stays well: its end breaks only our writes."""
         self._broken = error
+        self._incomplete = waits
         self._release()
         if self._in.finished and not waits:
             if self._closing:

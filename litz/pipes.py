@@ -110,8 +110,8 @@ class PipeListener:
         own = asyncio.current_task()
         tasks = {task: leave for task, leave in self._tasks.items() if task is not own}
         for task, leave in tasks.items():
-            task.cancel()
-            leave()
+            if task.cancel():  # otherwise it has just ended well: its pipe was answered, or lives on
+                leave()
         if tasks:
             await asyncio.wait(tasks)
 
@@ -205,6 +205,12 @@ def _decide(
 async def _decide_later(coming: Awaitable[Accepted], offer: Offer, side: StreamSide) -> None:
     try:
         protocol = await coming
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise  # `aclose` has answered
+        side.answer(_refusal(offer, error))
+        return
     except Exception as error:
         side.answer(_refusal(offer, error))
         return
@@ -212,7 +218,7 @@ async def _decide_later(coming: Awaitable[Accepted], offer: Offer, side: StreamS
     PipeTransport(asyncio.get_running_loop(), side, protocol, _extra(offer)).start()
 
 
-def _refusal(offer: Offer, error: Exception) -> Refused:
+def _refusal(offer: Offer, error: BaseException) -> Refused:
     if isinstance(error, StreamRefusedError):
         return Refused(Refusal(error.why), str(error), error.retry_after)
     log.error("the service %r could not decide about a pipe of %r", offer.service, offer.sender, exc_info=error)

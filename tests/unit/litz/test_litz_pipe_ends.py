@@ -134,6 +134,31 @@ async def test_bytes_that_were_not_confirmed_when_the_session_was_lost_are_an_er
     await other.wait_closed()
 
 
+@pytest.mark.parametrize("reads_on", [True, False])
+async def test_bytes_that_were_not_confirmed_are_an_error_also_for_who_had_paused(reads_on: bool) -> None:
+    """The peer's end was known and not told yet when the session was lost: the close looked clean."""
+    a, b = side_pair()
+    transport, mine = recorded(a)
+    other, _ = recorded(b)
+    transport.pause_reading()
+    other.write(b"answer")
+    other.write_eof()
+    await turns()
+    a.hold()
+    transport.write(b"never arrives")
+    a.lose(SessionExpiredError("gone", dest="bob"))
+    await turns()
+    assert mine.calls == ["made"]
+    if reads_on:
+        transport.resume_reading()
+    else:
+        transport.close()
+    assert isinstance(await mine.lost, PipeResetError)
+    assert mine.data == (b"answer" if reads_on else b"")
+    other.abort()
+    await turns()
+
+
 def test_close_takes_no_longer_than_its_linger_and_what_was_written_still_arrives() -> None:
     async def main(loop: SimLoop) -> None:
         a, b = side_pair()

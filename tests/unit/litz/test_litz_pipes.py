@@ -227,3 +227,45 @@ async def test_an_accept_may_take_its_time_and_refuse_with_words() -> None:
         await late
     writer.close()
     await writer.wait_closed()
+
+
+async def test_an_accept_that_cancels_itself_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    """The opener waited for its answer for ever, and the stream counted as long."""
+
+    async def accept(offer: Offer) -> asyncio.Protocol:
+        helper = asyncio.get_running_loop().create_task(asyncio.sleep(3600))
+        helper.cancel()
+        await helper
+        raise AssertionError("not reached")
+
+    carrier = MemoryCarrier()
+    async with listen_pipe_connections(carrier, "broken", accept) as listener:
+        opening = asyncio.get_running_loop().create_task(open_pipe(carrier, "bob", "broken"))
+        await turns()
+        assert (opening.done(), listener.serving) == (True, 0)
+        with pytest.raises(StreamRefusedError, match="CancelledError"):
+            await opening
+    assert len(caplog.records) == 1
+
+
+async def test_a_handler_that_ends_while_its_listener_closes_keeps_its_pipe() -> None:
+    ends = asyncio.Event()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def handler(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        await ends.wait()
+
+    carrier = MemoryCarrier()
+    listener = listen_pipes(carrier, "lives on", handler)
+    reader, writer = await open_pipe(carrier, "bob", "lives on")
+    await turns()
+    ends.set()
+    await asyncio.sleep(0)  # the handler has returned, and nobody has looked at its task yet
+    assert listener.serving == 1
+    await listener.aclose()
+    writers[0].write(b"still here")
+    assert await reader.readexactly(10) == b"still here"
+    for each in (writers[0], writer):
+        each.close()
+        await each.wait_closed()
