@@ -11,7 +11,7 @@ from litz.errors import EndOfStreamError
 from litz.stream_codec import NOTHING
 from litz.stream_core import StreamCore
 from litz.stream_lifecycle import StreamState
-from litz.stream_port import Abort
+from litz.stream_port import MAX_CODE, Abort
 from litz.stream_report import StreamReport
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ class Stream:
 
     def abort(self, reason: str = "", *, code: int = Abort.CANCELLED) -> None:
         """End both halves now. The peer receives what arrived before, then `StreamAbortedError` with `code` and
-        `reason`. A no-op after the end."""
+        `reason`. A no-op after the end. Raises ValueError for a code that is not from 0 to 65,535."""
+        if not 0 <= code <= MAX_CODE:
+            raise ValueError(f"the code of an abort is a whole number from 0 to {MAX_CODE}, not {code!r}")
         self._core.abort(code, reason)
 
     async def aclose(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import TracebackType
@@ -150,11 +151,17 @@ class StreamListener:
         if self._accept is None:
             return None
         try:
-            answer = self._accept(offer)
+            answer: object = self._accept(offer)
+            if isinstance(answer, str):
+                return Refused(Refusal.REJECTED, answer)
+            if answer is None or isinstance(answer, Refused):
+                return answer
+            if inspect.iscoroutine(answer):
+                answer.close()
+            raise TypeError(f"accept returns None, a text or a Refused, and is not async; not {type(answer).__name__}")
         except Exception as error:
             self._tell(error, f"accept of the service {self._service!r} raised, for a stream from {offer.sender}")
             return Refused(Refusal.REJECTED, f"accept raised {type(error).__name__}")
-        return Refused(Refusal.REJECTED, answer) if isinstance(answer, str) else answer
 
     def _busy(self, what: str) -> Refused:
         return Refused(Refusal.BUSY, f"the service has its limit of {what}", RETRY_BUSY)

@@ -23,6 +23,9 @@ MAX_METADATA: Final = 4096
 MAX_REASON: Final = 200
 """Bytes of UTF-8 of a reason, for people; what is longer is cut."""
 
+MAX_CODE: Final = 2**16 - 1
+"""The highest code of an abort; the lowest is 0."""
+
 MAX_ENTRY: Final = 64 * 1024
 """Bytes of one entry of a stream, where bytes travel: never above a window, so that no stream waits in a circle."""
 

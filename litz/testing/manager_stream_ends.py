@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, Final
 
 from litz.errors import ManagerStateError, PeerClosedError, StreamAbortedError, StreamLostError
@@ -11,7 +12,7 @@ from litz.stream_lifecycle import StreamEnd, StreamState
 from litz.stream_options import Drain
 from litz.stream_port import Abort
 from litz.stream_report import StreamReport
-from litz.testing.manager_case import Case, Check, end, expect
+from litz.testing.manager_case import Case, Check, end, expect, expect_now
 from litz.testing.stream_case import (
     PATIENT,
     Caught,
@@ -53,6 +54,9 @@ async def an_abort_comes_after_what_arrived_before(case: Case) -> None:
             for number in range(3):
                 await aborting.send(b"%d" % number)
             await aborting.drain()
+            for code in (-1, 2**16):
+                expect_now(ValueError, partial(aborting.abort, "no such code", code=code), f"aborted with {code}")
+            assert how(aborting) is None
             aborting.abort("that will do")
             assert aborting.closed
             assert how(aborting) == (StreamEnd.ABORTED_HERE, Abort.CANCELLED, "that will do")

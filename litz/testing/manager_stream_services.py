@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from litz.errors import (
     ConsumerConflictError,
@@ -15,6 +15,7 @@ from litz.errors import (
     StreamRefusedError,
 )
 from litz.stream import Stream
+from litz.stream_listener import AcceptStream
 from litz.stream_port import Abort, Offer, Refusal
 from litz.testing.manager_case import Case, Check, end, expect, expect_now
 from litz.testing.stream_case import LONG, PATIENT, Caught, echo, patient, rest_of, service, told_to_the_loop, until
@@ -65,6 +66,19 @@ async def a_service_may_say_no(case: Case) -> None:
     assert [(offer.sender, offer.service, offer.metadata) for offer in offers] == [
         (case.to_a, "service", metadata) for metadata in (b"now", b"raise", b"please")
     ]
+
+
+async def an_accept_that_gives_no_answer_refuses(case: Case) -> None:
+    async def later(offer: Offer) -> None:
+        raise AssertionError("awaited")
+
+    for accept in (later, lambda _offer: True):
+        async with service(case, echo, accept=cast(AcceptStream, accept)) as listener:
+            with told_to_the_loop() as told:
+                error = await refused(case, "service", "accept gives no answer")
+            assert error.why == Refusal.REJECTED
+            assert [type(context["exception"]) for context in told] == [TypeError]
+            assert listener.streams == []
 
 
 async def opens_wait_until_the_service_starts(case: Case) -> None:
@@ -239,6 +253,7 @@ async def a_node_that_leaves_opens_and_takes_no_new_streams(case: Case) -> None:
 STREAM_SERVICE_CHECKS: Final[tuple[Check, ...]] = (
     what_nobody_serves_is_refused,
     a_service_may_say_no,
+    an_accept_that_gives_no_answer_refuses,
     opens_wait_until_the_service_starts,
     an_open_waits_no_longer_than_its_timeout,
     a_service_that_never_starts_refuses_who_waits,

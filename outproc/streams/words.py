@@ -39,7 +39,6 @@ _OPENS: Final = Struct("<BBH")
 _REFUSES: Final = Struct("<BIB")
 _ABORTS: Final = Struct("<HB")
 _NEVER: Final = 2**32 - 1
-MAX_CODE: Final = 2**16 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +115,8 @@ def _encode(word: Word) -> bytes:
             return _HEAD.pack(_ACCEPT, number)
         case Refuse(number, why, retry_after, reason):
             text = short(reason)
-            later = _NEVER if retry_after is None else min(_NEVER - 1, max(0, round(retry_after * 1000)))
+            # Of a service of the user: no number of seconds may cost the word.
+            later = _NEVER if retry_after is None else round(min(max(0.0, retry_after) * 1000, _NEVER - 1))
             return _HEAD.pack(_REFUSE, number) + _REFUSES.pack(why, later, len(text)) + text
         case Abort(number, code, reason):
             text = short(reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from random import Random
 
 import pytest
@@ -38,6 +39,15 @@ def test_words_come_back_as_they_were_said_alone_and_together() -> None:
     for word in SAID:
         assert decode(memoryview(encode(word))) == [word]
     assert decode(memoryview(b"".join(map(encode, SAID)))) == SAID
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"), [(-1.0, 0.0), (0.0004, 0.0), (math.inf, (2**32 - 2) / 1000), (math.nan, 0.0), (None, None)]
+)
+def test_no_retry_after_of_a_user_costs_the_word(asked: float | None, told: float | None) -> None:
+    (word,) = decode(memoryview(encode(Refuse(18, Refusal.BUSY, asked, ""))))
+    assert isinstance(word, Refuse)
+    assert word.retry_after == told
 
 
 def test_a_thousand_opens_are_two_messages() -> None:
