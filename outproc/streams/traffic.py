@@ -75,23 +75,22 @@ class StreamTraffic(StreamHooks):
         streams, rights = self._streams.of(transport.dest), self._node.rights
         if streams is None or not rights.asks:
             return False
-        verdicts: dict[str, bool] = {}
-        for side in streams.opened_there():
-            service = side.entry.service
-            if service not in verdicts:
-                verdicts[service] = await self._may(transport.dest, service)
+        verdicts = {side.entry.service: False for side in streams.opened_there()}
+        # Side by side: a peer can name many services, and all together have the time of a handshake.
+        async with asyncio.TaskGroup() as asking:
+            for service in verdicts:
+                asking.create_task(self._judge(transport.dest, service, verdicts))
         withdrawn = [side for side in streams.opened_there() if not verdicts.get(side.entry.service, True)]
         for side in withdrawn:
             streams.abort_here(side, Abort.REJECTED, WITHDRAWN)
         return bool(withdrawn)
 
-    async def _may(self, dest: str, service: str) -> bool:
+    async def _judge(self, dest: str, service: str, verdicts: dict[str, bool]) -> None:
         """A verdict that fails, or is late, refuses."""
         try:
             async with asyncio.timeout(self._node.options.handshake_timeout):
                 verdict = self._node.rights.may_stream(dest, service)
-                return (await verdict if inspect.isawaitable(verdict) else verdict) is True
+                verdicts[service] = (await verdict if inspect.isawaitable(verdict) else verdict) is True
         except Exception as error:
             message = f"litz: no verdict of authorize on streams of {dest}"
             self._node.loop.call_exception_handler({"message": message, "exception": error})
-            return False

@@ -174,6 +174,31 @@ async def test_unknown_and_forbidden_services_look_the_same_and_withdrawn_rights
         await until(lambda: user.end == ("aborted", Abort.REJECTED), "the peer hears")
 
 
+async def test_rights_on_many_services_are_judged_again_side_by_side() -> None:
+    names = ("a", "b", "c")
+    again = asyncio.Event()
+    asked: set[str] = set()
+    all_asked = asyncio.Event()
+
+    async def authorize(peer: str, what: str, verb: str) -> bool:
+        if verb == "stream" and again.is_set():
+            asked.add(what)
+            if asked == set(names):
+                all_asked.set()
+            await all_asked.wait()  # one after the other nobody would get an answer
+            return what != "b"
+        return True
+
+    async with two_nodes(of_bob={"authorize": authorize}, handshake_timeout=60.0) as (alice, bob):
+        services = {name: Service(bob, name) for name in names}
+        for name in names:
+            await opened(alice, service=name)
+        again.set()
+        assert await bob.reauthorize() == ("alice",)
+        ends = {name: service.users[0].end for name, service in services.items()}
+        assert ends == {"a": None, "b": ("aborted", Abort.REJECTED), "c": None}
+
+
 async def test_an_authorize_that_takes_its_time_or_fails_decides_as_well() -> None:
     gate = asyncio.Event()
 
