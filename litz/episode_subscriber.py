@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from operator import length_hint
 from random import Random
@@ -58,6 +59,7 @@ class RemoteParts(AsyncIterator[Item]):
         self._end: End | None = None
         self._stream: Stream | None = None
         self._busy = False
+        self._opening: asyncio.Timeout | None = None
         self._closed_there = False
         self.attempts = 0
         """How often it has tried to subscribe again."""
@@ -102,6 +104,9 @@ class RemoteParts(AsyncIterator[Item]):
         if self._end is None:
             self._end = End(Why.LEFT, self._received)
         self._retry.interrupt()
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.reschedule(0.0)
         self._drop()
 
     async def __aenter__(self) -> Self:
@@ -164,14 +169,18 @@ class RemoteParts(AsyncIterator[Item]):
 
     async def _open(self) -> Stream:
         request = Request(self._request.key, self._received, self._request.behind)
-        stream = await self._manager.open_stream(
-            self._dest,
-            self._service,
-            metadata=encode_request(request),
-            options=self._retry.options,
-            # It said goodbye. A subscription is a standing wish to hear of it when it is back.
-            reopen=self._closed_there,
-        )
+        try:
+            async with asyncio.timeout(None) as self._opening:  # `cancel` lets it expire
+                stream = await self._manager.open_stream(
+                    self._dest,
+                    self._service,
+                    metadata=encode_request(request),
+                    options=self._retry.options,
+                    # It said goodbye. A subscription is a standing wish to hear of it when it is back.
+                    reopen=self._closed_there,
+                )
+        finally:
+            self._opening = None
         if self._end is not None:  # left meanwhile
             stream.abort("left")
             raise StreamAbortedError("left")
