@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from types import TracebackType
@@ -18,6 +19,12 @@ log = logging.getLogger("litz.pipes")
 
 READER_LIMIT: Final = 64 * 1024
 """What `asyncio.open_connection` has too: the longest line of `readline`, and half of what a reader holds, in bytes."""
+
+MAX_DECIDING: Final = 1_024
+"""Pipes of one peer about which one listener thinks at once, with those that the peer has given up meanwhile."""
+
+RETRY_BUSY: Final = 1.0
+"""Seconds after which a peer with more of them may come again."""
 
 PipeHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None] | None]
 """As for `asyncio.start_server`. Who opened the pipe: `writer.get_extra_info("peername")`."""
@@ -89,6 +96,8 @@ class PipeListener:
         self._connect = connect
         self._later = later
         self._tasks: dict[asyncio.Task[None], Callable[[], None]] = {}
+        self.deciding: Counter[str] = Counter()
+        """For each peer, pipes that wait for `accept`."""
         self._closed = False
         self._stop = carrier.listen(service, self._asked)
 
@@ -123,11 +132,12 @@ class PipeListener:
     ) -> None:
         await self.aclose()
 
-    def own(self, work: Coroutine[Any, Any, None], leave: Callable[[], None]) -> None:
+    def own(self, work: Coroutine[Any, Any, None], leave: Callable[[], None]) -> asyncio.Task[None]:
         """Run `work` for one pipe; when the listener is closed first, `leave` tells the pipe's opener so."""
         task = asyncio.get_running_loop().create_task(work, name=f"litz pipe {self.service}")
         self._tasks[task] = leave
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
@@ -179,7 +189,8 @@ def listen_pipe_connections(
 ) -> PipeListener:
     """`listen_pipes` for protocols, as `loop.create_server`. `accept` is called for each pipe with its `Offer`, and
     returns its protocol, at once or later (a coroutine, which `aclose` cancels): the opener waits for it. To refuse it
-    raises `StreamRefusedError`, whose words the opener gets; any other error is logged, and refuses too."""
+    raises `StreamRefusedError`, whose words the opener gets; any other error is logged, and refuses too. It goes on
+    when the opener gives up; of each peer it is asked about `MAX_DECIDING` pipes at once, more are answered busy."""
     listener = PipeListener(carrier, service, lambda offer, side: _decide(listener, accept, offer, side), later=True)
     return listener
 
@@ -190,6 +201,9 @@ def _decide(
     offer: Offer,
     side: StreamSide,
 ) -> None:
+    if listener.deciding[offer.sender] >= MAX_DECIDING:
+        side.answer(Refused(Refusal.BUSY, f"{MAX_DECIDING} pipes wait for an answer already", RETRY_BUSY))
+        return
     try:
         found = accept(offer)
     except Exception as error:
@@ -199,7 +213,15 @@ def _decide(
         side.answer(None)
         PipeTransport(asyncio.get_running_loop(), side, found, _extra(offer)).start()
     else:
-        listener.own(_decide_later(found, offer, side), partial(side.answer, Refused(Refusal.BUSY)))
+        listener.deciding[offer.sender] += 1
+        task = listener.own(_decide_later(found, offer, side), partial(side.answer, Refused(Refusal.BUSY)))
+        task.add_done_callback(lambda _task: _decided(listener, offer.sender))
+
+
+def _decided(listener: PipeListener, sender: str) -> None:
+    listener.deciding[sender] -= 1
+    if not listener.deciding[sender]:
+        del listener.deciding[sender]
 
 
 async def _decide_later(coming: Awaitable[Accepted], offer: Offer, side: StreamSide) -> None:

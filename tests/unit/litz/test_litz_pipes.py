@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from litz import pipes
 from litz.errors import PipeResetError, StreamRefusedError
 from litz.pipes import listen_pipe_connections, listen_pipes, open_pipe, open_pipe_connection
 from litz.stream_port import Abort, Offer, Refusal
@@ -227,6 +228,33 @@ async def test_an_accept_may_take_its_time_and_refuse_with_words() -> None:
         await late
     writer.close()
     await writer.wait_closed()
+
+
+async def test_opens_that_are_given_up_do_not_pile_up_before_accept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipes, "MAX_DECIDING", 2)
+    decided, thinking = asyncio.Event(), list[Offer]()
+
+    async def accept(offer: Offer) -> asyncio.Protocol:
+        thinking.append(offer)
+        await decided.wait()
+        return asyncio.Protocol()
+
+    carrier, loop = MemoryCarrier(), asyncio.get_running_loop()
+    async with listen_pipe_connections(carrier, "slow", accept) as listener:
+        for _ in range(2):
+            opening = loop.create_task(open_pipe(carrier, "bob", "slow"))
+            await turns()
+            opening.cancel()
+            await asyncio.gather(opening, return_exceptions=True)
+        with pytest.raises(StreamRefusedError, match="wait for an answer") as caught:
+            await open_pipe(carrier, "bob", "slow")
+        assert (caught.value.why, len(thinking)) == (Refusal.BUSY, 2)
+        decided.set()
+        await turns()
+        assert not listener.deciding
+        _, writer = await open_pipe(carrier, "bob", "slow")
+        writer.transport.abort()
+        await turns()
 
 
 async def test_an_accept_that_cancels_itself_refuses(caplog: pytest.LogCaptureFixture) -> None:
