@@ -246,8 +246,11 @@ async def test_opens_that_are_given_up_do_not_pile_up_before_accept(monkeypatch:
             await turns()
             opening.cancel()
             await asyncio.gather(opening, return_exceptions=True)
+        opening = loop.create_task(open_pipe(carrier, "bob", "slow"))
+        await turns()
+        assert opening.done()
         with pytest.raises(StreamRefusedError, match="wait for an answer") as caught:
-            await open_pipe(carrier, "bob", "slow")
+            await opening
         assert (caught.value.why, len(thinking)) == (Refusal.BUSY, 2)
         decided.set()
         await turns()
