@@ -20,12 +20,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import Self
 
-from litz.errors import HandshakeError, LitzError, ProtocolError, ResumeImpossibleError
+from litz.errors import LitzError, ProtocolError, ResumeImpossibleError
 from litz.pipe_transport import PipeTransport
 from litz.resumable_side import ResumableSide
 from litz.resume_dialler import ResumeDialler
-from litz.resume_frames import Hello, Kind, Why, read_ack, read_code, read_fin, read_hello
-from litz.resume_greeting import Greeted, ResumeIdentity, greet_active, greet_passive, refuse
+from litz.resume_frames import Hello, Kind, read_ack, read_code, read_fin, read_hello
+from litz.resume_greeting import Greeted, ResumeIdentity, greet_active, greet_passive
 from litz.resume_link import Frame, ResumeLink, ended_within
 from litz.resume_options import FAREWELL, MAX_FAULTS, STABLE, ResumeOptions
 from litz.resume_session import ResumeSession
@@ -138,7 +138,6 @@ class ResumablePipe:
                     if kind is not Kind.HELLO:
                         raise ProtocolError("a connection of a ResumablePipe begins with HELLO")
                     hello = read_hello(payload)
-                self._check_open(link)
                 nonce = secrets.token_bytes(16)
                 greeted = await greet_passive(link, self._identity, hello, nonce, self._session, self._let_go)
         except BaseException as error:
@@ -365,6 +364,7 @@ class ResumablePipe:
             return
         for event in (self._ended, self._connected):
             event.set()
+        self._identity.ended = True
         if self._kept is not None:
             self._kept.cancel()
         if self._live is not None:
@@ -380,11 +380,6 @@ class ResumablePipe:
     def _check_alive(self) -> None:
         if self._ended.is_set():
             raise self.error or ResumeImpossibleError("the pipe has ended")
-
-    def _check_open(self, link: ResumeLink) -> None:
-        if self._ended.is_set():
-            refuse(link, Why.UNKNOWN, "this end has ended")
-            raise HandshakeError("a connection came for a pipe that has ended")
 
     @property
     def _leave_within(self) -> float:

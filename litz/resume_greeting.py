@@ -26,12 +26,14 @@ from litz.resume_session import ResumeSession
 @dataclass(slots=True)
 class ResumeIdentity:
     """What one end knows of the session's other end. `secret`: None until a connection has resumed. `attempt`: the
-    last one made (active), or the newest that resumed (passive). `proven`: the peer knows the secret for sure."""
+    last one made (active), or the newest that resumed (passive). `proven`: the peer knows the secret for sure. `ended`:
+    nothing resumes any more."""
 
     session: bytes | None = None
     secret: bytes | None = None
     attempt: int = 0
     proven: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ async def greet_passive(  # noqa: PLR0917 - the five of `greet_active`, and what
     if not keys.proves(Role.ACTIVE, peer, mac):
         refuse(link, Why.OTHER, "the proof is wrong")
         raise UnauthenticatedError("who came did not prove that it is the other end of this pipe")
-    _check(link, identity, hello)  # another one may have resumed meanwhile
+    _check(link, identity, hello)  # another one may have resumed meanwhile, or the pipe may have ended
     if not session.fits(peer):
         refuse(link, Why.GONE, "")
         raise _gone(peer, session)
@@ -114,6 +116,9 @@ async def greet_passive(  # noqa: PLR0917 - the five of `greet_active`, and what
 
 
 def _check(link: ResumeLink, identity: ResumeIdentity, hello: Hello) -> None:
+    if identity.ended:  # perhaps since the connection said its first word
+        refuse(link, Why.UNKNOWN, "this end has ended")
+        raise HandshakeError("a connection came for a pipe that has ended")
     if identity.secret is None:
         if not hello.begins:
             refuse(link, Why.UNKNOWN, "this end has begun no session yet")

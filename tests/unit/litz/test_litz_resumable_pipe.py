@@ -253,6 +253,32 @@ def test_who_proves_itself_and_wants_what_is_gone_ends_the_pipe() -> None:
     simulate(main)
 
 
+def test_a_pipe_that_ends_while_a_connection_proves_itself_is_not_carried_by_it() -> None:
+    """Nobody owned that connection any more: it lived for as long as its peer said something now and then."""
+
+    async def main(loop: SimLoop) -> None:
+        async with both(loop) as (active, passive, _):
+            await active.wait_connected()
+            active.writer.write(b"x")
+            assert await passive.reader.readexactly(1) == b"x"
+            session, secret = active._identity.session, active._identity.secret
+            assert session is not None
+            assert secret is not None
+            forger = Forger(loop, passive)
+            hello = Hello(False, session, bytes(16), 9)
+            forger.writer.write(hello_frame(hello))
+            _, payload = await forger.next()
+            await passive.aclose()
+            theirs = Hello(False, session, payload[26:42], 9)
+            forger.writer.write(Keys(secret, hello, theirs).proof_frame(Role.ACTIVE, Ack(0, 1 << 20, False)))
+            assert await forger.refused() == Why.UNKNOWN
+            assert isinstance(await forger.end(), HandshakeError)
+            assert not passive.connected
+            active.transport.abort()
+
+    simulate(main)
+
+
 def test_a_proof_is_good_for_one_connection_and_one_side() -> None:
     active, passive = Hello(True, b"s" * 16, b"a" * 16, 1), Hello(True, b"s" * 16, b"p" * 16, 1)
     keys, ack = first_keys(active, passive), Ack(5, 10, False)
