@@ -219,8 +219,7 @@ class Outbound:
     # -- waiting for space --------------------------------------------------------------------------
 
     async def accept_in_turn(self, lane: int, body: Body, detail: EntryDetail | None) -> Receipt:
-        """Accept one message, waiting for space first come, first served. Cancelled before it is accepted, it
-        is not sent at all."""
+        """Accept one message, waiting for space first come, first served. Cancelled before, it is not sent at all."""
         receipt = self.accept(lane, body, detail, first=False)
         if receipt is not None:
             return receipt
@@ -231,7 +230,8 @@ class Outbound:
             while True:
                 place.turn = self._node.loop.create_future()
                 await place.turn
-                receipt = self.accept(lane, body, detail, first=True)
+                # All may have been woken at once: who is behind must not find room that the first has not.
+                receipt = self.accept(lane, body, detail, first=True) if line[0] is place else None
                 if receipt is not None:
                     return receipt
         finally:

@@ -14,7 +14,7 @@ import pytest
 
 from outproc.cli.main import main
 from outproc.cli.outcome import CommandError
-from tests.integration.cli_process import ROOT
+from tests.integration.cli_process import ROOT, short_folder
 
 WRONG = [
     (("up", "--listen", "ws://0.0.0.0:0"), "--shared-key-file FILE, or listen on 127.0.0.1"),
@@ -49,7 +49,7 @@ WRONG = [
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("LITZ_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("LITZ_RUNTIME_DIR", short_folder(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     for name, mode, text in (("open", 0o644, "x" * 32), ("short", 0o600, "word")):
         (tmp_path / name).write_text(text)
