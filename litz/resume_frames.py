@@ -22,6 +22,7 @@ from enum import IntEnum
 from typing import Final
 
 from litz.errors import ProtocolError
+from litz.event_words import printable
 
 MAX_PAYLOAD: Final = 64 * 1024
 VERSION: Final = 1
@@ -142,10 +143,10 @@ def read_fin(payload: bytes) -> int:
 
 
 def read_code(payload: bytes) -> tuple[int, str]:
-    """Of REFUSE or RESET. Raises `ProtocolError`."""
+    """Of REFUSE or RESET; the text, for people, as one printable line. Raises `ProtocolError`."""
     if not payload:
         raise ProtocolError("a code is missing")
-    return payload[0], payload[1:].decode("utf-8", "replace")
+    return payload[0], printable(payload[1:].decode("utf-8", "replace"))
 
 
 class FrameReader:

@@ -253,6 +253,13 @@ def test_who_proves_itself_and_wants_what_is_gone_ends_the_pipe() -> None:
     simulate(main)
 
 
+def test_what_the_other_end_says_does_nothing_to_a_terminal() -> None:
+    code, text = read_code(coded_frame(Kind.RESET, 7, "\x1b[2J\nall is well")[5:])
+    assert code == 7
+    assert text.isprintable()
+    assert text.endswith("all is well")
+
+
 def test_a_pipe_that_ends_while_a_connection_proves_itself_is_not_carried_by_it() -> None:
     """Nobody owned that connection any more: it lived for as long as its peer said something now and then."""
 
