@@ -149,7 +149,7 @@ class _RefusedError(HandshakeError):
 
     def judged(self) -> HandshakeError | ResumeImpossibleError:
         reason = _REASONS.get(self.code)
-        return self if reason is None else ResumeImpossibleError(f"{reason} ({self})")
+        return self if reason is None else ResumeImpossibleError(f"{reason} ({self}); open a new pipe")
 
 
 _REASONS: dict[int, str] = {

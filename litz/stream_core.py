@@ -119,7 +119,7 @@ class StreamCore:
             return
         if self.failed:
             raise self.error()
-        raise StreamStateError(f"{self}: its sending half was ended; nothing more can be sent")
+        raise StreamStateError(f"{self}: its sending half was ended; open another stream to send more")
 
     def next_now(self) -> Any:
         """The next message if it is here, else `NOTHING`. A malformed one ends the stream."""
@@ -298,7 +298,7 @@ class StreamCore:
         why = f" ({ending.reason})" if ending.reason else ""
         if ending.how is StreamEnd.LOST:
             unconfirmed = self._last.unconfirmed if self._last is not None else 0
-            lost = StreamLostError(f"{self} is lost{why}", unconfirmed=unconfirmed)
+            lost = StreamLostError(f"{self} is lost{why}; open another", unconfirmed=unconfirmed)
             lost.__cause__ = ending.cause
             return lost
         # Of other codes the side does not say whether the peer or this node itself gave up.

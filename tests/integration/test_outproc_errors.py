@@ -14,6 +14,7 @@ from outproc import Overflow
 from outproc.frames.records import Batch
 from outproc.security.sealing import Opener, Sealer
 from outproc.session.identity import Half
+from tests.integration import flow_error_triggers as flow
 from tests.integration.error_triggers import (
     Trigger,
     attempt_at,
@@ -319,6 +320,15 @@ TRIGGERS: dict[type[BaseException], tuple[Trigger, str]] = {
     errors.RemoteError: (remote, "handler at b raised KeyError: 'the drawer is empty'"),
     errors.RequestTimeoutError: (request_timeout, "it may have run"),
     errors.OutcomeUnknownError: (outcome_unknown, "it may have run"),
+    errors.StreamRefusedError: (flow.stream_refused, "nothing"),
+    errors.StreamAbortedError: (flow.stream_aborted, "no more of this"),
+    errors.StreamLostError: (flow.stream_lost, "open another"),
+    errors.EndOfStreamError: (flow.end_of_stream, "the peer has finished"),
+    errors.StreamStateError: (flow.stream_state, "open another stream"),
+    errors.PipeResetError: (flow.pipe_reset, "reset|abort"),
+    errors.ResumeImpossibleError: (flow.resume_impossible, "open a new pipe"),
+    errors.OrderBrokenError: (flow.order_broken, "order"),
+    errors.AdmissionRefusedError: (flow.admission_refused, "uploads"),
 }
 
 

@@ -5,6 +5,7 @@ Also of `outproc.cli.node_options`, `outproc.cli.joining_node` and `outproc.cli.
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -153,9 +154,9 @@ def test_help_has_an_example(words: tuple[str, ...], capsys: pytest.CaptureFixtu
 
 
 def test_a_runtime_directory_that_others_can_enter_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "run").mkdir(mode=0o755)
+    Path(os.environ["LITZ_RUNTIME_DIR"]).mkdir(mode=0o755)
     assert run("status") == 1
     assert "chmod 700" in capsys.readouterr().err
 
