@@ -38,6 +38,7 @@ RARE = (
     "StoreFullError",
     "a day later",
     "clock back",
+    "dead: expired",
     "effect was there",
     "half open",
     "minutes away",
