@@ -153,9 +153,7 @@ def test_help_has_an_example(words: tuple[str, ...], capsys: pytest.CaptureFixtu
     assert len(words) == 2 or "exit codes: 0 done" in shown
 
 
-def test_a_runtime_directory_that_others_can_enter_is_refused(
-    capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_runtime_directory_that_others_can_enter_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     Path(os.environ["LITZ_RUNTIME_DIR"]).mkdir(mode=0o755)
     assert run("status") == 1
     assert "chmod 700" in capsys.readouterr().err
