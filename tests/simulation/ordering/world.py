@@ -21,7 +21,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, contextmanager
 from functools import partial
 from random import Random
 from typing import Any, Final, Literal
@@ -79,6 +79,17 @@ class Work:
         return f"<one of {self.sender}, {self.lane.name}, key {self.key}>"
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Handlers raise on purpose, which `serve` logs."""
+    log = logging.getLogger("litz.serve")
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = False
+
+
 class World:
     """Of one seed. `bob` consumes, the others send to him."""
 
@@ -123,8 +134,8 @@ class World:
     # -- the run ------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
-        logging.getLogger("litz.serve").disabled = True  # handlers raise on purpose
         async with AsyncExitStack() as stack:
+            stack.enter_context(quiet())
             nemesis = await (self._in_process(stack) if self.seed % 2 else self._between_processes(stack))
             users = [self.loop.create_task(self._user(name)) for name in ("alice", "carol")]
             if nemesis is not None:
