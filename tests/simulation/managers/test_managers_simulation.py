@@ -79,9 +79,8 @@ def test_streams() -> None:
 @pytest.mark.prove
 @pytest.mark.limit(1800)
 def test_streams_of_more_seeds() -> None:
-    run_streams(
-        range(STREAMS, STREAMS + 130)
-    )  # 800192: a peer that dies unseen behind a hub; its judge is to learn that
+    # Seed 800192 waits: a peer dies unseen behind a hub, and the judge of open streams is to learn that.
+    run_streams(range(STREAMS, STREAMS + 130))
 
 
 @pytest.mark.soak
