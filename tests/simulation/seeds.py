@@ -101,3 +101,21 @@ def replay(package: str, run_seed: RunSeed, required: Sequence[str]) -> int:
     print(f"{each} seeds, failed: {dict(failures)}; {overlapping} with a lane on two wires at once")
     print(f"{heals / each:.1f} heals and {delivered / each:.0f} messages a seed, {each / took:.1f} seeds/s")
     return 1 if failures else 0
+
+
+def replay_counted(run_seed: Callable[[int], Counter[str]], required: Iterable[str], arguments: Sequence[str]) -> None:
+    """`python -m MODULE SEED [LAST]` of a simulation whose seeds return their hits. One seed raises what it found."""
+    first = int(arguments[0])
+    last = int(arguments[1]) if len(arguments) > 1 else first
+    hits: Counter[str] = Counter()
+    failed = 0
+    for seed in range(first, last + 1):
+        try:
+            hits += run_seed(seed)
+        except Exception as error:  # whatever it is, the seeds after it run too
+            if first == last:
+                raise
+            failed += 1
+            print(f"seed {seed}: {type(error).__name__}: {str(error)[:300]}")
+    print_hits(hits, required)
+    print(f"{last - first + 1} seeds, {failed} failed")

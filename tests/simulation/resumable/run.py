@@ -8,6 +8,7 @@ from collections import Counter
 from litz.testing import SimLoop
 from tests.simulation.judged import judged
 from tests.simulation.resumable.world import HITS, World
+from tests.simulation.seeds import replay_counted
 
 PACKAGE = "tests.simulation.resumable.run"
 
@@ -25,23 +26,5 @@ def run_seed(seed: int) -> Counter[str]:
     return hits
 
 
-def main() -> None:
-    first = int(sys.argv[1])
-    last = int(sys.argv[2]) if len(sys.argv) > 2 else first
-    hits: Counter[str] = Counter()
-    failed = 0
-    for seed in range(first, last + 1):
-        try:
-            hits += run_seed(seed)
-        except AssertionError as error:
-            if first == last:
-                raise
-            failed += 1
-            print(str(error)[:300])
-    for name in sorted({*hits, *HITS}):
-        print(f"{hits[name]:9} {name}{'' if hits[name] else '   NEVER HIT'}")
-    print(f"{last - first + 1} seeds, {failed} failed")
-
-
 if __name__ == "__main__":
-    main()
+    replay_counted(run_seed, HITS, sys.argv[1:])
