@@ -351,11 +351,14 @@ class Dialler:
     def refresh(self, kind: str | None = None) -> None:
         """The endpoints may have changed: ask again, if this side dials. Those of `kind` have a new chance at once."""
         if self.wanted:
-            if kind is not None:
-                self.pool.interrupt(self._node.now(), kind)
-                if self.supervisor.gave_up:
-                    self.supervisor.afresh(f"its endpoints of kind {kind} have changed")
-            self.look_up()
+            if kind is None:
+                self.look_up()
+                return
+            self.pool.interrupt(self._node.now(), kind)
+            if self.supervisor.gave_up:
+                self.supervisor.afresh(f"its endpoints of kind {kind} have changed")
+            if not self.closed:
+                self._look_ups.ask_anew()
 
     def woke(self) -> None:
         """The machine slept: no wait that began before is waited to its end. Dials under way go on."""

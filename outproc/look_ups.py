@@ -35,6 +35,7 @@ class LookUps:
         self._answered = answered
         self._again = RetryState(backoff)
         self._task: asyncio.Task[None] | None = None
+        self._outdated = False  # what is asked now may have been answered before the latest change
         self.cap = backoff.cap
         self.asked_at = 0.0
         self.due: float | None = None
@@ -51,14 +52,27 @@ class LookUps:
             self.due = None
             self._task = self._node.spawn(self._resolve(), f"litz look up {self._dest}")
 
+    def ask_anew(self) -> None:
+        """What is known has changed: ask now, and once more if that is under way. Whoever was asked already has
+        answered what was true before."""
+        self._outdated = self._task is not None
+        self.ask()
+
     async def _resolve(self) -> None:
         try:
             resolution = await self._resolver.resolve(self._dest, self._node.options.dial_timeout)
+            if self._outdated:
+                # Only once: changes without end must not keep the answer back.
+                self._outdated = False
+                resolution = await self._resolver.resolve(self._dest, self._node.options.dial_timeout)
         finally:
             self._task = None
             self.asked_at = self._node.now()
+        again, self._outdated = self._outdated, False
         self._tell(resolution.failures)
         self._answered(resolution)
+        if again:
+            self.ask()
 
     def _tell(self, failures: tuple[Attempt, ...]) -> None:
         """Once, however often it is asked again."""
