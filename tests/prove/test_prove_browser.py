@@ -56,6 +56,8 @@ class Tally:
     lives: list[int] = field(default_factory=list)
     wires: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     offline: int = 0
+    loading: bool = False
+    """The page is fetched, which no browser tries twice: nothing is to be cut."""
     violations: list[str] = field(default_factory=list)
     ends: list[SessionEnded] = field(default_factory=list)
 
@@ -171,8 +173,11 @@ async def misfortunes(page: Page, tally: Tally, proxy: CuttingProxy) -> None:
     for turn in range(1, RELOADS + 1):
         wanted = COUNT * turn // (RELOADS + 1)
         await soon(lambda wanted=wanted: min(tally.tab_count, tally.bob_count) >= wanted, f"{wanted} messages each way")
+        tally.loading = True
+        await no_cut_due(proxy)
         await page.reload()
         await soon(lambda turn=turn: len(tally.lives) == turn + 1, "the next life")
+        tally.loading = False
         await asyncio.sleep(0.3)
         await online(page, False)
         for link in list(proxy.links):
@@ -192,10 +197,15 @@ async def cut_connections(proxy: CuttingProxy, tally: Tally, every: int) -> None
     slow machine that nothing moves. Until cancelled."""
     due = 0
     while True:
-        if tally.tab_count + tally.bob_count >= due:
+        if tally.tab_count + tally.bob_count >= due and not tally.loading:
             due = tally.tab_count + tally.bob_count + every
             proxy.cut_named("")
         await asyncio.sleep(0.02)
+
+
+async def no_cut_due(proxy: CuttingProxy) -> None:
+    """Wait for the cuts that were begun: they come up to 0.3 s later."""
+    await soon(lambda: not any(link.marked for link in proxy.links), "the last cut")
 
 
 async def cut_data_channels(page: Page, tally: Tally) -> None:
@@ -230,6 +240,8 @@ async def exchange(
             task.cancel()
         stop.set()
         await flooding
+    # Else one may come between "all is acknowledged" and the goodbye, which nobody repeats.
+    await no_cut_due(proxy)
     await page.evaluate("stopped = true")
     await page.until("drained()", "all that the tab accepted is acknowledged")
     await bob.drain("tab", timeout=120)
