@@ -19,7 +19,7 @@ CONNECT_TIMEOUT: Final = 10.0
 
 class Exposing:
     """From `start` until `stop`. The peer is answered only when the target has taken the connection, so that it learns
-    why there is none."""
+    whether there is one. Why there is none is said here alone: where a target is, is no business of peers."""
 
     def __init__(self, carrier: StreamCarrier, exposed: Exposed, connections: Connections) -> None:
         self._carrier = carrier
@@ -66,7 +66,11 @@ class Exposing:
                 pump.abort(ConnectionAbortedError(why))
         if not joined:
             self.connections.refused(why)
-            raise StreamRefusedError(why, why=Refusal.REJECTED)
+            raise StreamRefusedError(
+                f"the service {self._exposed.service!r} has no connection to its target; try again later, or ask who "
+                "exposes it",
+                why=Refusal.REJECTED,
+            )
         self.connections.opened()
         return pump.there
 

@@ -131,7 +131,7 @@ async def test_connections_outlive_their_wires_and_their_ends_are_passed_on(tmp_
                     async with running(tmp_path, "forward", *forwards, *to, until="is up") as alice:
                         ports = [int(line.split()[0].rpartition(":")[2]) for line in alice.lines if "1:" in line[:12]]
                         await connections(proxy, ports, at, content)
-                        await refusals(alice, ports)
+                        await refusals(alice, bob, ports)
                         await counters(tmp_path, len(content))
                         assert await ended(alice) == 0
                         assert not at.exists()
@@ -168,9 +168,10 @@ async def connections(proxy: FaultProxy, ports: list[int], at: Path, content: by
     assert await through(await asyncio.open_unix_connection(at), b"hello") == b"hello"
 
 
-async def refusals(alice: Litz, ports: list[int]) -> None:
+async def refusals(alice: Litz, bob: Litz, ports: list[int]) -> None:
     assert await is_reset(ports[1])
-    await asyncio.to_thread(alice.hear, "took no connection")
+    await asyncio.to_thread(bob.hear, "down: 127.0.0.1:[0-9]+ took no connection")
+    await asyncio.to_thread(alice.hear, "'down' has no connection to its target")
     assert await is_reset(ports[2])
     await asyncio.to_thread(alice.hear, f"{ports[2]}: .*(secrets|refused)")
 

@@ -181,7 +181,7 @@ async def test_a_service_that_nobody_exposes_resets_the_client(setting: Setting)
     assert len([line for line in setting.said if "leads to" not in line]) == 1, "why is said, once"
 
 
-async def test_a_target_that_is_down_is_named_on_both_sides(setting: Setting) -> None:
+async def test_a_target_that_is_down_is_named_to_its_own_node_alone(setting: Setting) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # taken, and not listening
         place = TcpPlace("127.0.0.1", nobody.getsockname()[1])
@@ -189,9 +189,14 @@ async def test_a_target_that_is_down_is_named_on_both_sides(setting: Setting) ->
         reader, _ = await setting.connect(await setting.forward())
         with pytest.raises(ConnectionResetError):
             await rest(reader)
-        for rows in setting.passages.tables().values():
-            assert rows[0]["refused"] == 1
-            assert str(place) in rows[0]["last_error"]
+        tables = setting.passages.tables()
+        assert [rows[0]["refused"] for rows in tables.values()] == [1, 1]
+        here, peer = tables["exposed"][0]["last_error"], tables["forwards"][0]["last_error"]
+        assert str(place) in here
+        assert any(str(place) in line and line.startswith("echo: ") for line in setting.said)
+        assert "the service 'echo' has no connection to its target; try again later" in peer
+        assert place.host not in peer
+        assert str(place.port) not in peer
 
 
 async def test_too_many_connections_are_refused_typed(setting: Setting, monkeypatch: pytest.MonkeyPatch) -> None:
