@@ -112,6 +112,32 @@ async def over_unix() -> AsyncIterator[Pair]:
             yield pair
 
 
+def over_sim(loop: SimLoop, seed: int, *, sealed: bool = False) -> AbstractAsyncContextManager[Pair]:
+    """Small frames and latency that varies, so that batches and entries are cut and frames of several wires overlap."""
+    network = SimNetwork(loop, seed=seed)
+    hosts = [network.host(name) for name in "ab"]
+    builders = [host.builder(max_frame=[4_096, 10_000, 64_000], secure=not sealed) for host in hosts]
+
+    def environment(index: int) -> Environment:
+        rng = Random(f"{seed} {index}")
+        return Environment(lambda: int(hosts[index].wall_time() * 1e9), rng.randbytes, rng)
+
+    return met(
+        (builders[0], builders[1]),
+        lambda name: f"sim://{name}:1",
+        proofs=ed25519() if sealed else (None, None),
+        environments=(environment(0), environment(1)),
+    )
+
+
+def check_on_virtual_time(check: Check, *, seed: int, sealed: bool = False, allow_timers: bool = False) -> None:
+    run_simulation(
+        lambda loop: check_manager(lambda: over_sim(loop, seed, sealed=sealed), check),
+        seed=seed,
+        allow_timers=allow_timers,
+    )
+
+
 def checks(*, virtual: bool = False) -> pytest.MarkDecorator:
     known = VIRTUAL_TIME_CHECKS if virtual else MANAGER_CHECKS
     return pytest.mark.parametrize("check", known, ids=lambda check: check.__name__)
@@ -141,25 +167,4 @@ async def test_with_proof_of_ids(make_pair: MakeManagers, check: Check) -> None:
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("sealed", [False, True], ids=["plain", "sealed"])
 def test_on_virtual_time(check: Check, seed: int, sealed: bool) -> None:
-    """Small frames and latency that varies, so that batches are cut and frames of several wires overlap."""
-
-    async def main(loop: SimLoop) -> None:
-        def make_pair() -> AbstractAsyncContextManager[Pair]:
-            network = SimNetwork(loop, seed=seed)
-            hosts = [network.host(name) for name in "ab"]
-            builders = [host.builder(max_frame=[4_096, 10_000, 64_000], secure=not sealed) for host in hosts]
-
-            def environment(index: int) -> Environment:
-                rng = Random(f"{seed} {index}")
-                return Environment(lambda: int(hosts[index].wall_time() * 1e9), rng.randbytes, rng)
-
-            return met(
-                (builders[0], builders[1]),
-                lambda name: f"sim://{name}:1",
-                proofs=ed25519() if sealed else (None, None),
-                environments=(environment(0), environment(1)),
-            )
-
-        await check_manager(make_pair, check)
-
-    run_simulation(main, seed=seed)
+    check_on_virtual_time(check, seed=seed, sealed=sealed)
