@@ -373,13 +373,17 @@ class ResumablePipe:
                 link.say(part)
             link.leave(self._leave_within)
             self._own(link)
-        self._dialler.close()
+        self._dialler.close(self._why_over)
         if not self._side.ended and not self._session.complete:
             self._side.lost(self.error or ResumeImpossibleError("the pipe was closed"))
 
     def _check_alive(self) -> None:
         if self._ended.is_set():
-            raise self.error or ResumeImpossibleError("the pipe has ended")
+            raise self._why_over
+
+    @property
+    def _why_over(self) -> BaseException:
+        return self.error or ResumeImpossibleError("the pipe has ended")
 
     @property
     def _leave_within(self) -> float:

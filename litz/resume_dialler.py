@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from random import Random
 
 from litz.backoff import Backoff, backoff_delay
-from litz.errors import ResumeImpossibleError
 
 
 class ResumeDialler:
@@ -53,10 +52,10 @@ class ResumeDialler:
             self._news.set()
         await asyncio.shield(self._round)
 
-    def close(self) -> None:
-        """No further attempt, and the one under way is cancelled."""
+    def close(self, cause: BaseException) -> None:
+        """No further attempt, and the one under way is cancelled. Who waits in `now` gets `cause`."""
         self._over = True
-        self._settle(ResumeImpossibleError("the pipe has ended"))
+        self._settle(cause)
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
 
@@ -89,7 +88,7 @@ class ResumeDialler:
             self.failures += 1
         self._settle(error)
 
-    def _settle(self, error: Exception | None) -> None:
+    def _settle(self, error: BaseException | None) -> None:
         done, self._round = self._round, None
         if done is not None and not done.done():
             if error is None:

@@ -70,6 +70,35 @@ def test_a_reconnect_of_the_user_may_give_up() -> None:
     simulate(main)
 
 
+def test_who_waits_for_a_new_connection_is_told_why_there_will_be_none() -> None:
+    async def main(loop: SimLoop) -> None:
+        async def gives_up() -> Streams:
+            await asyncio.sleep(1)
+            raise ResumeImpossibleError("I know that it is gone")
+
+        async def hangs() -> Streams:
+            return await loop.create_future()  # type: ignore[no-any-return]  # it never comes
+
+        options = ResumeOptions(kept=2.0, dial_timeout=60.0)
+        for dial, why in ((gives_up, "I know"), (hangs, "no connection for 2 s")):
+            async with ResumablePipe(dial, options=options) as pipe:
+                asking = [loop.create_task(pipe.reconnect()) for _ in range(2)]
+                await asyncio.wait(asking)
+                for ask in asking:
+                    with pytest.raises(ResumeImpossibleError, match=why):
+                        await ask
+                with pytest.raises(ResumeImpossibleError, match=why):
+                    await pipe.reconnect()
+        async with ResumablePipe(hangs) as pipe:
+            ask = loop.create_task(pipe.reconnect())
+            await asyncio.sleep(0.1)
+            await pipe.aclose()
+            with pytest.raises(ResumeImpossibleError, match="the pipe has ended"):
+                await ask
+
+    simulate(main)
+
+
 def test_a_dial_that_hangs_has_its_deadline_and_close_ends_one_at_once() -> None:
     async def main(loop: SimLoop) -> None:
         calls = 0
