@@ -45,6 +45,11 @@ MAX_OPEN_PER_SENDER: Final = 8
 MAX_VERDICTS: Final = 256
 """Verdicts kept for senders that have not asked yet."""
 
+SENDER_PATIENCE: Final = 150.0
+"""Seconds for the header of a stream to come, and at its end for the verdict to arrive: longer than a session is kept
+without a wire (120 s), so that cut wires alone fail no file. In between a sender may take its time: what it reads may
+come from a person."""
+
 TOLD_EVERY: Final = 1 << 20
 """Bytes written after which the sender of a stream is told so."""
 
@@ -115,14 +120,15 @@ class IncomingFiles:
             self._verdicts.pop(key, None)
             raise
         finished = self._verdicts.pop(key)
-        with suppress(StreamAbortedError):  # it has gone
-            await stream.send(finished.verdict.model_dump_json().encode())
-            await stream.send_eof()
-            await stream.drain()
+        with suppress(StreamAbortedError, TimeoutError):  # it has gone, or does not want to know
+            async with asyncio.timeout(SENDER_PATIENCE):
+                await stream.send(finished.verdict.model_dump_json().encode())
+                await stream.send_eof()
+                await stream.drain()
         finished.told.set()
 
     async def _take_all(self, key: _Key, stream: Stream) -> None:
-        await self._begin(key, read_body(Header, await _next(stream, "its header")))
+        await self._begin(key, read_body(Header, await _header(stream)))
         file, told = self._open[key], 0
         last = await _next(stream, "its trailer")
         async for data in stream:
@@ -267,6 +273,14 @@ class IncomingFiles:
         await message.reply(finished.verdict.model_dump_json().encode())
         finished.told.set()
         return None
+
+
+async def _header(stream: Stream) -> bytes | bytearray:
+    try:
+        async with asyncio.timeout(SENDER_PATIENCE):
+            return await _next(stream, "its header")
+    except TimeoutError:
+        raise TransferError(f"its header did not come within {SENDER_PATIENCE:g} s; send it again") from None
 
 
 async def _next(stream: Stream, what: str) -> bytes | bytearray:

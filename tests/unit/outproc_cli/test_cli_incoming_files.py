@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from litz.errors import EndOfStreamError
 from litz.message import Message
 from litz.payload import PayloadType
 from outproc import OutprocTransportManager
-from outproc.cli.file_records import SERVICE, Header, Kind, Reason, Trailer, chunk_record, record
+from outproc.cli.file_records import SERVICE, Header, Kind, Reason, Trailer, Verdict, chunk_record, record
 from outproc.cli.incoming_file import IncomingFile
 from outproc.cli.incoming_files import Finished, IncomingFiles
 from outproc.inbound import SessionSource
@@ -21,6 +22,7 @@ from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import SessionLimits
 from outproc.session.session import Session
 from outproc.wires.memory import MemoryNetwork, MemoryWireBuilder
+from tests.unit.outproc.town import Town, virtual
 
 TRANSFER = b"t" * 16
 
@@ -182,3 +184,36 @@ async def test_a_handler_that_is_cancelled_leaves_no_file(tmp_path: Path) -> Non
         await listener.stop("abort")
         assert (files.current, names_in(tmp_path)) == (None, [])
         stream.abort()
+
+
+@pytest.mark.parametrize("reachable", [True, False], ids=["silent", "gone"])
+def test_a_sender_that_opens_and_says_nothing_holds_no_place_for_ever(reachable: bool, tmp_path: Path) -> None:
+    """Also if it cannot be told so, while its session lives on."""
+    ends: list[Finished] = []
+
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob", session_kept=3000.0) as bob, town.manager("alice", session_kept=3000.0) as alice:
+            await bob.listen("memory:bob")
+            files = IncomingFiles(bob, tmp_path, lambda _line: None, ends.append)
+            listener = bob.listen_streams(SERVICE, files.take)
+            stream = await alice.open_stream("bob", SERVICE)
+            if reachable:
+                verdict = Verdict.model_validate_json(bytes(await stream.receive()))
+                assert "its header did not come within" in verdict.error
+                with pytest.raises(EndOfStreamError):
+                    await stream.receive()
+            else:
+                for each in ("alice", "bob"):
+                    town.builders["alice"].errors[f"memory:{each}"] = OSError("unreachable")
+                    town.builders["bob"].errors[f"memory:{each}"] = OSError("unreachable")
+                town.builders["alice"].cut()
+            while listener.streams:  # noqa: ASYNC110 - on virtual time
+                await asyncio.sleep(1.0)
+            assert bob.has_dest("alice") is not None, "its session lives on"
+            assert files.current is None
+            stream.abort()
+
+    virtual(scenario, max_time=2000.0)
+    assert ["its header did not come" in end.verdict.error for end in ends] == [True]
+    assert ends[0].told.is_set()
