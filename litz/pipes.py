@@ -13,6 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 from litz.errors import ManagerStateError, StreamRefusedError
 from litz.pipe_transport import PipeTransport
+from litz.seldom import Seldom
 from litz.stream_port import Abort, Later, Offer, Refusal, Refused, StreamCarrier, StreamSide
 
 log = logging.getLogger("litz.pipes")
@@ -98,6 +99,8 @@ class PipeListener:
         self._tasks: dict[asyncio.Task[None], Callable[[], None]] = {}
         self.deciding: Counter[str] = Counter()
         """For each peer, pipes that wait for `accept`."""
+        self.seldom = Seldom()
+        """Which errors of `accept` are told."""
         self._closed = False
         self._stop = carrier.listen(service, self._asked)
 
@@ -207,14 +210,14 @@ def _decide(
     try:
         found = accept(offer)
     except Exception as error:
-        side.answer(_refusal(offer, error))
+        side.answer(_refusal(listener, offer, error))
         return
     if isinstance(found, asyncio.BaseProtocol):
         side.answer(None)
         PipeTransport(asyncio.get_running_loop(), side, found, _extra(offer)).start()
     else:
         listener.deciding[offer.sender] += 1
-        task = listener.own(_decide_later(found, offer, side), partial(side.answer, Refused(Refusal.BUSY)))
+        task = listener.own(_decide_later(listener, found, offer, side), partial(side.answer, Refused(Refusal.BUSY)))
         task.add_done_callback(lambda _task: _decided(listener, offer.sender))
 
 
@@ -224,26 +227,29 @@ def _decided(listener: PipeListener, sender: str) -> None:
         del listener.deciding[sender]
 
 
-async def _decide_later(coming: Awaitable[Accepted], offer: Offer, side: StreamSide) -> None:
+async def _decide_later(listener: PipeListener, coming: Awaitable[Accepted], offer: Offer, side: StreamSide) -> None:
     try:
         protocol = await coming
     except asyncio.CancelledError as error:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise  # `aclose` has answered
-        side.answer(_refusal(offer, error))
+        side.answer(_refusal(listener, offer, error))
         return
     except Exception as error:
-        side.answer(_refusal(offer, error))
+        side.answer(_refusal(listener, offer, error))
         return
     side.answer(None)
     PipeTransport(asyncio.get_running_loop(), side, protocol, _extra(offer)).start()
 
 
-def _refusal(offer: Offer, error: BaseException) -> Refused:
+def _refusal(listener: PipeListener, offer: Offer, error: BaseException) -> Refused:
     if isinstance(error, StreamRefusedError):
         return Refused(Refusal(error.why), str(error), error.retry_after)
-    log.error("the service %r could not decide about a pipe of %r", offer.service, offer.sender, exc_info=error)
+    more = listener.seldom.words(asyncio.get_running_loop().time(), offer.sender, error)
+    if more is not None:
+        text = "the service %r could not decide about a pipe of %r%s"
+        log.error(text, offer.service, offer.sender, more, exc_info=error)
     return Refused(Refusal.REJECTED, type(error).__name__)
 
 

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from litz.errors import StreamAbortedError
+from litz.seldom import Seldom
 from litz.stream import Stream
 from litz.stream_core import StreamCore
 from litz.stream_lifecycle import StreamEnd, StreamState
@@ -49,6 +50,7 @@ class StreamListener:
         self._options = options
         self._accept = accept
         self._make = make
+        self._seldom = Seldom()
         self._loop = asyncio.get_running_loop()
         self._started = False
         self._stopped = False
@@ -160,7 +162,10 @@ class StreamListener:
                 answer.close()
             raise TypeError(f"accept returns None, a text or a Refused, and is not async; not {type(answer).__name__}")
         except Exception as error:
-            self._tell(error, f"accept of the service {self._service!r} raised, for a stream from {offer.sender}")
+            more = self._seldom.words(self._loop.time(), offer.sender, error)
+            if more is not None:
+                what = f"accept of the service {self._service!r} raised, for a stream from {offer.sender}{more}"
+                self._tell(error, what)
             return Refused(Refusal.REJECTED, f"accept raised {type(error).__name__}")
 
     def _busy(self, what: str) -> Refused:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from litz.errors import ConsumerConflictError
+from litz.seldom import Seldom
 from litz.stream_port import Accept, Later, Offer, Refusal, Refused
 from outproc.local_node import LocalNode
 from outproc.streams.moves import State
@@ -31,6 +32,7 @@ class Offers:
         self._listeners: dict[str, Accept] = {}
         self._judged: Counter[str] = Counter()
         """For each peer, how often `authorize` thinks about it now: also about opens that were given up since."""
+        self._seldom = Seldom()
 
     def listen(self, service: str, accept: Accept) -> Callable[[], None]:
         """`StreamCarrier.listen`."""
@@ -104,6 +106,9 @@ class Offers:
             side.answer(answer)
 
     def _report(self, error: BaseException, dest: str) -> None:
-        self._node.loop.call_exception_handler(
-            {"message": f"litz: an error about a stream that {dest} wants", "exception": error}
-        )
+        """Not each of them: a peer opens as many streams as it likes."""
+        more = self._seldom.words(self._node.loop.time(), dest, error)
+        if more is not None:
+            self._node.loop.call_exception_handler(
+                {"message": f"litz: an error about a stream that {dest} wants{more}", "exception": error}
+            )
