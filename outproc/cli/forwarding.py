@@ -13,6 +13,7 @@ from litz.stream_port import StreamCarrier
 from outproc.cli.connections import BusyError, Connections
 from outproc.cli.forward_words import Forwarded, Place, TcpPlace, UnixPlace
 from outproc.cli.outcome import CommandError, text_of
+from outproc.wires.websocket.tcp_socket import bind_tcp
 from outproc.wires.websocket.unix_socket import bind_unix, identity, remove
 
 OPEN_TIMEOUT: Final = 30.0
@@ -28,35 +29,49 @@ class Forwarding:
         self._at: Place = forwarded.at
         self.connections = connections
         self._tasks: dict[asyncio.Task[None], None] = {}
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.AbstractServer] = []
         self._identity: tuple[int, int] | None = None
 
     async def start(self) -> str:
-        """Begin to listen; a line for people. Raises `CommandError` if that place cannot be had."""
+        """Begin to listen; a line for people. Raises `CommandError` if that place cannot be had. Whoever is cancelled
+        here listens nowhere."""
+        listening = False
         try:
-            return await self._listen()
+            await self._listen()
+            listening = True
         except OSError as error:
-            cure = (
-                "choose another path" if isinstance(self._at, UnixPlace) else "choose another PORT (0 picks a free one)"
-            )
-            raise CommandError(f"cannot listen at {self._at}: {error.strerror or error}; {cure}") from error
-
-    async def _listen(self) -> str:
-        loop, at, to = asyncio.get_running_loop(), self._forwarded.at, self._forwarded
-        if isinstance(at, UnixPlace):
-            bound = bind_unix(at.path)
-            self._identity = identity(at.path)
-            self._server = await loop.create_unix_server(self._accepted, sock=bound)
-        else:
-            self._server = await loop.create_server(self._accepted, at.host, at.port)
-            self._at = TcpPlace(at.host, int(self._server.sockets[0].getsockname()[1]))
+            raise CommandError(_cannot_listen(self._at, error)) from error
+        finally:
+            if not listening:
+                self.stop()
+                self.connections.reset(ConnectionAbortedError("the forward ends"))
+                await self.stopped()
         self.connections.what = str(self._at)
-        return f"{self._at} leads to {to.dest}:{to.service}"
+        return f"{self._at} leads to {self._forwarded.dest}:{self._forwarded.service}"
+
+    async def _listen(self) -> None:
+        loop, at = asyncio.get_running_loop(), self._forwarded.at
+        if isinstance(at, UnixPlace):
+            sockets = [bind_unix(at.path)]
+            self._identity = identity(at.path)
+        else:
+            sockets = await bind_tcp(at.host, at.port)
+            self._at = TcpPlace(at.host, int(sockets[0].getsockname()[1]))
+        serve = loop.create_unix_server if isinstance(at, UnixPlace) else loop.create_server
+        try:
+            for sock in sockets:
+                # Whoever is cancelled while asyncio starts to serve has no server to close: so it starts later.
+                self._servers.append(await serve(self._accepted, sock=sock, start_serving=False))
+        finally:
+            for sock in sockets[len(self._servers) :]:
+                sock.close()
+        for server in self._servers:
+            await server.start_serving()
 
     def stop(self) -> None:
         """Accept no more. Connections that stand live on. Idempotent."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         if isinstance(self._at, UnixPlace):
             remove(self._at.path, self._identity)
 
@@ -66,8 +81,8 @@ class Forwarding:
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
-        if self._server is not None:
-            await self._server.wait_closed()
+        for server in self._servers:
+            await server.wait_closed()
 
     def row(self) -> dict[str, Any]:
         """For `litz status`."""
@@ -110,3 +125,12 @@ class Forwarding:
             if pump.there.transport is None:  # also when it was cancelled
                 pump.abort(ConnectionAbortedError(why))
         self.connections.refused(why)
+
+
+def _cannot_listen(at: Place, error: OSError) -> str:
+    why = error.strerror or str(error)
+    if not why.startswith("cannot listen"):  # else it names the address
+        why = f"cannot listen at {at}: {why}"
+    if isinstance(error, socket.gaierror):
+        return f"{why}; choose another host"
+    return f"{why}; choose another {'path' if isinstance(at, UnixPlace) else 'PORT (0 picks a free one)'}"

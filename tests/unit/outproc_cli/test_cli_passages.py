@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import socket
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from rich.console import Console
 from litz.errors import ConsumerConflictError
 from outproc.cli import passages as limits
 from outproc.cli.forward_words import Exposed, Forwarded, TcpPlace, UnixPlace
+from outproc.cli.outcome import CommandError
 from outproc.cli.passage_tables import show_passages
 from outproc.cli.passages import Passages
 from outproc.cli.running import Stop
@@ -246,6 +248,71 @@ async def test_unix_sockets_on_both_sides_and_nothing_is_left_of_them(setting: S
     server.close()
     await it.close()
     await server.wait_closed()
+
+
+def listening() -> set[str]:
+    """The places at which this process takes connections."""
+    places: set[str] = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the descriptor of the listing itself
+            if str(entry.readlink()).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(entry.name))) as end:
+                    if end.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                        places.add(str(end.getsockname()))
+    return places
+
+
+@pytest.fixture
+async def names(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """What the hosts in it resolve to, each at once."""
+    found: dict[str, list[str]] = {}
+
+    async def resolve(host: str, port: int, **_: object) -> list[object]:
+        await asyncio.sleep(0)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found[host]]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    return found
+
+
+async def test_a_name_with_two_addresses_and_any_free_port_listens_where_it_says(
+    setting: Setting, names: dict[str, list[str]]
+) -> None:
+    """As `localhost:0` where that is 127.0.0.1 and ::1: it had a port at each, and named one."""
+    names["two.example"] = ["127.0.0.1", "127.0.0.2"]
+    before = listening()
+    await setting.passages.forward(Forwarded(TcpPlace("two.example", 0), "bob", "echo"))
+    port = int(setting.passages.tables()["forwards"][0]["at"].removeprefix("two.example:"))
+    assert listening() - before == {str(("127.0.0.1", port))}
+
+
+async def test_a_port_that_is_taken_is_refused_with_its_name(setting: Setting) -> None:
+    async with target() as (_, place):
+        wrong = f"^cannot listen at 127.0.0.1 port {place.port}: .*; choose another PORT"
+        with pytest.raises(CommandError, match=wrong):
+            await setting.passages.forward(Forwarded(place, "bob", "echo"))
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+async def test_a_forward_that_is_cancelled_at_any_step_listens_nowhere(
+    setting: Setting, names: dict[str, list[str]], kind: str, folder: Path
+) -> None:
+    names["one.example"] = ["127.0.0.1"]
+    file = folder / "at"
+    place = TcpPlace("one.example", 0) if kind == "tcp" else UnixPlace(str(file))
+    before = listening()
+    for steps in range(100):
+        begun = asyncio.create_task(setting.passages.forward(Forwarded(place, "bob", "echo")))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        begun.cancel()
+        await asyncio.wait([begun])
+        if not begun.cancelled():
+            break
+        assert (listening(), file.exists()) == (before, False), f"cancelled after {steps} steps"
+    assert len(listening() - before) == 1
+    begun.result().stop()
+    assert (listening(), file.exists()) == (before, False)
 
 
 async def test_a_service_can_be_exposed_once_at_a_time(setting: Setting) -> None:
