@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from litz.pump import Pump
-
-QUIET: Final = 2.0
-"""Seconds in which the same complaint is not said again; it is counted all the same."""
+from outproc.cli.complaints import Complaints
 
 
 class BusyError(Exception):
@@ -29,7 +27,7 @@ class Connections:
         self.what = what
         self._limit = limit
         self._per_peer = limit if per_peer is None else per_peer
-        self._say = say
+        self._complaints = Complaints(say)
         self._open: dict[Pump, str] = {}
         self._by_peer: Counter[str] = Counter()
         self._total = 0
@@ -37,7 +35,6 @@ class Connections:
         self._sent = 0
         self._received = 0
         self._last_error = ""
-        self._said: tuple[str, float] = ("", 0.0)
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -58,14 +55,11 @@ class Connections:
         """One more is joined at both ends."""
         self._total += 1
 
-    def refused(self, why: str) -> None:
-        """One could not be had: count it, and say why."""
+    def refused(self, peer: str, why: str) -> None:
+        """One of `peer` could not be had: count it, and say why, unless that would be many lines."""
         self._refused += 1
         self._last_error = why
-        now = asyncio.get_running_loop().time()
-        if why != self._said[0] or now >= self._said[1] + QUIET:
-            self._said = (why, now)
-            self._say(f"{self.what}: {why}")
+        self._complaints.add(peer, f"{self.what}: {why}", asyncio.get_running_loop().time())
 
     def broken(self, why: str) -> None:
         """One that was open was cut off: remember why."""

@@ -50,7 +50,7 @@ class Exposing:
         try:
             pump = self.connections.begin(offer.sender)
         except BusyError as busy:
-            self.connections.refused(str(busy))
+            self.connections.refused(offer.sender, str(busy))
             raise StreamRefusedError(str(busy), why=Refusal.BUSY) from busy
         why, joined = "it is not exposed any more", False
         try:
@@ -65,7 +65,7 @@ class Exposing:
             if not joined:  # also when it was cancelled
                 pump.abort(ConnectionAbortedError(why))
         if not joined:
-            self.connections.refused(why)
+            self.connections.refused(offer.sender, why)
             raise StreamRefusedError(
                 f"the service {self._exposed.service!r} has no connection to its target; try again later, or ask who "
                 "exposes it",

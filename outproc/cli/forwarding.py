@@ -93,7 +93,7 @@ class Forwarding:
         try:
             return self.connections.begin(self._forwarded.dest, self._begun).here
         except BusyError as busy:
-            self.connections.refused(str(busy))
+            self.connections.refused(self._forwarded.dest, str(busy))
             pump = Pump(lambda error: None)
             pump.abort(ConnectionAbortedError(str(busy)))
             return pump.here  # resets what it is given
@@ -124,7 +124,7 @@ class Forwarding:
         finally:
             if pump.there.transport is None:  # also when it was cancelled
                 pump.abort(ConnectionAbortedError(why))
-        self.connections.refused(why)
+        self.connections.refused(to.dest, why)
 
 
 def _cannot_listen(at: Place, error: OSError) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import os
 import socket
 import struct
@@ -19,7 +20,9 @@ import pytest
 from rich.console import Console
 
 from litz.errors import ConsumerConflictError
+from litz.stream_port import Refusal, Refused
 from outproc.cli import passages as limits
+from outproc.cli.complaints import QUIET
 from outproc.cli.forward_words import Exposed, Forwarded, TcpPlace, UnixPlace
 from outproc.cli.outcome import CommandError
 from outproc.cli.passage_tables import show_passages
@@ -181,6 +184,23 @@ async def test_a_service_that_nobody_exposes_resets_the_client(setting: Setting)
     row = setting.passages.tables()["forwards"][0]
     assert (row["open"], row["total"], row["refused"]) == (0, 0, 1)
     assert len([line for line in setting.said if "leads to" not in line]) == 1, "why is said, once"
+
+
+async def test_reasons_that_vary_do_not_flood_the_terminal(setting: Setting) -> None:
+    """Who refuses chooses the reason, and a client may try as often as it likes."""
+    asked = itertools.count()
+    setting.carrier.services["echo"] = lambda offer, side: Refused(Refusal.REJECTED, f"reason {next(asked)}")
+    at = await setting.forward()
+    began = asyncio.get_running_loop().time()
+    for _ in range(20):
+        reader, _ = await setting.connect(at)
+        with pytest.raises(ConnectionResetError):
+            await rest(reader)
+    row = setting.passages.tables()["forwards"][0]
+    assert (row["refused"], "reason 19" in row["last_error"]) == (20, True)
+    lines = [line for line in setting.said if "reason" in line]
+    assert "reason 0" in lines[0]
+    assert len(lines) <= 1 + (asyncio.get_running_loop().time() - began) / QUIET
 
 
 async def test_a_target_that_is_down_is_named_to_its_own_node_alone(setting: Setting) -> None:
