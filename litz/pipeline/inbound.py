@@ -124,6 +124,7 @@ class Inbound:
         except BaseException as error:
             # A bug in the policy's own `retry`; or the process is to end, which is no failure of the message.
             bug = isinstance(error, Exception)
+            item.ended_it = True
             self._flow.end(PipelineEnd.TASK_FAILED if bug else PipelineEnd.CANCELLED, error, type(error).__name__)
             raise
         if type(outcome) is Again:
@@ -168,6 +169,7 @@ class Inbound:
         self.tally.add_remedy(given_up.remedy)
         if given_up.remedy in (Remedy.DROP, Remedy.DEAD_LETTER):
             return True
+        item.ended_it = True
         self._flow.failed(given_up)
         return False
 
@@ -269,16 +271,14 @@ class Inbound:
             await asyncio.wait([self._reader])
         for timer in self._held.values():
             timer.cancel()
-        between_attempts = len(self._held)
         self._held.clear()
         left = [place for place in await self.work.close() if not place.item.handled]
         buried = self._bury_parked(left)
         outstanding = [place for place in left if place not in buried]
-        begun = sum(place.state is PlaceState.BEGUN for place in outstanding)
         numbers = [place.item.number for place in outstanding]
         if self._in_hand is not None:
             numbers.append(self._in_hand.number)
-        return Left(tuple(numbers), begun + between_attempts)
+        return Left(tuple(numbers), sum(_is_interrupted(place.item) for place in outstanding))
 
     def _bury_parked(self, left: list[Place[Item]]) -> dict[Place[Item], None]:
         parked = {item.key: item.given_up for item in self._first_of_parked() if item.given_up is not None}
@@ -292,3 +292,9 @@ class Inbound:
                 else:
                     log.error("%r was parked at the end, and there is no room for dead letters", place.item)
         return buried
+
+
+def _is_interrupted(item: Item) -> bool:
+    """Whether a message that is not finished was cut off: in its handler, or before a further attempt, whatever that
+    waited for. Not if its key is parked: it had all its attempts."""
+    return bool(item.case.attempts) and not item.ended_it and item.given_up is None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Item:
     """One message that came in. `handler(item)` may return a reply; `reply` sends more of them, before it."""
 
-    __slots__ = ("_flow", "case", "data", "given_up", "handled", "key", "number", "size")
+    __slots__ = ("_flow", "case", "data", "ended_it", "given_up", "handled", "key", "number", "size")
 
     def __init__(self, flow: Flow, data: Any, number: int, size: int) -> None:
         self._flow = flow
@@ -30,6 +30,8 @@ class Item:
         """For the pipeline: why it is parked."""
         self.handled = False
         """For the pipeline: its handler has returned."""
+        self.ended_it = False
+        """For the pipeline: it was neither handled nor given away, and the stream ended by that."""
 
     @property
     def flow(self) -> Flow:

@@ -52,7 +52,7 @@ class PipelineReport:
     outstanding        numbers of those that were not finished, ascending: not begun, cut in the middle of a handler or
                        between two attempts, or what ended the stream. What waited behind a parked key became dead
                        letters
-    interrupted        how many of these had begun and were cancelled
+    interrupted        how many of these had begun and were cut, in the middle of a handler or between two attempts
     dead_letters       how many messages became dead letters, parked ones that were left included
     undelivered        messages that were to go out and were not written
     unread             how much came and was not taken off the stream (entries), if that is known
