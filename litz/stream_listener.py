@@ -212,6 +212,9 @@ class StreamListener:
     async def _run(self, stream: Stream, core: StreamCore) -> None:
         """The handler, and what follows from how it ends. Only real cancels and what is no `Exception` get out."""
         try:
+            if asyncio.current_task() not in self._tasks:
+                # A task that steps at once (asyncio.eager_task_factory): `_begin` and the carrier are not done yet.
+                await asyncio.sleep(0)
             await self._handler(stream)
             await stream.aclose()
         except asyncio.CancelledError as error:
