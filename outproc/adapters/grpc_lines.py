@@ -70,6 +70,8 @@ class CallLine(ABC):
     async def send(self, data: Any) -> None:
         while self._writing is not None and not self._writing.done():
             await asyncio.wait([self._writing])  # of one who was cancelled
+        if self._writing is not None:
+            _seen(self._writing)  # as nobody waits for it
         if self._error is not None:
             raise self._error
         self._writing = asyncio.ensure_future(self._through(self._write(data)))
@@ -124,11 +126,15 @@ class CallLine(ABC):
         self._reading = self._writing = None
         for each in doing:
             each.cancel()
+            each.add_done_callback(_seen)
         if doing:
             await asyncio.wait(doing)
-        for each in doing:
-            if not each.cancelled():
-                each.exception()
+
+
+def _seen(done: asyncio.Future[Any]) -> None:
+    """What it raised concerns nobody any more."""
+    if not done.cancelled():
+        done.exception()
 
 
 class ServerLine(CallLine):

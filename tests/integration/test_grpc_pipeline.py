@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import json
 from typing import Any
 
@@ -20,6 +21,7 @@ from litz.order import Fifo, PerKey
 from litz.pipeline import Flow, Item, PipelineEnd, Way, pipeline
 from litz.stream_options import Drain
 from litz.supervision import Remedy, Supervise
+from outproc.adapters.grpc_lines import ClientLine
 from tests.integration.grpc_world import LONG, TALK, choices, gone, hangs, until, world
 
 __all__ = ["gone"]  # a fixture that every test here has
@@ -235,6 +237,23 @@ async def test_the_cancel_of_one_sender_does_not_cancel_the_call() -> None:
     assert flow.report.graceful
     assert served.reports[0].reason is PipelineEnd.COMPLETE
     assert sent + 1 <= served.reports[0].inbound.handled <= sent + 4, "wholly or not at all"
+
+
+async def test_the_failure_of_a_write_whose_sender_was_cancelled_disturbs_nobody() -> None:
+    """asyncio told of it as an exception that was never retrieved, once the next message was sent."""
+    async with world(pipeline(lambda item: item.data, choices())) as here:
+        line = ClientLine(here.call(), "server", TALK)
+        sending = asyncio.create_task(line.send("no bytes, which gRPC finds out later"))
+        await asyncio.sleep(0)  # it waits for the call to begin
+        sending.cancel()
+        await asyncio.wait([sending])
+        assert sending.cancelled()
+        await line.send(b"well")
+        assert await anext(aiter(line)) == b"well"
+        gc.collect()  # a task tells of its exception when it goes
+        await line.send_eof()
+        assert [data async for data in line] == []
+        await line.close()
 
 
 async def test_a_method_of_the_server_keeps_its_serializers_and_others_are_left_alone() -> None:
