@@ -13,7 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from inproc.hub import Link, post
-from litz.stream_port import Abort, Refusal, Refused, StreamUser
+from litz.stream_counts import StreamCounts
+from litz.stream_port import Abort, Offer, Refusal, Refused, StreamUser
 
 if TYPE_CHECKING:
     from inproc.node import Node
@@ -30,10 +31,20 @@ class InprocSide:
     """One end. Made by `inproc.streams`, in the loop of `node`."""
 
     def __init__(
-        self, node: Node, link: Link, number: int, forget: Callable[[InprocSide], None], ticks: Iterator[int]
+        self,
+        node: Node,
+        link: Link,
+        number: int,
+        *,
+        offer: Offer,
+        counts: StreamCounts,
+        forget: Callable[[InprocSide], None],
+        ticks: Iterator[int],
     ) -> None:
         self._node = node
         self._loop = node.loop
+        self.offer = offer
+        self._counts = counts
         self._forget = forget
         self._ticks = ticks
         self._peer_node = link.other(node)
@@ -58,6 +69,7 @@ class InprocSide:
         self._finish_said = False
         # What comes in.
         self.taken = 0
+        self.bytes_in = 0
         self.freed = 0
         self.freed_bytes = 0
         self._sizes: deque[int] = deque()
@@ -134,6 +146,7 @@ class InprocSide:
         if self._pending:
             self.answer(Refused(Refusal.REFUSED, reason))
             return
+        self._counts.aborted += 1
         self._silence()
         self._backlog.clear()
         if self.peer is not None:
@@ -197,7 +210,9 @@ class InprocSide:
         for start in range(0, len(taken), CHUNK):
             some = taken[start : start + CHUNK]
             self._sizes.extend(size for _, size in some)
-            self._tell(partial(_received, [entry for entry, _ in some], sum(size for _, size in some)))
+            came = sum(size for _, size in some)
+            self.bytes_in += came
+            self._tell(partial(_received, [entry for entry, _ in some], came))
 
     def _tell(self, tell: Callable[[StreamUser], None]) -> None:
         """To the user, behind all that it is to be told yet."""
@@ -221,6 +236,7 @@ class InprocSide:
 
     def peer_aborted(self, code: int, reason: str) -> None:
         """It ended both halves."""
+        self._counts.aborted += not self.ended
         self._end(lambda user: user.aborted(code, reason))
 
     def evict(self, code: int, reason: str) -> None:
@@ -266,6 +282,8 @@ class InprocSide:
     def taken_or_refused(self, refused: Refused | None) -> None:
         """The answer to the offer, at the end that made it."""
         if self.answered is not None and not self.answered.done():
+            self._counts.opened += refused is None
+            self._counts.refused_there += refused is not None
             self.answered.set_result(refused)
 
     # -- its life -----------------------------------------------------------------------------------------
@@ -280,7 +298,9 @@ class InprocSide:
     def _accepted(self, refused: Refused | None) -> None:
         peer = self.peer
         assert peer is not None
+        self._counts.accepted += refused is None
         if refused is not None:
+            self._counts.refused_here += 1
             self._close()
         self._post(peer.taken_or_refused, refused)
 
@@ -301,6 +321,39 @@ class InprocSide:
             self._loop.call_soon(call, *arguments)
         elif not post(self._peer_node.loop, call, *arguments):
             self._loop.call_soon(self._node.peer_is_dead, self._peer_node)
+
+    # -- sight --------------------------------------------------------------------------------------------
+
+    @property
+    def opened_here(self) -> bool:
+        return self.answered is not None
+
+    @property
+    def state(self) -> str:
+        """In the words of `litz.snapshot.StreamSnapshot`."""
+        if self.answered is not None and not self.answered.done():
+            return "opening"
+        if self._pending:
+            return "offered"
+        if not self._finish_said:
+            return "read" if self._finished else "open"
+        arrived = self.peer is not None and self.peer._finished
+        if self._finished:
+            return "gone" if arrived else "ending"
+        return "sent" if arrived else "wrote"
+
+    @property
+    def bytes_out(self) -> int:
+        return self._written_bytes
+
+    @property
+    def unread(self) -> int:
+        return sum(self._sizes)
+
+    @property
+    def granted(self) -> int:
+        """Bytes that the other end may have on the way, or unread here."""
+        return self.unread if self._finished else max(WINDOW_BYTES, self.unread)
 
     def __repr__(self) -> str:
         return f"<stream {self._number} of {self._node.local_id} and {self.dest}{', ended' if self.ended else ''}>"

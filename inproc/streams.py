@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 
 from inproc.hub import Link, post
 from inproc.stream_side import InprocSide
+from inproc.stream_sight import snapshot_of
 from litz.errors import ConsumerConflictError, ManagerStateError
 from litz.payload import PayloadType
+from litz.snapshot import StreamsSnapshot
+from litz.stream_counts import StreamCounts
 from litz.stream_port import Abort, Accept, Later, Offer, Refusal, Refused, StreamSide
 from litz.stream_refusals import refused_error
 from litz.within import late_open, within
@@ -28,6 +31,8 @@ class InprocStreams:
         self._services: dict[str, Accept] = {}
         self._ticks = itertools.count()
         self._ends: dict[Link, dict[InprocSide, None]] = {}
+        self._counts: dict[Link, StreamCounts] = {}
+        """Of sessions in which a stream was opened, or nearly."""
 
     @property
     def standing(self) -> int:
@@ -40,10 +45,10 @@ class InprocStreams:
             transport.out.get(PayloadType.RPC_RELIABLE)  # raises when one of the two leaves
             link = transport.link
             assert link is not None
-            if not self._make_room(link):
+            if not self._make_room(link, self._max - 1):
                 raise refused_error(dest, service, Refused(Refusal.BUSY, f"{self._max} streams stand with it (here)"))
-            side = self._new(link, next(link.numbers))
             offer = Offer(self._node.local_id, service, metadata, verified=True, pipe=pipe)
+            side = self._new(link, next(link.numbers), offer)
             answered = side.answered = self._node.loop.create_future()
             try:
                 other = link.other(self._node)
@@ -68,20 +73,32 @@ class InprocStreams:
         if self._services.get(service) is accept:
             del self._services[service]
 
-    def _new(self, link: Link, number: int) -> InprocSide:
-        side = InprocSide(self._node, link, number, self._forget, self._ticks)
+    def _new(self, link: Link, number: int, offer: Offer) -> InprocSide:
+        side = InprocSide(
+            self._node,
+            link,
+            number,
+            offer=offer,
+            counts=self._counted(link),
+            forget=self._forget,
+            ticks=self._ticks,
+        )
         self._ends.setdefault(link, {})[side] = None
         return side
 
-    def _make_room(self, link: Link) -> bool:
-        """Whether there is room for one more stream; the longest unused goes for it."""
+    def _has_room(self, link: Link) -> bool:
+        """Whether there is room for one more stream, perhaps in the place of an unused one."""
         ends = self._ends.get(link, {})
-        if len(ends) < self._max:
-            return True
-        unused = [(side.unused_since, side) for side in ends if side.unused_since is not None]
-        if not unused:
-            return False
-        min(unused, key=lambda found: found[0])[1].evict(Abort.IDLE, "unused, and there are too many")
+        return len(ends) < self._max or any(side.unused_since is not None for side in ends)
+
+    def _make_room(self, link: Link, most: int) -> bool:
+        """Whether there are no more than `most` streams now; the longest unused go for it."""
+        ends = self._ends.get(link, {})
+        while len(ends) > most:
+            unused = [(side.unused_since, side) for side in ends if side.unused_since is not None]
+            if not unused:
+                return False
+            min(unused, key=lambda found: found[0])[1].evict(Abort.IDLE, "unused, and there are too many")
         return True
 
     def _forget(self, side: InprocSide) -> None:
@@ -111,16 +128,21 @@ class InprocStreams:
             refused = Refused(Refusal.BUSY, f"{self._node.local_id} leaves")
         elif accept is None:
             refused = Refused(Refusal.REFUSED)
-        elif not self._make_room(link):
+        elif not self._has_room(link):
             refused = Refused(Refusal.BUSY, f"{self._max} streams stand with you")
         if refused is not None or accept is None:
+            self._counted(link).refused_here += 1
             post(link.other(self._node).loop, theirs.taken_or_refused, refused)
             return
-        ours = self._new(link, theirs.number)
+        ours = self._new(link, theirs.number, offer)
         ours.peer, theirs.peer = theirs, ours
         answer = accept(offer, ours)
-        later = answer is Later.LATER
-        ours.answer_with(later=later, refused=answer if isinstance(answer, Refused) else None)
+        refused = answer if isinstance(answer, Refused) else None
+        # Nobody goes for one that is refused.
+        if refused is None and not self._make_room(link, self._max):
+            refused = Refused(Refusal.BUSY, f"{self._max} streams stand with you")
+            ours.peer_aborted(Abort.REJECTED, "all others are in use by now")
+        ours.answer_with(later=answer is Later.LATER and refused is None, refused=refused)
 
     def withdrawn(self, theirs: InprocSide) -> None:
         """The one who asked has gone."""
@@ -131,8 +153,14 @@ class InprocStreams:
 
     def link_ended(self, link: Link, error: Exception, closed: Exception | None) -> None:
         """All streams of that session are lost."""
+        self._counts.pop(link, None)
         for side in list(self._ends.pop(link, ())):
             side.link_ended(closed if isinstance(closed, ManagerStateError) else error)
+
+    def snapshot(self, link: Link | None) -> StreamsSnapshot | None:
+        """The streams of a session; None if there never was one in it."""
+        counts = self._counts.get(link) if link is not None else None
+        return None if link is None or counts is None else snapshot_of(self._ends.get(link, {}), counts)
 
     def __repr__(self) -> str:
         return f"<streams of {self._node.local_id}: {self.standing} stand, {len(self._services)} services>"

@@ -231,6 +231,7 @@ class InprocTransport(Transport):
             slots=(),
             lanes=lanes,
             history=self.node.events.history.of(self._dest),
+            streams=self.node.streams.snapshot(self.link),
         )
 
     def _lane_snapshot(self, lane: OutLane) -> LaneSnapshot:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+MAX_STREAM_ROWS: Final = 100
+"""Streams of one dest that are shown one by one, the oldest first."""
 
 
 class DestState(Enum):
@@ -130,7 +134,8 @@ class StreamSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class StreamsSnapshot:
-    """The streams with one dest: those there are, the oldest in rows, and what happened since the dest is known.
+    """The streams with one dest: those there are, the oldest in rows, and what happened since the dest is known (in
+    process: in this session).
 
     granted  bytes that the peer may send, or has sent, and that nobody has taken
     wire     carries them all, for `reason`; "": none does

@@ -11,12 +11,15 @@ from litz.errors import (
     EndOfStreamError,
     MessageTooLargeError,
     StreamAbortedError,
+    StreamRefusedError,
     StreamStateError,
 )
+from litz.manager import TransportManager
+from litz.snapshot import MAX_STREAM_ROWS, StreamSnapshot, StreamsSnapshot
 from litz.stream import Stream
 from litz.stream_lifecycle import StreamEnd
 from litz.testing.manager_case import Case, Check, end, expect, expect_now, take
-from litz.testing.stream_case import both_ends, echo, flood, numbered, patient, rest_of, service, until
+from litz.testing.stream_case import Caught, both_ends, echo, flood, numbered, patient, rest_of, service, until
 
 MIB: Final = 1 << 20
 
@@ -258,6 +261,66 @@ async def both_know_what_the_stream_is(case: Case) -> None:
                 assert "service" in repr(stream)
 
 
+async def snapshots_list_the_streams(case: Case) -> None:
+    await case.meet()
+    assert (_seen(case.a, case.to_b), _seen(case.b, case.to_a)) == (None, None), "there never was one"
+    refusing = case.a.open_stream(case.to_b, "unheard-of", options=patient())
+    await expect(StreamRefusedError, refusing, "nobody has this service")
+    async with both_ends(case) as (here, there):
+        (mine,), (theirs,) = _rows(case.a, case.to_b), _rows(case.b, case.to_a)
+        for row, opened_here in ((mine, True), (theirs, False)):
+            assert (row.service, row.pipe, row.opened_here) == ("service", False, opened_here)
+            assert (row.number, row.state, row.attached) == (mine.number, "open", True)
+        await here.send(b"x" * 20_000)
+        await here.drain()
+        (mine,), (theirs,) = _rows(case.a, case.to_b), _rows(case.b, case.to_a)
+        assert mine.bytes_out == theirs.bytes_in == theirs.unread >= 20_000
+        assert (mine.queued, mine.unconfirmed, mine.bytes_in, mine.unread) == (0, 0, 0, 0), "it has arrived"
+        assert await there.receive() == b"x" * 20_000
+        assert _rows(case.b, case.to_a)[0].unread == 0
+        await here.send_eof()
+        await until(lambda: _rows(case.a, case.to_b)[0].state == "sent")
+        assert _rows(case.b, case.to_a)[0].state == "read"
+        there.abort("enough")
+        await until(lambda: here.closed)
+        assert (_rows(case.a, case.to_b), _rows(case.b, case.to_a)) == ((), ())
+    mine_all, theirs_all = _seen(case.a, case.to_b), _seen(case.b, case.to_a)
+    assert mine_all is not None
+    assert theirs_all is not None
+    for seen, expected in ((mine_all, (1, 0, 1, 0)), (theirs_all, (0, 1, 0, 1))):
+        assert (seen.opened, seen.accepted, seen.refused_there, seen.refused_here) == expected
+        assert (seen.count, seen.aborted, seen.evicted, seen.lost) == (0, 1, 0, 0)
+
+
+async def snapshots_count_all_streams_and_show_the_oldest(case: Case) -> None:
+    caught = Caught()
+    async with service(case, caught.handler):
+        opened = [await case.a.open_stream(case.to_b, "service", options=patient()) for _ in range(MAX_STREAM_ROWS + 3)]
+        await until(lambda: len(caught.streams) == len(opened))
+        for manager, dest in ((case.a, case.to_b), (case.b, case.to_a)):
+            seen = _seen(manager, dest)
+            assert seen is not None
+            assert seen.count == len(opened)
+            assert [row.number for row in seen.rows] == sorted(row.number for row in seen.rows)
+            assert len(seen.rows) == MAX_STREAM_ROWS
+            assert seen.granted > 0
+        for stream in opened:
+            stream.abort()
+        caught.go.set()
+        await until(lambda: not (_rows(case.a, case.to_b) or _rows(case.b, case.to_a)))
+
+
+def _seen(manager: TransportManager, dest: str) -> StreamsSnapshot | None:
+    found = [each for each in manager.snapshot().dests if each.dest == dest]
+    return found[0].streams if found else None
+
+
+def _rows(manager: TransportManager, dest: str) -> tuple[StreamSnapshot, ...]:
+    seen = _seen(manager, dest)
+    assert seen is not None, "the dest has streams and no snapshot of them"
+    return seen.rows
+
+
 STREAM_CHECKS: Final[tuple[Check, ...]] = (
     messages_of_any_size_come_in_order_both_ways,
     lists_keep_their_boundaries_and_large_ones_come_writable,
@@ -273,4 +336,6 @@ STREAM_CHECKS: Final[tuple[Check, ...]] = (
     two_hundred_streams_at_once,
     a_paused_stream_grants_nothing_more,
     both_know_what_the_stream_is,
+    snapshots_list_the_streams,
+    snapshots_count_all_streams_and_show_the_oldest,
 )

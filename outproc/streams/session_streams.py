@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from litz.errors import StreamRefusedError
+from litz.stream_counts import StreamCounts
 from litz.stream_port import Abort, Refusal, Refused, StreamUser
 from outproc.session.receive_lane import Delivery
 from outproc.streams.log_room import LogRoom
@@ -31,24 +31,10 @@ RETRY_AFTER: Final = 1.0
 TOO_MANY: Final = "as many streams as there may be"
 
 
-@dataclass(slots=True)
-class Counts:
-    """Of one dest, over all sessions: streams that were opened here and accepted from there, that were refused there
-    and here, that somebody aborted, and that a session's end took."""
-
-    opened: int = 0
-    accepted: int = 0
-    refused_there: int = 0
-    refused_here: int = 0
-    aborted: int = 0
-    evicted: int = 0
-    lost: int = 0
-
-
 class SessionStreams:
     """See the module. Belongs to the loop."""
 
-    def __init__(self, transport: DestTransport, room: LogRoom, counts: Counts, limit: int) -> None:
+    def __init__(self, transport: DestTransport, room: LogRoom, counts: StreamCounts, limit: int) -> None:
         self._transport = transport
         self._node = transport.node
         self.session = transport.session

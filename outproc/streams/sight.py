@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from litz.snapshot import StreamSnapshot, StreamsSnapshot
+from litz.snapshot import MAX_STREAM_ROWS, StreamSnapshot, StreamsSnapshot
 from outproc.session.fixed_lanes import STREAMS
 from outproc.wire_set import link_of
 
@@ -13,9 +14,6 @@ if TYPE_CHECKING:
     from outproc.dest_transport import DestTransport
     from outproc.streams.side import OutprocSide
     from outproc.streams.streams import Streams
-
-MAX_ROWS: Final = 100
-"""Streams of one dest that are shown, the oldest first."""
 
 
 def snapshot_of(transport: DestTransport, streams: Streams) -> StreamsSnapshot | None:
@@ -27,17 +25,11 @@ def snapshot_of(transport: DestTransport, streams: Streams) -> StreamsSnapshot |
     link = link_of(lanes.wire)
     return StreamsSnapshot(
         count=len(sides),
-        rows=tuple(map(_row, islice(sides.values(), MAX_ROWS))),
-        opened=counts.opened,
-        accepted=counts.accepted,
-        refused_here=counts.refused_here,
-        refused_there=counts.refused_there,
-        aborted=counts.aborted,
-        evicted=counts.evicted,
-        lost=counts.lost,
+        rows=tuple(map(_row, islice(sides.values(), MAX_STREAM_ROWS))),
         granted=lanes.budget.used,
         wire=repr(link.wire) if link is not None else "",
         reason=transport.node.mover.why(transport, STREAMS),
+        **asdict(counts),
     )
 
 

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 from litz.dest import validate_dest
 from litz.dest_watch import DestWatch
 from litz.errors import InvalidDestError, ProtocolError, StreamRefusedError
+from litz.stream_counts import StreamCounts
 from litz.stream_port import MAX_METADATA, Accept, Refusal, StreamSide
 from litz.within import within
 from outproc.dest_table import DestTable
@@ -18,7 +19,7 @@ from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
 from outproc.streams.log_room import LogRoom
 from outproc.streams.offers import Offers
-from outproc.streams.session_streams import Counts, SessionStreams
+from outproc.streams.session_streams import SessionStreams
 from outproc.streams.side import OutprocSide
 from outproc.streams.words import FEATURE, Open, decode
 
@@ -50,7 +51,7 @@ class Streams:
         self.room = LogRoom(node.loop, node.options.process_stream_size)
         self._sessions: dict[str, SessionStreams] = {}
         """Of dests with a session in which a stream was opened."""
-        self._counts: WeakKeyDictionary[DestTransport, Counts] = WeakKeyDictionary()
+        self._counts: WeakKeyDictionary[DestTransport, StreamCounts] = WeakKeyDictionary()
 
     # -- users --------------------------------------------------------------------------------------
 
@@ -114,9 +115,9 @@ class Streams:
         """Of all sessions."""
         return iter(list(self._sessions.values()))
 
-    def counts(self, transport: DestTransport) -> Counts:
+    def counts(self, transport: DestTransport) -> StreamCounts:
         """What happened to streams with a dest, as long as it is known here."""
-        return self._counts.setdefault(transport, Counts())
+        return self._counts.setdefault(transport, StreamCounts())
 
     def had_any(self, transport: DestTransport) -> bool:
         """Whether there ever was a stream with it, or nearly."""
