@@ -239,9 +239,14 @@ class InprocSide:
         self._counts.aborted += not self.ended
         self._end(lambda user: user.aborted(code, reason))
 
+    def turn_down(self, code: int, reason: str) -> None:
+        """It was taken, and finds no place now: its user is told. The answer follows."""
+        self._end(lambda user: user.aborted(code, reason))
+
     def evict(self, code: int, reason: str) -> None:
         """A limit needs its room: its user and the other end are told."""
         peer = self.peer
+        self._counts.evicted += not self.ended
         self.peer_aborted(code, reason)
         if peer is not None:
             self._post(peer.peer_aborted, code, reason)

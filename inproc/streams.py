@@ -101,6 +101,9 @@ class InprocStreams:
             min(unused, key=lambda found: found[0])[1].evict(Abort.IDLE, "unused, and there are too many")
         return True
 
+    def _counted(self, link: Link) -> StreamCounts:
+        return self._counts.setdefault(link, StreamCounts())
+
     def _forget(self, side: InprocSide) -> None:
         ends = self._ends.get(side.link)
         if ends is not None:
@@ -141,7 +144,7 @@ class InprocStreams:
         # Nobody goes for one that is refused.
         if refused is None and not self._make_room(link, self._max):
             refused = Refused(Refusal.BUSY, f"{self._max} streams stand with you")
-            ours.peer_aborted(Abort.REJECTED, "all others are in use by now")
+            ours.turn_down(Abort.REJECTED, "all others are in use by now")
         ours.answer_with(later=answer is Later.LATER and refused is None, refused=refused)
 
     def withdrawn(self, theirs: InprocSide) -> None:

@@ -34,6 +34,10 @@ async def test_streams_with_one_dest_are_limited_and_the_longest_unused_goes() -
         with pytest.raises(StreamAbortedError) as gone:
             await streams[0].receive()
         assert gone.value.code == Abort.IDLE
+        (seen,) = (each.streams for each in a.snapshot().dests if each.dest == "b")
+        assert seen is not None
+        assert (seen.count, seen.opened, seen.evicted, seen.aborted) == (3, 4, 1, 1)
+        assert [row.attached for row in seen.rows] == [False, True, True]
         for stream in (*streams[1:], another):
             await stream.send(b"still")
             assert await stream.receive() == b"still"
@@ -48,6 +52,9 @@ async def test_the_limit_holds_for_who_is_asked_too() -> None:
         with pytest.raises(StreamRefusedError) as caught:
             await a.open_stream("b", "echo")
         assert caught.value.why == Refusal.BUSY
+        seen = b.snapshot().dests[0].streams
+        assert seen is not None
+        assert (seen.accepted, seen.refused_here, seen.aborted) == (2, 1, 0)
         for stream in streams:
             await stream.aclose()
         await (await a.open_stream("b", "echo", options=PATIENT)).aclose()
