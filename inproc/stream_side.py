@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inproc.hub import Link, post
 from litz.stream_counts import StreamCounts
-from litz.stream_port import Abort, Offer, Refusal, Refused, StreamUser
+from litz.stream_port import MAX_ENTRY, Abort, Offer, Refusal, Refused, StreamUser
 
 if TYPE_CHECKING:
     from inproc.node import Node
@@ -99,6 +99,10 @@ class InprocSide:
     @property
     def buffered(self) -> int:
         return 0
+
+    @property
+    def max_entry(self) -> int:
+        return MAX_ENTRY
 
     def use(self, user: StreamUser) -> None:
         self._user = user

@@ -57,9 +57,9 @@ class PipeIncoming:
     def give_to(self, protocol: asyncio.BaseProtocol) -> None:
         """From now on."""
         self._protocol: Any = protocol
-        self._fills = isinstance(protocol, asyncio.BufferedProtocol)
         # A StreamReader copies what it is given into its own buffer, so it needs no bytes made for it.
         self._any_buffer = type(protocol) is asyncio.StreamReaderProtocol or getattr(protocol, "takes_buffers", False)
+        self._fills = isinstance(protocol, asyncio.BufferedProtocol) and not self._any_buffer
 
     def received(self, entries: Sequence[Any], size: int) -> None:
         """The side brought `entries`."""

@@ -14,7 +14,7 @@ from litz.stream_port import MAX_ENTRY
 JOIN_BELOW: Final = 16 * 1024
 """Bytes. What is smaller is copied next to its neighbours; what is larger leaves alone and is not copied."""
 
-Piece = bytes | memoryview
+Piece = bytes | bytearray | memoryview
 
 
 class PipeOutgoing:
@@ -28,19 +28,23 @@ class PipeOutgoing:
         self.size = 0
         """Bytes that wait."""
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | bytearray | memoryview) -> None:
         """Behind all that waits. `data` is not empty, and never changes."""
         self._buffers.append(data)
         self.size += len(data)
 
-    def head(self) -> Piece | None:
-        """The next entry, at most `MAX_ENTRY` bytes; the same one until `taken`. None: nothing waits."""
+    def head(self, most: int) -> Piece | None:
+        """The next entry, at most `most` bytes, which is at least `MAX_ENTRY`; the same one, or a part of it, until
+        `taken`. None: nothing waits."""
+        if self._head is not None and len(self._head) > most:
+            self._buffers.appendleft(self._head)
+            self._head = None
         if self._head is None and self._buffers:
             first = self._buffers.popleft()
-            if len(first) > MAX_ENTRY:
+            if len(first) > most:
                 view = memoryview(first)
-                self._buffers.appendleft(view[MAX_ENTRY:])
-                first = view[:MAX_ENTRY]
+                self._buffers.appendleft(view[most:])
+                first = view[:most]
             elif len(first) < JOIN_BELOW and self._buffers:
                 first = self._join(first)
             self._head = first

@@ -92,6 +92,13 @@ class PipeTransport(asyncio.Transport):
         if self._add(data):
             self._flush_soon()
 
+    def write_lasting(self, data: memoryview) -> None:
+        """`write` of bytes that nobody changes any more: they are not copied."""
+        if self._eof_written:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if self._add(data, lasting=True):
+            self._flush_soon()
+
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
         """`write` of each, without joining them first."""
         buffers = list(list_of_data)
@@ -233,15 +240,15 @@ class PipeTransport(asyncio.Transport):
 
     # -- inside: writing -----------------------------------------------------------------------------
 
-    def _add(self, data: bytes | bytearray | memoryview) -> bool:
+    def _add(self, data: bytes | bytearray | memoryview, *, lasting: bool = False) -> bool:
         """Whether there is something new to flush."""
         if not len(data) or self._closing:
             return False
         if self._over:
             self._lose(self._broken)
             return False
-        # Only bytes never change; what is written must not until the peer has it.
-        self._out.add(data if type(data) is bytes else bytes(data))
+        # What is written must not change until the peer has it.
+        self._out.add(data if lasting or type(data) is bytes else bytes(data))
         return True
 
     def _flush_soon(self) -> None:
@@ -261,8 +268,8 @@ class PipeTransport(asyncio.Transport):
 
     def _flush(self) -> None:
         out = self._out
-        write = self._side.write
-        while not self._blocked and (entry := out.head()) is not None:
+        side, write = self._side, self._side.write
+        while not self._blocked and out.size and (entry := out.head(side.max_entry)) is not None:
             try:
                 taken = write(entry, len(entry))
             except RuntimeError:

@@ -18,13 +18,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, cast
 
+from litz.pipe_transport import PipeTransport
+from litz.read_buffers import ReadBuffers
+
 HIGH_WATER: Final = 256 * 1024
 """Bytes waiting to be written above which the other side is not read."""
 
 _RST_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
-class End(asyncio.Protocol):
+class End(asyncio.BufferedProtocol):
     """The protocol of one of the two connections. `passed`: bytes that came from it."""
 
     takes_buffers: Final = True
@@ -32,7 +35,8 @@ class End(asyncio.Protocol):
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
-        self._early: list[bytes] = []
+        self._reads = ReadBuffers()
+        self._early: list[bytes | memoryview] = []
         self.other: End
         self.transport: asyncio.Transport | None = None
         self.passed = 0
@@ -54,14 +58,24 @@ class End(asyncio.Protocol):
         else:
             self._pump.join()
 
-    def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol`. Of a pipe these may be views."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See `asyncio.BufferedProtocol`."""
+        return self._reads.next()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """See `asyncio.BufferedProtocol`."""
+        self.data_received(self._reads.take(nbytes))
+
+    def data_received(self, data: bytes | memoryview) -> None:
+        """What came; nobody changes it any more."""
         self.passed += len(data)
         to = self.other.transport
         if to is None:
             self._early.append(data)
             if self.transport is not None:
                 self.transport.pause_reading()  # uvloop begins to read although it was paused in `connection_made`
+        elif isinstance(data, memoryview) and isinstance(to, PipeTransport):
+            to.write_lasting(data)
         else:
             to.write(data)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from litz.resume_session import ResumeSession
-from litz.stream_port import Abort, Refused, StreamSide, StreamUser
+from litz.stream_port import MAX_ENTRY, Abort, Refused, StreamSide, StreamUser
 
 
 class ResumableSide(StreamSide):
@@ -48,6 +48,11 @@ class ResumableSide(StreamSide):
     def buffered(self) -> int:
         """Bytes that this connection was not given."""
         return self._session.out.end - self._session.sent
+
+    @property
+    def max_entry(self) -> int:
+        """What one frame has."""
+        return MAX_ENTRY
 
     def use(self, user: StreamUser) -> None:
         """See `StreamSide`."""

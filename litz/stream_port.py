@@ -29,6 +29,10 @@ MAX_CODE: Final = 2**16 - 1
 MAX_ENTRY: Final = 64 * 1024
 """Bytes of one entry of a stream, where bytes travel: never above a window, so that no stream waits in a circle."""
 
+LARGE_ENTRY: Final = (1 << 20) - (16 << 10)
+"""The same where the peer has granted that much already, which it does while its reader keeps up. It fits into a frame
+of 1 MiB, with what is around it."""
+
 FIRST_WINDOW: Final = 64 * 1024
 """Bytes a stream may send before its reader has said anything (docs/protocol.md). Grows while its reader keeps up."""
 
@@ -126,6 +130,11 @@ class StreamSide(Protocol):
     def buffered(self) -> int:
         """Bytes written that were not handed to a wire yet."""
 
+    @property
+    def max_entry(self) -> int:
+        """Bytes of the largest entry that is worth to be written now: at least `MAX_ENTRY`, at most `LARGE_ENTRY`. It
+        may be less the next time, also of an entry that was refused for room: then that one is to be cut again."""
+
     def use(self, user: StreamUser) -> None:
         """Begin to tell `user`, at once with all that came before. Called once, before anything else."""
 
@@ -136,7 +145,7 @@ class StreamSide(Protocol):
 
     def write(self, entry: Any, size: int) -> bool:
         """Append one entry (bytes, or a tuple of buffers that go out unjoined; in process any object) that counts
-        `size` bytes, at most `MAX_ENTRY` where bytes travel. Its buffers must not change until it is confirmed. False:
+        `size` bytes, at most `max_entry` where bytes travel. Its buffers must not change until it is confirmed. False:
         no room (then `writable` follows), nothing was taken. After an end: RuntimeError, for the caller must know."""
 
     def finish(self) -> None:

@@ -55,7 +55,7 @@ class TransportOptions(BaseModel):
     """Streams with one peer, both directions together."""
     max_offers: Count = 1_024
     """Of those, the ones that the peer wants to open and that wait to be accepted here."""
-    stream_window_size: Annotated[int, Field(ge=FIRST_WINDOW)] = 4 << 20
+    stream_window_size: Annotated[int, Field(ge=FIRST_WINDOW)] = 8 << 20
     """To which what a peer may send on one stream grows, while its reader keeps up."""
     session_stream_size: Count = 64 << 20
     """Granted and not consumed, over all streams of a session, up to which windows grow beyond the first."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from outproc.cli.outcome import INTERRUPTED
+
+KEPT_MEMORY: Final = 16 << 20
 
 Result = TypeVar("Result")
 
@@ -59,6 +61,7 @@ class Stop:
 
 def run(work: Callable[[Stop], Awaitable[int]]) -> int:
     """Run `work(stop)` in a new event loop and return its exit code."""
+    keep_freed_memory()
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(_with_signals(work))
 
@@ -83,3 +86,13 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
     except ImportError:
         return asyncio.new_event_loop
     return uvloop.new_event_loop
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep up to `KEPT_MEMORY` bytes that were freed, instead of giving them back to the system at
+    once and getting them anew, page by page, for the next read.
+
+    glibc raises both thresholds by itself when a large block is freed that it had from the system (`mallopt(3)`,
+    M_MMAP_THRESHOLD). The block is never written, so it costs no memory. Elsewhere this does nothing.
+    """
+    bytearray(KEPT_MEMORY // 2)

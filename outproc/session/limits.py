@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from litz.stream_port import FIRST_ENTRIES, FIRST_WINDOW, MAX_ENTRY
+from litz.stream_port import FIRST_ENTRIES, FIRST_WINDOW, LARGE_ENTRY, MAX_ENTRY
 from outproc.frames.records import MAX_ENTRIES
 
 
@@ -50,7 +50,8 @@ class SessionLimits:
     batch_size: int = 64 << 10
     """The size at which a frame is full while small messages or signals share the wire."""
     bulk_frame: int = 256 << 10
-    """The size of a frame that carries one large message while no signal lane is in use."""
+    """The size of a frame that carries one large message while no signal lane is in use; of one that carries a stream
+    up to four times as much, where the path is fast (`outproc.session.bulk_frame`)."""
     early_size: int = 128 << 10
     """Data on a wire that has joined and has not answered a ping since: the peer may have to hold it, unproved."""
     ack_delay: float = 0.025
@@ -87,7 +88,7 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """The limits of the streams of one session. Counts are of entries, sizes in bytes. The first three are part of the
+    """The limits of the streams of one session. Counts are of entries, sizes in bytes. The first four are part of the
     protocol: both ends must have the same (docs/protocol.md)."""
 
     first_size: int = FIRST_WINDOW
@@ -95,7 +96,9 @@ class StreamLimits:
     """What a stream may send before its reader has taken anything. No window is ever smaller."""
     max_entry: int = MAX_ENTRY
     """Never above the first window, so that whoever took everything is always sent more."""
-    most_size: int = 4 << 20
+    large_entry: int = LARGE_ENTRY
+    """The same of one that the peer's credit allows already."""
+    most_size: int = 8 << 20
     """To which a window grows while its reader keeps up; in entries to the same multiple."""
     budget: int = 64 << 20
     """Bytes granted and not consumed, over all streams, up to which windows grow beyond the first."""
@@ -107,6 +110,8 @@ class StreamLimits:
     def __post_init__(self) -> None:
         if min(self.first_size, self.first_entries, self.max_entry, self.budget, self.log_size, self.log_entries) < 1:
             raise ValueError("limits of streams must be at least 1; 0 never means unlimited")
+        if self.large_entry < self.max_entry:
+            raise ValueError("large_entry is below max_entry")
         if self.max_entry > self.first_size:
             raise ValueError("max_entry is above the first window: such an entry could never be sent")
         if self.most_size < self.first_size:

@@ -35,6 +35,7 @@ from outproc.frames.records import (
     SessionCredit,
     Skip,
 )
+from outproc.session.bulk_frame import SIGNAL_IN_USE, BulkFrame
 from outproc.session.control import NOTHING, Unsent
 from outproc.session.cutting import CHUNKED_FROM, FrameParts
 from outproc.session.ending import HEADER, dismissal, farewell, unconfirmed
@@ -54,8 +55,6 @@ from outproc.session.tombstones import Finals
 
 __all__ = ["FIXED_LANES", "LOSSY_LANE", "PRIORITY_LANES", "SIGNAL_LANE", "Received", "Session", "Statement"]
 
-SIGNAL_IN_USE = 1.0
-"""Seconds after a signal during which frames stay below `batch_size`, on a wire that signals share."""
 MAX_PONGS = 4
 """Pings, and answers to pings, that wait for a frame of one wire."""
 ROOM_TO_SPARE = CHUNKED_FROM + 1024
@@ -92,6 +91,7 @@ class Session:
         self.lossy_in = LossyReceiveLane(LOSSY_LANE, limits.max_message)
         self.unsent = Unsent()
         self.streams = StreamLanes(limits, streams or StreamLimits(), self.unsent)
+        self._bulk = BulkFrame(limits.bulk_frame)
         self.peer_log_messages = 1
         self.peer_log_size = 1
         self.faults = Faults(limits.max_faults, limits.forgiven_after)
@@ -335,7 +335,8 @@ class Session:
             return None
         out: FrameParts = [b""]
         large = joined.strand is not None or now - self._signal_at > SIGNAL_IN_USE
-        budget = min(joined.max_frame, most, self.limits.bulk_frame if large else self.limits.batch_size) - HEADER
+        full = self._bulk.size(now, self.streams.acked_size) if large else self.limits.batch_size
+        budget = min(joined.max_frame, most, full) - HEADER
         budget -= joined.take_records(out, budget // 2)
         speaks = joined.dependable and (self._heard is None or self._heard is joined.of)
         alone = len(out) > 1 or (speaks and self.unsent.due is not None and self.unsent.due <= now)

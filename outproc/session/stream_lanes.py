@@ -40,6 +40,10 @@ TURN: Final = CHUNKED_FROM + 1024
 """Bytes of one stream in a frame after which others have a turn, or a quarter of the frame if that is more."""
 
 
+SPARE: Final = 128
+"""This part of a frame is left beside a large entry: for control, and the heads of records."""
+
+
 class StreamLanes:
     """See the module. `session.streams`."""
 
@@ -59,6 +63,10 @@ class StreamLanes:
         """Of these, what is acknowledged or forgotten."""
         self.sent_size = 0
         """Bytes that were handed to a wire and are not acknowledged, over all streams."""
+        self.acked_size = 0
+        """Bytes of which acks came, over all streams that were not forgotten before."""
+        self._frame = 0
+        """Bytes that one stream had in the latest frame, if it wanted them."""
         self._session = session
         self._unsent = unsent
         self._lane_limits: SessionLimits | None = None
@@ -80,7 +88,8 @@ class StreamLanes:
             self._lane_limits = _lane_limits(self._session, self.limits)
         most = self.limits.most_size if window is None else min(window, self.limits.most_size)
         self.sending[number] = StreamSendLane(number, self._lane_limits, self.limits)
-        self.receiving[number] = StreamReceiveLane(number, self._lane_limits, most, self.budget)
+        large = self.limits.large_entry
+        self.receiving[number] = StreamReceiveLane(number, self._lane_limits, most, large, self.budget)
         self._highest[number & 1] = max(number, self._highest[number & 1])
 
     def send_lane(self, number: int) -> StreamSendLane:
@@ -121,19 +130,31 @@ class StreamLanes:
 
     # -- sending --------------------------------------------------------------------------------------
 
-    def has_room(self, number: int, size: int) -> bool:
-        """Whether the stream takes an entry of `size` bytes now. If not, it is in `take_roomy` once there is room."""
+    def max_entry(self, number: int) -> int:
+        """Bytes of the largest entry that is worth to be appended now: what one frame carries, so that it is in one
+        piece. More than is always allowed only where credit for it is here already, or a stream might wait for ever;
+        or where as much is on its way, and so is credit: then it has no room yet."""
+        limits = self.limits
+        most = min(limits.large_entry, self._frame - self._frame // SPARE)
+        if most <= limits.max_entry:
+            return limits.max_entry
         lane = self.sending[number]
-        lane.wants_room = not lane.has_room(size)
+        return most if lane.sent_size >= most else max(limits.max_entry, min(most, lane.credit_left))
+
+    def has_room(self, number: int, size: int) -> bool:
+        """Whether the stream takes an entry of `size` bytes now. If not, it is in `take_roomy` once there is room, or
+        perhaps for a smaller one."""
+        lane = self.sending[number]
+        lane.wants_room = not (lane.has_room(size) and (size <= self.limits.max_entry or size <= lane.credit_left))
         return not lane.wants_room
 
     def append(self, number: int, body: Body) -> int:
         """Append one entry after `has_room` said yes. Returns its number. The buffers go out as they are, and must not
         change until they are acknowledged. Raises ValueError for one that no peer takes, RuntimeError after `finish`.
         """
-        if len(body) > self.limits.max_entry:
-            raise ValueError(f"an entry of a stream has at most {self.limits.max_entry} bytes, not {len(body)}")
-        lane = self.sending[number]
+        lane, size = self.sending[number], len(body)
+        if size > self.limits.max_entry and size > min(self.limits.large_entry, lane.credit_left):
+            raise ValueError(f"an entry of {size} bytes is too large for a stream: see `max_entry`")
         entry = lane.log.append(body)
         if not lane.blocked:
             self.ready[number] = lane
@@ -193,6 +214,7 @@ class StreamLanes:
         whether the frame asks for acks at once. The caller hands them to `wire` at once."""
         used, asks = 0, False
         turn = max(TURN, budget // 4 + 2 * HEAD)
+        self._frame = budget if len(self.ready) == 1 else turn
         # Where an entry has room, it is not cut: to put it together again costs more than the rest of a frame.
         cut_from = CHUNKED_FROM if turn < self.limits.max_entry else budget
         ready = self.ready
@@ -250,7 +272,9 @@ class StreamLanes:
         if not lane.acknowledge(ack):
             return False
         self.acked_entries += lane.acked.number - before
-        self.sent_size -= lane.log.trimmed - trimmed
+        freed = lane.log.trimmed - trimmed
+        self.sent_size -= freed
+        self.acked_size += freed
         if not lane.has_unsent:
             self.ready.pop(ack.lane, None)
         self._look_for_room(ack.lane, lane)
@@ -261,9 +285,11 @@ class StreamLanes:
         lane = self.sending.get(credit.lane)
         if lane is None:
             self._gone(credit.lane)
-        elif lane.allow(credit.messages, credit.size) and lane.blocked:
-            lane.blocked = False
-            self.ready[credit.lane] = lane
+        elif lane.allow(credit.messages, credit.size):
+            self._look_for_room(credit.lane, lane)
+            if lane.blocked:
+                lane.blocked = False
+                self.ready[credit.lane] = lane
 
     def _gone(self, number: int) -> None:
         """Something came for a stream that is not there. Raises ProtocolError if it never was."""

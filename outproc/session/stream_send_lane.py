@@ -42,6 +42,11 @@ class StreamSendLane(SendLane):
         return self.log.size + self.log.trimmed - self.charged_size
 
     @property
+    def credit_left(self) -> int:
+        """Bytes that the peer takes beyond all that was appended; below 0 if that is more already."""
+        return self.credit_size - self.log.size - self.log.trimmed
+
+    @property
     def sent_size(self) -> int:
         """Bytes that were, and are not acknowledged."""
         return self.charged_size - self.log.trimmed

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from litz.errors import ProtocolError
 from outproc.frames.records import Fin
 from outproc.session.limits import SessionLimits
 from outproc.session.receive_lane import Finished, ReceiveLane
@@ -44,12 +45,14 @@ class StreamBudget:
 
 
 class StreamReceiveLane(ReceiveLane):
-    """See the module. `limits` have the first window; `most` is the size to which it may grow."""
+    """See the module. `limits` have the first window; `most` is the size to which it may grow, `large` the most that
+    one entry has then."""
 
-    def __init__(self, lane: int, limits: SessionLimits, most: int, budget: StreamBudget) -> None:
+    def __init__(self, lane: int, limits: SessionLimits, most: int, large: int, budget: StreamBudget) -> None:
         super().__init__(lane, limits, None)
         self.window = limits.window_size
         self.most = max(most, limits.window_size)
+        self._large = large
         self.paused = False
         self._budget = budget
         self._since: float | None = None
@@ -118,6 +121,10 @@ class StreamReceiveLane(ReceiveLane):
         elif now - since > SLOW:
             self.window = max(window // 2, first.window_size)
         self._since, self._from_size, self._from_entries = now, self.consumed_size, self.consumed_messages
+
+    def _check_size(self, size: int) -> None:
+        if size > self._large:
+            raise ProtocolError(f"an entry of {size} bytes on stream {self.lane} is over the limit")
 
     def take_fin(self, fin: Fin) -> Finished | None:
         """Take the end; nothing that was granted and not sent is owed any more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from litz.stream_port import Abort, Refusal, Refused, StreamUser
+from litz.stream_port import MAX_ENTRY, Abort, Refusal, Refused, StreamUser
 from outproc.session.log import Body, Parts
 from outproc.streams.moves import Input, State
 from outproc.streams.table import DYING, Entry
@@ -82,6 +82,10 @@ class OutprocSide:
     @property
     def buffered(self) -> int:
         return self._streams.lanes.buffered(self) if self.sends else 0
+
+    @property
+    def max_entry(self) -> int:
+        return self._streams.lanes.max_entry(self) if self.sends else MAX_ENTRY
 
     @property
     def attached(self) -> bool:

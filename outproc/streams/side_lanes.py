@@ -39,6 +39,10 @@ class SideLanes:
 
     # -- out ----------------------------------------------------------------------------------------
 
+    def max_entry(self, side: OutprocSide) -> int:
+        """Bytes of the largest entry that `write` takes now."""
+        return self._lanes.max_entry(side.number)
+
     def write(self, side: OutprocSide, body: Body) -> bool:
         """Append an entry; False: there is no room, and the side is told when there is."""
         number, size = side.number, len(body)

@@ -102,6 +102,8 @@ class WebRtcWire(Wire):
         self._queues: tuple[deque[bytes], ...] = tuple(deque() for _ in LABELS)
         self._queued = [0 for _ in LABELS]
         self._full = [False for _ in LABELS]
+        self._empty = [False for _ in LABELS]
+        """Known to have nothing to send: whoever asks at every flush need not ask the library each time."""
         self._pace = Pace(self._loop.time())
         self.urgent = _Urgent(self)
         self._greeted = [False for _ in LABELS]
@@ -155,8 +157,10 @@ class WebRtcWire(Wire):
 
     def takes_more(self, channel: int, limit: int) -> bool:
         """Whether less than `limit` bytes wait on a channel; after a no, whether little does."""
-        if not self._full[channel] and self._loss is None:
-            self._full[channel] = self._queued[channel] + self.connection.buffered(channel) >= limit
+        if not (self._full[channel] or self._empty[channel]) and self._loss is None:
+            waits = self._queued[channel] + self.connection.buffered(channel)
+            self._full[channel] = waits >= limit
+            self._empty[channel] = not waits
         return not self._full[channel]
 
     def close(self) -> None:
@@ -177,6 +181,7 @@ class WebRtcWire(Wire):
 
     def _give(self, channel: int, message: bytes) -> None:
         self._queues[channel].append(message)
+        self._empty[channel] = False
         self._queued[channel] += len(message)
         self._pump(channel)
 
@@ -211,6 +216,7 @@ class WebRtcWire(Wire):
     def channel_open(self, channel: int) -> None:
         """See `Events`."""
         if self._loss is None:
+            self._empty[channel] = False
             self.connection.send(channel, HELLO_MESSAGE)
 
     def drained(self, channel: int) -> None:

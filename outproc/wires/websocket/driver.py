@@ -16,14 +16,17 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
 from litz.message import Buffer
+from litz.scratch import scratch
 from litz.wire import HIGH_WATER, LOW_WATER, LossReason, Wire, WireLoss, WirePath, WireSink
 from outproc.wires.websocket.framing import masked_frame, plain_frame, size_of
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.reader import FrameReader, Raw
-from outproc.wires.websocket.scratch import scratch
 
 MAX_FRAME: Final = 1 << 20
 """Largest frame in bytes, and largest message that a peer may send (`max_size`)."""
+
+READ_SIZE: Final = 256 << 10
+"""Bytes that are read at once, at most."""
 
 MAX_FRAGMENTS: Final = 1024
 """Parts that one fragmented incoming message may have."""
@@ -68,7 +71,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         self._made = protocol
         self._tail = tail
         accepting = protocol is None or protocol.side is SERVER
-        self._scratch = scratch()
+        self._scratch = scratch(READ_SIZE)
         self._reader = FrameReader(masked=accepting, max_size=max_frame)
         self._frame = plain_frame if accepting else masked_frame
         self._opening = opening
@@ -142,9 +145,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         if not self._open or self._transport.is_closing():
             return
         pieces = self._frame(buffers, size)
-        if len(pieces) == 1:
-            self._transport.write(pieces[0])
-        elif self._gathers:
+        if self._gathers and type(pieces) is list and len(pieces) > 1:
             self._transport.writelines(pieces)
         else:  # asyncio before 3.12 would join them all into one more copy
             for piece in pieces:

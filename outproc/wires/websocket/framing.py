@@ -6,7 +6,7 @@ Only whole binary messages are framed here; control frames and the closing hands
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Final
 
@@ -20,6 +20,9 @@ call or an iovec costs more than copying them."""
 
 MANY: Final = 64
 """Frames of more buffers than this are joined whole: `max_frame` makes them small on average."""
+
+MASK_AT_ONCE: Final = 128 * 1024
+"""Bytes of a large buffer that are masked before what is masked is written: so the copy is still in the cache then."""
 
 BINARY: Final = 0x82
 """First byte of a whole binary message: FIN and opcode 2."""
@@ -65,21 +68,28 @@ def plain_frame(buffers: Sequence[Buffer], size: int) -> list[Buffer]:
     return pieces
 
 
-def masked_frame(buffers: Sequence[Buffer], size: int) -> list[Buffer]:
-    """One masked binary message, as the pieces to write in this order. Every byte is copied once, by the mask.
+def masked_frame(buffers: Sequence[Buffer], size: int) -> Iterable[Buffer]:
+    """One masked binary message, as the pieces to write in this order. Every byte is copied once, by the mask, when its
+    piece is asked for.
 
     The key is fresh for each message and cannot be predicted (RFC 6455, section 5.3).
     """
     key = os.urandom(4)
     head = header(size, MASKED) + key
     if size < LARGE or len(buffers) > MANY:
-        return [head + apply_mask(b"".join(buffers), key)]
-    pieces: list[Buffer] = [head]
-    for run in _runs(buffers):
-        pieces.append(masked := apply_mask(run, key))
-        turn = len(masked) & 3
-        key = key[turn:] + key[:turn]
-    return pieces
+        return (head + apply_mask(b"".join(buffers), key),)
+    return _masked(head, _runs(buffers), key)
+
+
+def _masked(head: bytes, runs: list[Buffer], key: bytes) -> Iterator[Buffer]:
+    yield head
+    for run in runs:
+        view = memoryview(run)
+        for start in range(0, len(view), MASK_AT_ONCE):
+            part = view[start : start + MASK_AT_ONCE]
+            yield apply_mask(part, key)
+            turn = len(part) & 3
+            key = key[turn:] + key[:turn]
 
 
 def _runs(buffers: Sequence[Buffer]) -> list[Buffer]:

@@ -96,6 +96,7 @@ STREAMS = (
     "stream data before its accept",
     "stream entry acknowledged in part",
     "stream entry goes on on another wire",
+    "stream entry larger than always allowed",
     "stream given up before its answer",
     "stream lost with its session",
     "stream reader waits",

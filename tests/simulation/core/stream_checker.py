@@ -71,7 +71,7 @@ class StreamChecker:
         alone = len(sent) - lane.high_water <= 1
         if body is not None and not alone and (unsent > limits.log_size or len(lane.log.tail.bodies) > 1_000):
             raise InvariantError("stream-bound", f"{unsent} bytes of stream {number} wait")
-        held = limits.most_size + limits.log_size + limits.max_entry
+        held = limits.most_size + limits.log_size + limits.large_entry
         if lane.log.size > held:
             raise InvariantError("stream-bound", f"stream {number} holds {lane.log.size} bytes")
 

@@ -59,6 +59,13 @@ def with_streams(plan: Plan, rng: Random) -> Plan:
     return replace(plan, streams=limits, weights=weights, steps=plan.steps * 2)
 
 
+def with_large_entries(plan: Plan, rng: Random) -> Plan:
+    """The plan of a walk in which entries may be larger than is always allowed, or never."""
+    assert plan.streams is not None
+    large = plan.streams.max_entry * rng.choice((1, 1, 2, 8, 1_000))
+    return replace(plan, streams=replace(plan.streams, large_entry=large))
+
+
 @dataclass(slots=True)
 class StreamEnd:
     """One end of one stream."""
@@ -169,6 +176,10 @@ class StreamTalk:
         if end.refused_room:
             return False
         body = rng.randbytes(rng.choice((0, 1, limits.max_entry // 2, limits.max_entry)))
+        most, large = streams.max_entry(end.number), self.walk.large
+        if len(body) == limits.max_entry < most:
+            body = large.randbytes(large.choice((most, large.randint(limits.max_entry, most))))
+            self.walk.hits["stream entry larger than always allowed"] += 1
         if not streams.has_room(end.number, len(body)):
             self.walk.hits["stream without room"] += 1
             end.refused_room = True
@@ -253,7 +264,8 @@ class StreamWalk:
         self.checker = StreamChecker(world.checker, world.hits)
         self.slow = self.rng.choice((0.0, 0.3, 0.6))
         self.eager = self.rng.choice((0.4, 0.7, 0.9))
-        world.plan = with_streams(world.plan, self.rng)
+        self.large = Random(f"large entries {seed}")
+        world.plan = with_large_entries(with_streams(world.plan, self.rng), self.large)
 
     def bind(self, peer: Peer) -> None:
         """All streams get a wire, if they have none."""

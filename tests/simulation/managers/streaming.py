@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,7 @@ HITS: Final = (
     "stream aborted: HANDLER_FAILED",
     "stream aborted: IDLE",
     "stream lost",
+    "stream entry larger than always allowed",
     "stream without room",
     "stream confirmed",
     "stream heard of its link",
@@ -70,6 +72,9 @@ def draw_streams(
         log_size=entry * rng.choice((1, 4)),
         log_entries=rng.choice((1, 5, 1_024)),
     )
+    if tiny:
+        large = Random(f"managers plan, large entries {seed}").choice((1, 1, 3, 20, 1_000))
+        limits = replace(limits, large_entry=entry * large)
     drawn = {}
     for name, each in options.items():
         update = {

@@ -11,11 +11,30 @@ STREAM_SEEDS = "tests.simulation.core.run:run_stream_seed"
 STUCK = ("stream-complete", "stream-unblocked")
 
 
+NO_CREDIT = (
+    Edit(LANES, "most if lane.sent_size >= most else max(limits.max_entry, min(most, lane.credit_left))", "most"),
+    Edit(LANES, " and (size <= self.limits.max_entry or size <= lane.credit_left)", ""),
+    Edit(LANES, "min(self.limits.large_entry, lane.credit_left)", "self.limits.large_entry"),
+)
+
+
 def _mutant(name: str, rule: str, edit: Edit, *killers: str) -> Mutant:
     return Mutant(name, rule, (edit,), killers or STUCK, STREAM_SEEDS)
 
 
 STREAM_LANE_MUTANTS: tuple[Mutant, ...] = (
+    Mutant("large-entry-without-credit-for-it", "R10", NO_CREDIT, STUCK, STREAM_SEEDS),
+    _mutant(
+        "large-entry-waits-for-credit-that-never-comes",
+        "R10",
+        Edit(LANES, "most if lane.sent_size >= most else", "most if True else"),
+    ),
+    _mutant(
+        "large-entry-is-a-violation",
+        "R10",
+        Edit(WINDOW, "        if size > self._large:", "        if size > self.limits.max_message:"),
+        "honest-peers-never-fault",
+    ),
     _mutant(
         "stream-out-of-credit-forgets-what-it-may-send",
         "R10",
@@ -36,8 +55,8 @@ STREAM_LANE_MUTANTS: tuple[Mutant, ...] = (
         "R10",
         Edit(
             LANES,
-            "            lane.blocked = False\n            self.ready[credit.lane] = lane\n",
-            "            lane.blocked = False\n",
+            "                lane.blocked = False\n                self.ready[credit.lane] = lane\n",
+            "                lane.blocked = False\n",
         ),
     ),
     _mutant(

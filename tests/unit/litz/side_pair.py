@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from litz.errors import StreamRefusedError
-from litz.stream_port import Accept, Later, Offer, Refusal, Refused, StreamSide, StreamUser
+from litz.stream_port import MAX_ENTRY, Accept, Later, Offer, Refusal, Refused, StreamSide, StreamUser
 
 
 class MemorySide(StreamSide):
@@ -25,6 +25,7 @@ class MemorySide(StreamSide):
         self.held = False
         self.taken: list[tuple[int, int]] = []
         self.largest = 0
+        self.most = MAX_ENTRY
         self.attached = True
         self.aborts: list[int] = []
         self.ended = self.released = self.finishing = False
@@ -54,6 +55,10 @@ class MemorySide(StreamSide):
     def buffered(self) -> int:
         return sum(size for _, size in self._waiting)
 
+    @property
+    def max_entry(self) -> int:
+        return self.most
+
     def use(self, user: StreamUser) -> None:
         assert self.user is None
         self.user = user
@@ -69,7 +74,7 @@ class MemorySide(StreamSide):
     def write(self, entry: Any, size: int) -> bool:
         if self.ended or self.finishing:
             raise RuntimeError("written after the end")
-        assert 0 < size == len(entry) <= 64 * 1024
+        assert 0 < size == len(entry) <= self.most
         self.largest = max(self.largest, size)
         if self._logged and self._logged + size > self.log:
             self._refused_write = True

@@ -15,6 +15,20 @@ from tests.unit.litz.pipe_ends import Recorder, recorded, streams, turns
 from tests.unit.litz.side_pair import side_pair
 
 
+def test_entries_are_as_large_as_the_peer_takes_and_one_that_was_refused_is_cut_again() -> None:
+    out = PipeOutgoing()
+    data = memoryview(bytes(range(256)) * (3 * MAX_ENTRY // 256))
+    out.add(data)
+    assert out.head(2 * MAX_ENTRY) == data[: 2 * MAX_ENTRY]
+    assert out.head(MAX_ENTRY) == data[:MAX_ENTRY]
+    joined = b""
+    while (entry := out.head(10 * MAX_ENTRY)) is not None:
+        joined += entry
+        out.taken()
+    assert joined == data
+    assert out.size == 0
+
+
 def test_small_writes_are_joined_and_large_ones_are_not_copied() -> None:
     out = PipeOutgoing()
     large = bytes(MAX_ENTRY * 2 + 10)
@@ -22,8 +36,8 @@ def test_small_writes_are_joined_and_large_ones_are_not_copied() -> None:
         out.add(data)
     sizes, joined = [], b""
     assert out.size == len(large) + 3 + JOIN_BELOW + MAX_ENTRY - 1
-    while (entry := out.head()) is not None:
-        assert out.head() is entry
+    while (entry := out.head(MAX_ENTRY)) is not None:
+        assert out.head(MAX_ENTRY) is entry
         if isinstance(entry, memoryview):
             assert entry.obj is large
         sizes.append(len(entry))
@@ -257,6 +271,26 @@ async def test_what_was_written_may_be_changed_afterwards() -> None:
     writer.close()
     other.close()
     await asyncio.gather(writer.wait_closed(), other.wait_closed())
+
+
+async def test_what_lasts_is_not_copied_and_goes_out_as_large_as_the_peer_takes_it() -> None:
+    a, b = side_pair(log=10 * MAX_ENTRY, window=10 * MAX_ENTRY)
+    a.most = 3 * MAX_ENTRY
+    transport, protocol = recorded(a)
+    other, receiver = recorded(b)
+    data = memoryview(bytes(4 * MAX_ENTRY))
+    a.hold()
+    transport.write_lasting(data)
+    assert a.largest == 3 * MAX_ENTRY
+    assert all(isinstance(entry, memoryview) and entry.obj is data.obj for entry, _ in a._waiting)
+    a.flow()
+    transport.write_eof()
+    with pytest.raises(RuntimeError, match="after write_eof"):
+        transport.write_lasting(data)
+    transport.close()
+    await protocol.lost
+    assert receiver.data == data
+    other.abort()
 
 
 async def test_a_turn_that_writes_much_does_not_keep_it_till_its_end() -> None:

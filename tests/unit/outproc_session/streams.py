@@ -14,7 +14,14 @@ from outproc.session.stream_lanes import StreamLanes
 from tests.unit.outproc_session.sessions import LIMITS, A, B, talk
 
 TINY = StreamLimits(
-    first_size=100, first_entries=4, max_entry=100, most_size=800, budget=1_000, log_size=200, log_entries=8
+    first_size=100,
+    first_entries=4,
+    max_entry=100,
+    large_entry=300,
+    most_size=800,
+    budget=1_000,
+    log_size=200,
+    log_entries=8,
 )
 
 

@@ -82,7 +82,7 @@ def test_a_number_is_opened_once(number: int) -> None:
 
 def test_an_entry_larger_than_any_window_is_refused_before_it_gets_a_number() -> None:
     a, _ = stream_pair(16)
-    with pytest.raises(ValueError, match="at most 100 bytes, not 101"):
+    with pytest.raises(ValueError, match="an entry of 101 bytes is too large"):
         a.streams.append(16, bytes(101))
     assert a.streams.send_lane(16).log.next_number == 0
 
@@ -97,6 +97,41 @@ def test_large_entries_go_out_as_they_are() -> None:
     assert frame is not None
     assert any(part is one for part in frame)
     assert any(part is two for part in frame)
+
+
+def test_larger_entries_are_taken_where_credit_for_them_is_there() -> None:
+    a, b = stream_pair(16)
+    assert a.streams.max_entry(16) == 100, "nothing is known of the frames"
+    a.streams.allow(Credit(16, 1_000, 250))
+    append(a.streams, 16, b"x")
+    talk(a, b)
+    assert a.streams.max_entry(16) == 249
+    assert not a.streams.has_room(16, 250)
+    assert a.streams.has_room(16, 249)
+    with pytest.raises(ValueError, match="an entry of 250 bytes is too large"):
+        a.streams.append(16, bytes(250))
+    b.streams.receiving[16].granted_size = 250
+    append(a.streams, 16, bytes(249))
+    assert came(talk(a, b)) == {16: [bytes(249)]}
+    a.streams.allow(Credit(16, 1_000, 100_000))
+    assert a.streams.max_entry(16) == 300, "the limit"
+
+
+def test_a_large_entry_waits_for_credit_while_as_much_is_on_its_way() -> None:
+    a, b = stream_pair(16)
+    a.streams.allow(Credit(16, 1_000, 400))
+    append(a.streams, 16, b"x")
+    talk(a, b)
+    append(a.streams, 16, bytes(300))
+    sent = frames(a)
+    assert a.streams.max_entry(16) == 300
+    assert not a.streams.has_room(16, 300)
+    b.streams.receiving[16].granted_size = 400
+    for frame in sent:
+        b.receive("w", frame, 0.0)
+    talk(b, a, now=1.0)
+    assert a.streams.take_roomy() == [16]
+    assert a.streams.max_entry(16) == 100, "all has come, and there is no more credit"
 
 
 def test_where_frames_are_large_entries_are_not_cut() -> None:
@@ -144,7 +179,7 @@ def test_what_comes_for_a_stream_that_is_gone_is_ignored_and_counted(record: Rec
         (Skip(1, 16, 1, 0, 0), "a gap on stream 16"),
         (Batch(16, 1, 0, 0, 0, [b"x"], [(1, 1)]), "more than its payload"),
         (Batch(16, 1, 0, 0, 0, [b"x"], None, ["k"]), "more than its payload"),
-        (Batch(16, 1, 0, 0, 0, [bytes(101)]), "over the limit"),
+        (Batch(16, 1, 0, 0, 0, [bytes(301)]), "over the limit"),
         (Batch(16, 1, 0, 0, 0, [bytes(60), bytes(60)]), "than it was granted"),
         (Batch(16, 1, 0, 0, 0, [b""] * 5), "than it was granted"),
         (Ack(16, Position(1, 0), 0, 0), "only 0 entries were sent"),

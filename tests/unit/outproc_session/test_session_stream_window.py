@@ -14,7 +14,7 @@ LIMITS = SessionLimits(window_messages=10, window_size=100, session_window_size=
 
 
 def lane_of(budget: int = 10_000, most: int = 800, shared: StreamBudget | None = None) -> StreamReceiveLane:
-    return StreamReceiveLane(16, LIMITS, most, StreamBudget(budget, shared))
+    return StreamReceiveLane(16, LIMITS, most, 300, StreamBudget(budget, shared))
 
 
 def bring(lane: StreamReceiveLane, size: int, entries: int = 1) -> None:
@@ -86,7 +86,7 @@ def test_a_slow_one_needs_no_large_window_and_keeps_what_it_was_granted() -> Non
 
 def test_growth_stops_at_the_budget_and_goes_on_when_others_need_less() -> None:
     budget = StreamBudget(500)
-    one, two = (StreamReceiveLane(number, LIMITS, 800, budget) for number in (16, 18))
+    one, two = (StreamReceiveLane(number, LIMITS, 800, 300, budget) for number in (16, 18))
     for turn in range(20):
         pass_through(one, 100, turn * 0.01)
     assert budget.used == 500
@@ -102,7 +102,7 @@ def test_growth_stops_at_the_budget_and_goes_on_when_others_need_less() -> None:
 
 def test_the_first_windows_are_beyond_any_budget() -> None:
     budget = StreamBudget(250)
-    lanes = [StreamReceiveLane(number, LIMITS, 800, budget) for number in range(16, 26)]
+    lanes = [StreamReceiveLane(number, LIMITS, 800, 300, budget) for number in range(16, 26)]
     assert budget.used == 1_000
     assert budget.left == -750
     for turn in range(10):
