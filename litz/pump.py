@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Final, cast
 
 from litz.pipe_transport import PipeTransport
-from litz.read_buffers import ReadBuffers
+from litz.read_buffers import read_buffers
 
 HIGH_WATER: Final = 256 * 1024
 """Bytes waiting to be written above which the other side is not read."""
@@ -35,7 +35,7 @@ class End(asyncio.BufferedProtocol):
 
     def __init__(self, pump: Pump) -> None:
         self._pump = pump
-        self._reads = ReadBuffers()
+        self._reads = read_buffers()
         self._early: list[bytes | memoryview] = []
         self.other: End
         self.transport: asyncio.Transport | None = None

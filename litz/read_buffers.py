@@ -22,53 +22,57 @@ KEPT: Final = 16
 """Buffers that one thread keeps for all its connections. More are made where more are needed, and forgotten."""
 
 
+class ReadBuffers:
+    """Of all connections of one thread: an event loop fills the buffer of a `BufferedProtocol` and tells it so before it
+    reads anything else. `next` and `take` are for the two verbs of such a protocol."""
+
+    __slots__ = ("_buffers", "_next", "_turn")
+
+    def __init__(self) -> None:
+        self._buffers: list[bytearray] = []
+        self._next: memoryview | None = None
+        self._turn = 0
+
+    def next(self) -> memoryview:
+        """Where the next bytes belong."""
+        if self._next is None:
+            self._next = memoryview(self._unused())
+        return self._next
+
+    def take(self, size: int) -> bytes | memoryview:
+        """The `size` bytes that were read there. They never change."""
+        whole = self._next
+        assert whole is not None
+        if size < PASSED_ON_FROM:
+            return bytes(whole[:size])
+        self._next = None
+        return whole[:size].toreadonly()
+
+    def _unused(self) -> bytearray:
+        """A buffer of which nobody has a view."""
+        for _ in self._buffers:
+            self._turn = (self._turn + 1) % len(self._buffers)
+            buffer = self._buffers[self._turn]
+            try:
+                buffer.append(0)
+            except BufferError:
+                continue
+            del buffer[-1:]
+            return buffer
+        buffer = bytearray(READ_SIZE)
+        if len(self._buffers) < KEPT:
+            self._buffers.append(buffer)
+        return buffer
+
+
 class _OfThread(threading.local):
     def __init__(self) -> None:
-        self.buffers: list[bytearray] = []
-        self.turn = 0
+        self.reads = ReadBuffers()
 
 
 _of_thread = _OfThread()
 
 
-class ReadBuffers:
-    """Of one connection; for the verbs of a `BufferedProtocol`."""
-
-    __slots__ = ("_buffer",)
-
-    def __init__(self) -> None:
-        self._buffer: memoryview | None = None
-
-    def next(self) -> memoryview:
-        """Where the next bytes belong, whatever became of the last."""
-        if self._buffer is None:
-            self._buffer = memoryview(_unused())
-        return self._buffer
-
-    def take(self, size: int) -> bytes | memoryview:
-        """The `size` bytes that were read. They never change."""
-        assert self._buffer is not None
-        if size < PASSED_ON_FROM:
-            data = bytes(self._buffer[:size])
-            self._buffer = None
-            return data
-        whole, self._buffer = self._buffer, None
-        return whole[:size].toreadonly()
-
-
-def _unused() -> bytearray:
-    """A buffer of which nobody has a view."""
-    mine = _of_thread
-    for _ in mine.buffers:
-        mine.turn = (mine.turn + 1) % len(mine.buffers)
-        buffer = mine.buffers[mine.turn]
-        try:
-            buffer.append(0)
-        except BufferError:
-            continue
-        del buffer[-1:]
-        return buffer
-    buffer = bytearray(READ_SIZE)
-    if len(mine.buffers) < KEPT:
-        mine.buffers.append(buffer)
-    return buffer
+def read_buffers() -> ReadBuffers:
+    """Those of this thread."""
+    return _of_thread.reads

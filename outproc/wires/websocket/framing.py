@@ -21,7 +21,7 @@ call or an iovec costs more than copying them."""
 MANY: Final = 64
 """Frames of more buffers than this are joined whole: `max_frame` makes them small on average."""
 
-MASK_AT_ONCE: Final = 128 * 1024
+MASK_AT_ONCE: Final = 256 * 1024
 """Bytes of a large buffer that are masked before what is masked is written: so the copy is still in the cache then."""
 
 BINARY: Final = 0x82
