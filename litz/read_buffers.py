@@ -23,8 +23,8 @@ KEPT: Final = 16
 
 
 class ReadBuffers:
-    """Of all connections of one thread: an event loop fills the buffer of a `BufferedProtocol` and tells it so before it
-    reads anything else. `next` and `take` are for the two verbs of such a protocol."""
+    """Of all connections of one thread: an event loop fills the buffer of a `BufferedProtocol` and tells it so before
+    it reads anything else. `next` and `take` are for the two verbs of such a protocol."""
 
     __slots__ = ("_buffers", "_next", "_turn")
 
