@@ -131,6 +131,8 @@ def insert_effect(db: Any, uid: int) -> None:
 def _save(path: Path) -> None:
     saved = path.with_suffix(".saved" + path.suffix[1:])
     saved.unlink(missing_ok=True)
+    if not path.exists():
+        return  # the one before was taken away, and nobody opened this one yet: SQLite would make an empty file of it
     with closing(sqlite3.connect(path)) as live, closing(sqlite3.connect(saved)) as copy:
         live.backup(copy)
 
