@@ -75,21 +75,21 @@ class Checker:
             if uid < last:
                 raise InvariantError("in-order", f"{process} got {sent} after message {last}")
             self._firsts[pair] = uid
-        sent.handed.append((process, marked))
+        sent.handed.append((process, marked, world.loop.time()))
         world.hits["handed out again"] += len(sent.handed) > 1
         world.hits["marked"] += marked
         self.handled += 1
         return sent
 
     def _check_mark(self, sent: Sent, process: Process, *, marked: bool) -> None:
-        # Of two live processes of one id the one that it was sent to first may hand it out last.
-        later = self.world.processes[self.world.processes.index(process) + 1 :]
-        first = all(before_marked and before in later for before, before_marked in sent.handed)
+        # Of two processes of one id that live at once, the one that it was sent to first may hand it out last; also the
+        # newer one, if the older was frozen and is heard again.
+        first = all(before_marked and at >= process.began for _, before_marked, at in sent.handed)
         if not first and not marked and sent.process.name not in self.world.restored:
             raise InvariantError("marked", f"{process} got {sent} again, and it is not marked")
         # A sender whose file is an older copy cannot know what was transmitted since.
         may_repeat = sent.again or sent.retried
-        if not may_repeat and any(before is process for before, _ in sent.handed):
+        if not may_repeat and any(before is process for before, _, _ in sent.handed):
             raise InvariantError("marked", f"{process} got {sent} twice")
         if marked and not may_repeat:
             # Of a restart the sender may hear late: until then it sends to a process that is over.

@@ -46,7 +46,7 @@ class Sent:
     state    pending, accepted (`send` returned), refused (surely not sent), doubtful (sent or not)
     excused  an older copy of a file has replaced the one that it was in
     again    it may be sent as another message: its producer was renewed, or it was a dead letter that is retried
-    handed   the processes that began to handle it, with the mark
+    handed   the processes that began to handle it, with the mark and when
     """
 
     uid: int
@@ -61,7 +61,7 @@ class Sent:
     retried: bool = False
     plain: bool = False
     """Handled at least once without the inbox's transaction."""
-    handed: list[tuple[Process, bool]] = field(default_factory=list)
+    handed: list[tuple[Process, bool, float]] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"message {self.uid} {self.process}>{self.dest} of {len(self.data)} bytes, {self.state}"
