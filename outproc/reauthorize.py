@@ -22,7 +22,8 @@ async def reauthorize(node: LocalNode, transports: Sequence[DestTransport], dest
 
     A wire whose proof holds no longer is dropped; the session waits for one with a better proof, and expires without. A
     dest that `authorize` refuses loses its session at once, loudly. A verdict that fails or is late costs the wires,
-    which ask again as they are dialled anew. Wires that are between their proof and the session do not get into it.
+    which ask again as they are dialled anew. Who may not have a stream any more loses it, with or without a wire. Wires
+    that are between their proof and the session do not get into it.
     """
     node.rights.forget_verdicts()
     for link in node.links:
@@ -38,7 +39,7 @@ async def reauthorize(node: LocalNode, transports: Sequence[DestTransport], dest
 
     async with asyncio.TaskGroup() as group:
         for transport in transports:
-            if transport.links:
+            if transport.links or node.streams.holds(transport):
                 group.create_task(look(transport))
     return tuple(transport.dest for transport in transports if transport.dest in dropped)
 
@@ -49,11 +50,12 @@ async def _judge(node: LocalNode, transport: DestTransport) -> bool:
         failure = await link.proof.judge_again()
         if failure is not None:
             lost |= _drop(transport, link, failure)
-    if not transport.links or not node.rights.asks:
+    if not node.rights.asks:
         return lost
     try:
-        async with asyncio.timeout(node.options.handshake_timeout):
-            await node.rights.admit(transport.dest)
+        if transport.links:
+            async with asyncio.timeout(node.options.handshake_timeout):
+                await node.rights.admit(transport.dest)
     except ForbiddenError as error:
         if not transport.closing:
             transport.end_session(EndReason.CLOSED_HERE, str(error), None, then_close=True)

@@ -16,7 +16,7 @@ from litz.seldom import Seldom
 from litz.stream_port import Accept, Later, Offer, Refusal, Refused
 from outproc.local_node import LocalNode
 from outproc.streams.moves import State
-from outproc.streams.session_streams import RETRY_AFTER, TOO_MANY, SessionStreams
+from outproc.streams.session_streams import FULL, SessionStreams
 from outproc.streams.side import OutprocSide
 from outproc.streams.words import Open
 
@@ -52,7 +52,7 @@ class Offers:
             streams.turn_down(side, Refused(Refusal.BUSY, f"{self._node.local_id} leaves"))
             return
         if self._judged[streams.dest] >= self._node.options.max_offers:
-            streams.turn_down(side, Refused(Refusal.BUSY, TOO_MANY, RETRY_AFTER))
+            streams.turn_down(side, FULL)
             return
         verdict: bool | Awaitable[bool]
         try:
@@ -93,9 +93,12 @@ class Offers:
             streams.turn_down(side, NO_SUCH)
 
     def _ask(self, streams: SessionStreams, side: OutprocSide, word: Open) -> None:
+        """It may: who listens decides. Only what is wanted gets a place, for which one that nobody uses may go."""
         accept = self._listeners.get(word.service)
         answer: Refused | Later | None = NO_SUCH
-        if accept is not None:
+        if accept is not None and not streams.has_place:
+            answer = FULL
+        elif accept is not None:
             offer = Offer(streams.dest, word.service, word.metadata, streams.verified, word.pipe)
             try:
                 answer = accept(offer, side)
@@ -104,6 +107,8 @@ class Offers:
                 answer = Refused(Refusal.REJECTED, "it failed to decide")
         if not isinstance(answer, Later):
             side.answer(answer)
+        elif side.entry.state is State.OFFERED:
+            streams.place(side)
 
     def _report(self, error: BaseException, dest: str) -> None:
         """Not each of them: a peer opens as many streams as it likes."""

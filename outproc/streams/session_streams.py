@@ -30,6 +30,8 @@ RETRY_AFTER: Final = 1.0
 
 TOO_MANY: Final = "as many streams as there may be"
 
+FULL: Final = Refused(Refusal.BUSY, TOO_MANY, RETRY_AFTER)
+
 
 class SessionStreams:
     """See the module. Belongs to the loop."""
@@ -65,8 +67,8 @@ class SessionStreams:
 
     def open(self, service: str, metadata: bytes, *, pipe: bool) -> tuple[OutprocSide, asyncio.Future[None]]:
         """Ask for a stream. The future is for the answer. Raises `StreamRefusedError` if there are too many."""
-        if self.table.is_full:
-            self._evict()
+        if self.table.opens:
+            self._make_room()
         entry = self.table.open(service, metadata, pipe=pipe)
         if entry is None:
             raise StreamRefusedError(
@@ -87,12 +89,10 @@ class SessionStreams:
     def offered(self, word: Open, *, waiting: int) -> OutprocSide | None:
         """The peer asks for a stream: `take` it, `turn_down`, or let it wait, with so many others at most. None: it was
         refused, since there are too many. Raises `ProtocolError`."""
-        if self.table.is_full:
-            self._evict()
         entry = self.table.offered(word)
         if entry is None or self._offers >= waiting:
             if entry is not None:
-                self.table.act(entry, Input.TURN_DOWN, refused=Refused(Refusal.BUSY, TOO_MANY, RETRY_AFTER))
+                self.table.act(entry, Input.TURN_DOWN, refused=FULL)
             else:
                 self.table.refuse(word.number, Refusal.BUSY, TOO_MANY, RETRY_AFTER)
             self.counts.refused_here += 1
@@ -101,11 +101,27 @@ class SessionStreams:
         self._offers += 1
         return self._made(entry)
 
+    @property
+    def has_place(self) -> bool:
+        """Whether one more that was offered could be taken now."""
+        return not self.table.lacks_place or bool(self._idle)
+
+    def place(self, side: OutprocSide) -> bool:
+        """Give what was offered its place: it may come in, and is wanted. For want of it the one that nobody uses for
+        the longest time goes. False: there is none, it was turned down, and its user was told."""
+        if not side.entry.placed and not self._make_room():
+            self.abort_here(side, Abort.REJECTED, TOO_MANY, FULL)
+            return False
+        self.table.place(side.entry)
+        return True
+
     def take(self, side: OutprocSide) -> None:
         """Open what was offered."""
         if self._node.leaving is not None:
-            self.turn_down(side, Refused(Refusal.BUSY, f"{self._node.local_id} leaves"))
-            self._tell_aborted(side, Abort.LEAVING, "this node leaves")
+            refused = Refused(Refusal.BUSY, f"{self._node.local_id} leaves")
+            self.abort_here(side, Abort.LEAVING, "this node leaves", refused)
+            return
+        if not self.place(side):
             return
         self.lanes.open(side)
         self._offers -= 1
@@ -116,12 +132,22 @@ class SessionStreams:
         """Refuse what was offered."""
         self._carry_out(side, self.table.act(side.entry, Input.TURN_DOWN, refused=refused))
 
-    def _evict(self) -> None:
-        """Make room: the one that nobody uses for the longest time goes."""
-        for side in list(self._idle.values()):
+    def _make_room(self) -> bool:
+        """Whether there is a place for one more now. The one that nobody uses for the longest time goes for it."""
+        while self.table.lacks_place:
+            side = next((each for each in self._idle.values() if each.entry.placed), None)
+            if side is None:
+                return False
             self.counts.evicted += 1
-            self.abort_here(side, Abort.IDLE, "unused for the longest time, and there are too many")
-            return
+            self.abort_here(side, Abort.IDLE, "unused for the longest time, and there are too many", FULL)
+        return True
+
+    def _set_idle(self, side: OutprocSide, *, idle: bool) -> None:
+        if idle:
+            self._idle.setdefault(side.number, side)
+        else:
+            self._idle.pop(side.number, None)
+        self.table.spare = len(self._idle)
 
     # -- moving -------------------------------------------------------------------------------------
 
@@ -138,11 +164,14 @@ class SessionStreams:
         """The side's user moves it."""
         self._carry_out(side, self.table.act(side.entry, by, code, reason))
 
-    def abort_here(self, side: OutprocSide, code: int, reason: str) -> None:
-        """This node aborts it, not its user: who is told, like the peer."""
+    def abort_here(self, side: OutprocSide, code: int, reason: str, refused: Refused) -> None:
+        """This node aborts it, not its user: who is told, like the peer, which is `refused` what was not taken yet."""
         if side.entry.state in DYING:
             return
-        side.give_up(code, reason)
+        if side.entry.state is State.OFFERED:
+            self.turn_down(side, refused)
+        else:
+            side.give_up(code, reason)
         self._tell_aborted(side, code, reason)
 
     @staticmethod
@@ -213,7 +242,7 @@ class SessionStreams:
         if number not in self.sides:
             return
         if dying:
-            self._idle.pop(number, None)
+            self._set_idle(side, idle=False)
             if not side.receives:
                 del self.sides[number]
                 self._answers.pop(number, None)
@@ -262,10 +291,7 @@ class SessionStreams:
 
     def attach(self, side: OutprocSide, attached: bool) -> None:
         """Whether somebody uses it."""
-        if attached or side.entry.state in DYING:
-            self._idle.pop(side.number, None)
-        else:
-            self._idle.setdefault(side.number, side)
+        self._set_idle(side, idle=not attached and side.entry.state not in DYING)
 
     def is_attached(self, side: OutprocSide) -> bool:
         """Whether somebody uses it."""

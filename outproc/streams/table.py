@@ -47,7 +47,7 @@ def opens_even(local_id: str, dest: str) -> bool:
 class Entry:
     """One stream in the table."""
 
-    __slots__ = ("mine", "number", "pipe", "service", "state")
+    __slots__ = ("mine", "number", "pipe", "placed", "service", "state")
 
     def __init__(self, number: int, service: str, *, pipe: bool, mine: bool) -> None:
         self.number = number
@@ -55,6 +55,8 @@ class Entry:
         self.pipe = pipe
         self.mine = mine
         """Whether this side opened it."""
+        self.placed = mine
+        """Whether it has its place; what is offered gets it by `place`."""
         self.state = State.OPENING if mine else State.OFFERED
 
     @property
@@ -73,7 +75,11 @@ class StreamTable:
         """Of those that the peer opened."""
         self.entries: dict[int, Entry] = {}
         self.live = 0
-        """Those of them that count against the limit."""
+        """Those of them that are not dying. They count against the limit."""
+        self.offers = 0
+        """Those of them that have no place yet."""
+        self.spare = 0
+        """Streams that would make room for one that gets a place. Set by the driver."""
         self.lingering = 0
         """Streams that are gone, and hold something that nobody has read yet: they count too. Set by the driver."""
         self._words: deque[bytes] = deque()
@@ -84,16 +90,27 @@ class StreamTable:
         return len(self.entries)
 
     @property
-    def is_full(self) -> bool:
-        """Whether there may be no further stream."""
-        return self.live + self.lingering >= self._limit or len(self.entries) >= MAX_ENTRIES * self._limit
+    def lacks_place(self) -> bool:
+        """Whether one of the spare streams must go before a further one gets a place."""
+        return self.live - self.offers + self.lingering >= self._limit
+
+    def _takes(self, *, offers: int) -> bool:
+        """Whether there may be a further stream, if `offers` of those that have no place get one."""
+        held = self.live - self.offers + offers + self.lingering
+        return held < self._limit + self.spare and len(self.entries) < MAX_ENTRIES * self._limit
+
+    @property
+    def opens(self) -> bool:
+        """Whether this side may open a further one, perhaps in the place of a spare one."""
+        return self._takes(offers=0)
 
     # -- opening ------------------------------------------------------------------------------------
 
     def open(self, service: str, metadata: bytes, *, pipe: bool) -> Entry | None:
-        """Ask the peer for a stream; None: there are as many as there may be. Both lanes must exist from now on."""
+        """Ask the peer for a stream; None: there are as many as there may be. Both lanes must exist from now on. If
+        the table `lacks_place`, make room first."""
         number = self._next
-        if self.is_full or number > MAX_STREAM:
+        if self.lacks_place or not self.opens or number > MAX_STREAM:
             return None
         self._next += 2
         entry = self.entries[number] = Entry(number, service, pipe=pipe, mine=True)
@@ -102,16 +119,25 @@ class StreamTable:
         return entry
 
     def offered(self, word: Open) -> Entry | None:
-        """The peer asks for one: TAKE it, or TURN_DOWN. None: there are as many as there may be, so `refuse` it.
-        Raises `ProtocolError` for a number that is not the peer's to use now, and at a peer that takes no answers."""
+        """The peer asks for one: `place` and TAKE it, or TURN_DOWN. None: there are as many as there may be, so
+        `refuse` it. It comes in when there is a place for it, or a spare one to make room, should all that were offered
+        before be taken; so nobody needs to go before it is clear that it is. Raises `ProtocolError` for a number that
+        is not the peer's to use now, and at a peer that takes no answers."""
         self._check_number(word.number)
         if len(self._words) >= MAX_WAITING:
             raise ProtocolError("the peer asks for more streams than it takes answers")
-        if self.is_full:
+        if not self._takes(offers=self.offers):
             return None
         entry = self.entries[word.number] = Entry(word.number, word.service, pipe=word.pipe, mine=False)
         self.live += 1
+        self.offers += 1
         return entry
+
+    def place(self, entry: Entry) -> None:
+        """Give what was offered its place: the table does not lack one."""
+        if not entry.placed:
+            entry.placed = True
+            self.offers -= 1
 
     def _check_number(self, number: int) -> None:
         if number <= self._highest or (number - self._highest) % 2:
@@ -155,7 +181,9 @@ class StreamTable:
     ) -> tuple[Effect, ...]:
         number, before = entry.number, entry.state
         entry.state, effects = move(before, by)
-        self.live -= entry.state in DYING and before not in DYING
+        if entry.state in DYING and before not in DYING:
+            self.live -= 1
+            self.offers -= not entry.placed
         for effect in effects:
             match effect:
                 case Effect.SAY_ACCEPT:

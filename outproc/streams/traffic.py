@@ -13,6 +13,7 @@ from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
 from outproc.session.receive_lane import Delivery
 from outproc.stream_hooks import StreamHooks
+from outproc.streams.offers import NO_SUCH
 from outproc.streams.sight import snapshot_of
 from outproc.streams.streams import Streams
 
@@ -82,7 +83,7 @@ class StreamTraffic(StreamHooks):
                 asking.create_task(self._judge(transport.dest, service, verdicts))
         withdrawn = [side for side in streams.opened_there() if not verdicts.get(side.entry.service, True)]
         for side in withdrawn:
-            streams.abort_here(side, Abort.REJECTED, WITHDRAWN)
+            streams.abort_here(side, Abort.REJECTED, WITHDRAWN, NO_SUCH)
         return bool(withdrawn)
 
     async def _judge(self, dest: str, service: str, verdicts: dict[str, bool]) -> None:

@@ -5,15 +5,16 @@ Covers `outproc.streams.offers`, `outproc.streams.traffic`."""
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from litz import Stream
-from litz.errors import StreamRefusedError
-from litz.stream_port import Abort, Offer
-from tests.integration.outproc_nodes import until
+from litz.errors import ConnectError, StreamRefusedError
+from litz.stream_port import Abort, Later, Offer, Refusal, Refused
+from tests.integration.outproc_nodes import LOOPBACK, node, proxy_to, until, url_of
 from tests.integration.stream_nodes import nothing_left, opened, streams_of, two_nodes
 from tests.integration.stream_users import Service, User
 
@@ -43,6 +44,80 @@ async def test_unknown_and_forbidden_services_look_the_same_and_withdrawn_rights
         allowed.clear()
         assert await bob.reauthorize() == ("alice",)
         assert mail.users[0].end == ("aborted", Abort.REJECTED)
+        await until(lambda: user.end == ("aborted", Abort.REJECTED), "the peer hears")
+
+
+async def test_nobody_goes_for_a_stream_that_is_not_taken() -> None:
+    def authorize(peer: str, what: str, verb: str) -> bool:
+        return verb != "stream" or what != "secret"
+
+    async with (
+        node("bob", listen=LOOPBACK, options={"max_streams": 2}, authorize=authorize) as bob,
+        node("alice", knows={"bob": bob.endpoints}) as alice,
+    ):
+        mail = Service(bob, "mail")
+        Service(bob, "secret")
+        for _ in range(2):
+            await opened(alice, service="mail")
+        unused = mail.users[:2]
+        for user in unused:
+            user.side.attach(False)
+        mail.answer = Refused(Refusal.REJECTED, "not now")
+        for service, why in (("secret", 1), ("unheard-of", 1), ("mail", 3), ("secret", 1)):
+            with pytest.raises(StreamRefusedError) as refused:
+                await opened(alice, service=service)
+            assert refused.value.why == why
+            assert [user.end for user in unused] == [None, None]
+        mail.answer = None
+        await opened(alice, service="mail")
+        assert [user.end for user in unused] == [("aborted", Abort.IDLE), None]
+
+
+async def test_an_offer_that_waits_while_rights_are_withdrawn_is_refused_like_a_forbidden_one() -> None:
+    allowed = {"mail"}
+
+    def authorize(peer: str, what: str, verb: str) -> bool:
+        return verb != "stream" or what in allowed
+
+    async with two_nodes(of_bob={"authorize": authorize}) as (alice, bob):
+        mail = Service(bob, "mail")
+        mail.answer = Later.LATER
+        waiting = asyncio.create_task(opened(alice, service="mail"))
+        await until(lambda: bool(mail.users), "it is offered")
+        allowed.clear()
+        assert await bob.reauthorize() == ("alice",)
+        told = []
+        for opening in (waiting, opened(alice, service="mail")):
+            with pytest.raises(StreamRefusedError) as refused:
+                await opening
+            told.append((refused.value.why, str(refused.value), refused.value.retry_after))
+        assert told[0] == told[1]
+        assert told[0][0] == Refusal.REFUSED
+        assert mail.users[0].end == ("aborted", Abort.REJECTED)
+
+
+async def test_rights_that_are_withdrawn_while_the_peer_has_no_wire_end_its_streams() -> None:
+    allowed = {"mail"}
+
+    def authorize(peer: str, what: str, verb: str) -> bool:
+        return verb != "stream" or what in allowed
+
+    async with (
+        node("bob", listen=LOOPBACK, authorize=authorize) as bob,
+        proxy_to(bob) as proxy,
+        node("alice", knows={"bob": [url_of(proxy)]}) as alice,
+    ):
+        mail = Service(bob, "mail")
+        user = await opened(alice, service="mail")
+        proxy.refusing = True
+        proxy.reset(proxy.links[max(proxy.links)])
+        await mail.users[0].heard("down", 1)
+        allowed.clear()
+        assert await bob.reauthorize() == ("alice",)
+        assert mail.users[0].end == ("aborted", Abort.REJECTED)
+        proxy.refusing = False
+        with suppress(ConnectError):  # one that was under way may have been refused still
+            await alice.reconnect("bob")
         await until(lambda: user.end == ("aborted", Abort.REJECTED), "the peer hears")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.simulation.mutants.mutant import Edit, Mutant
 
 RIGHTS_RUN = "tests.simulation.rights.run:run_seed"
+RIGHTS_STREAMS = "tests.simulation.rights.run:run_streams"
+SESSION = "outproc.streams.session_streams"
 TOKENS = "outproc.security.tokens"
 MTLS = "outproc.security.mutual_tls"
 WIRE_PROOF = "outproc.wire_proof"
@@ -14,6 +16,10 @@ REAUTHORIZE = "outproc.reauthorize"
 
 def _mutant(name: str, module: str, old: str, new: str, *killers: str) -> Mutant:
     return Mutant(name, "P8", (Edit(module, old, new),), killers, RIGHTS_RUN)
+
+
+def _of_streams(name: str, module: str, old: str, new: str) -> Mutant:
+    return Mutant(name, "P8", (Edit(module, old, new),), ("places", "service"), RIGHTS_STREAMS)
 
 
 RIGHTS_MUTANTS = (
@@ -124,5 +130,23 @@ RIGHTS_MUTANTS = (
         "    except ForbiddenError as error:\n        if not transport.closing:",
         "    except ForbiddenError as error:\n        if transport.closing:",
         "forbidden-out",
+    ),
+    _of_streams(
+        "goes-for-one-that-may-not-come",
+        SESSION,
+        "        entry = self.table.offered(word)\n",
+        "        self._make_room()\n        entry = self.table.offered(word)\n",
+    ),
+    _of_streams(
+        "withdrawn-offer-is-rejected",
+        SESSION,
+        "self.turn_down(side, refused)\n        else:",
+        "side.give_up(code, reason)\n        else:",
+    ),
+    _of_streams(
+        "rights-of-streams-without-a-wire",
+        REAUTHORIZE,
+        "if transport.links or node.streams.holds(transport):",
+        "if transport.links:",
     ),
 )

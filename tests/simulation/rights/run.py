@@ -12,6 +12,7 @@ from random import Random
 
 from litz.testing import SimLoop
 from tests.simulation.judged import judged
+from tests.simulation.rights.shop import WITH_STREAMS
 from tests.simulation.rights.verdicts import certificate_verdict, token_verdict
 from tests.simulation.rights.world import World
 
@@ -31,6 +32,11 @@ def run_seed(seed: int) -> Counter[str]:
 
     judged("tests.simulation.rights.run", seed, main, starving="allowed-in", max_time=600.0)
     return hits
+
+
+def run_streams(seed: int) -> Counter[str]:
+    """One of the seeds whose peers open streams."""
+    return run_seed(WITH_STREAMS + seed)
 
 
 def main(arguments: list[str]) -> None:

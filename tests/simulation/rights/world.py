@@ -17,6 +17,7 @@ from outproc.local_node import Environment
 from outproc.manager_port import ManagerPort
 from outproc.wires.memory import MemoryNetwork, MemoryWireBuilder
 from tests.simulation.rights.invariants import RightsError
+from tests.simulation.rights.shop import PLACES, Shop
 
 PEERS = ("a", "c", "d")
 STEPS = 40
@@ -63,16 +64,18 @@ class World:
         self.opened: Counter[str] = Counter()
         self.got: Counter[str] = Counter()
         self.vault = Vault()
+        self.shop = Shop(seed, hits)
         self.nodes = {name: self._node(name) for name in ("b", *PEERS)}
         self._sending: list[asyncio.Task[None]] = []
 
     def _node(self, name: str) -> OutprocTransportManager:
         rng = Random(self.rng.random())
+        places = PLACES if name == "b" and self.shop.active else 4_096
         return OutprocTransportManager(
             name,
             directory=Everybody(),
             builders=[MemoryWireBuilder(self.network)],
-            options=TransportOptions(backoff_cap=0.5, session_kept=10.0, handshake_timeout=2.0),
+            options=TransportOptions(backoff_cap=0.5, session_kept=10.0, handshake_timeout=2.0, max_streams=places),
             authorize=self._judge if name == "b" else None,  # type: ignore[arg-type]  # it answers wrong things too
             environment=Environment(lambda: 1, rng.randbytes, rng),
         )
@@ -82,7 +85,10 @@ class World:
         if self.broken:
             self.hits["authorize raised"] += 1
             raise OSError("the database is away")
-        no = peer in self.forbidden if verb in ("open", "resume") else (peer in self.locked and what == TOPIC)
+        if verb == "stream":
+            no = self.shop.forbids(peer, what)
+        else:
+            no = peer in self.forbidden if verb in ("open", "resume") else (peer in self.locked and what == TOPIC)
         verdict = self.answer if no else True
         return _later(verdict) if self.late else verdict
 
@@ -92,10 +98,15 @@ class World:
         async with self.nodes["b"] as b, self.nodes["a"], self.nodes["c"], self.nodes["d"]:
             await b.listen("memory:b")
             self._port("b").subscribe(TOPIC, self.vault)
+            self.shop.begin(b)
             reading = asyncio.create_task(self._read())
             for _ in range(STEPS):
                 await self._step()
+                self.shop.step(self.nodes, PEERS)
+                self.shop.check()
             await self._calm()
+            await self.shop.close()
+            self.shop.check()
             for task in (*self._sending, reading):
                 task.cancel()
             await asyncio.gather(*self._sending, reading, return_exceptions=True)
@@ -150,8 +161,10 @@ class World:
         for peer in PEERS:
             if peer in self.forbidden and (b.is_connected(peer) or (peer in before and peer in b.list_dests())):
                 raise RightsError("forbidden-out", f"{peer} may not be here, and b has looked again")
-            if peer in before - self.forbidden and peer in dropped:
+            # Who lost a stream is among them, and was not dropped.
+            if peer in before - self.forbidden and peer in dropped and not self.shop.active:
                 raise RightsError("allowed-in", f"{peer} may be here, and was dropped")
+        self.shop.looked_again()
 
     # -- what must be so ----------------------------------------------------------------------------
 

@@ -44,6 +44,29 @@ async def test_streams_with_one_dest_are_limited_and_the_longest_unused_goes() -
             await stream.aclose()
 
 
+async def test_nobody_goes_for_a_stream_that_is_refused() -> None:
+    hub, caught = Hub(), Caught()
+    async with InprocTransportManager("a", hub) as a, InprocTransportManager("b", hub, max_streams=2) as b:
+        b.listen_streams("hold", caught.handler, options=PATIENT)
+        b.listen_streams("no", echo, options=PATIENT, accept=lambda offer: "not now")
+        streams = [await a.open_stream("b", "hold", options=PATIENT) for _ in range(2)]
+        await until(lambda: len(caught.streams) == 2)
+        for stream in caught.streams:
+            stream._core.side.attach(False)
+        for service in ("no", "unheard-of", "no"):
+            with pytest.raises(StreamRefusedError):
+                await a.open_stream("b", service, options=PATIENT)
+        assert [stream.closed for stream in caught.streams] == [False, False]
+        third = await a.open_stream("b", "hold", options=PATIENT)
+        with pytest.raises(StreamAbortedError) as gone:
+            await streams[0].receive()
+        assert gone.value.code == Abort.IDLE
+        assert not streams[1].closed
+        caught.go.set()
+        for stream in (streams[1], third):
+            await stream.aclose()
+
+
 async def test_the_limit_holds_for_who_is_asked_too() -> None:
     hub = Hub()
     async with InprocTransportManager("a", hub) as a, InprocTransportManager("b", hub, max_streams=2) as b:

@@ -67,6 +67,7 @@ def test_both_directions_count_against_one_limit_and_the_dying_do_not() -> None:
     mine = opened(table)
     theirs = table.offered(offer(17))
     assert theirs is not None
+    table.place(theirs)
     assert table.open("files", b"", pipe=False) is None
     assert table.offered(offer(19)) is None
     table.refuse(19, Refusal.BUSY, retry_after=0.5)
@@ -81,7 +82,35 @@ def test_both_directions_count_against_one_limit_and_the_dying_do_not() -> None:
     table.act(opened(table), Input.GIVE_UP, 1)
     assert len(table) == 4
     assert table.live == 1
+    table.spare = 2
     assert table.open("files", b"", pipe=False) is None
+    assert not table.opens
+
+
+def test_what_is_offered_comes_in_when_a_spare_one_could_make_room_and_has_its_place_later() -> None:
+    table = StreamTable(even=True, limit=2)
+    mine = [opened(table), opened(table)]
+    assert table.lacks_place
+    assert table.offered(offer(17)) is None
+    table.spare = 1
+    first = table.offered(offer(19))
+    assert first is not None
+    assert table.offered(offer(21)) is None, "the spare one makes room once"
+    assert table.opens, "what is offered holds no place against this side"
+    assert table.open("files", b"", pipe=False) is None, "but room must be made first"
+    table.act(first, Input.TURN_DOWN)
+    assert (table.live, table.offers) == (2, 0)
+    second = table.offered(offer(23))
+    assert second is not None
+    table.act(mine[0], Input.GIVE_UP)
+    table.spare = 0
+    assert not table.lacks_place
+    table.place(second)
+    table.place(second)  # idempotent
+    table.act(second, Input.TAKE)
+    assert (table.live, table.offers, table.lacks_place) == (2, 0, True)
+    table.act(second, Input.GIVE_UP)
+    assert (table.live, table.offers, table.lacks_place) == (1, 0, False)
 
 
 def test_words_come_in_the_order_of_what_happened() -> None:
@@ -206,7 +235,12 @@ class Walker:
         if entry.state is State.ENDING and winding_up:
             return
         if ways:
-            self.carry_out(entry, self.table.act(entry, self.rng.choice(ways), 1))
+            by = self.rng.choice(ways)
+            if by is Input.TAKE and self.table.lacks_place:
+                by = Input.TURN_DOWN
+            elif by is Input.TAKE:
+                self.table.place(entry)
+            self.carry_out(entry, self.table.act(entry, by, 1))
 
     def say(self) -> None:
         count = self.rng.randint(0, self.table.waiting)
@@ -242,7 +276,7 @@ def test_random_walks_of_two_tables_end_empty(seed: int) -> None:
             case _:
                 here.lane_arrives(there)
         for end in ends:
-            assert end.table.live <= limit
+            assert end.table.live - end.table.offers <= limit
             assert len(end.table) <= 2 * limit
             assert end.table.waiting <= 8 * limit * 2
     for _ in range(20_000):
@@ -258,4 +292,4 @@ def test_random_walks_of_two_tables_end_empty(seed: int) -> None:
     assert sum(end.ends.total() for end in ends) > 100
     for end in ends:
         assert not end.table.entries
-        assert end.table.live == 0
+        assert end.table.live == end.table.offers == 0
