@@ -52,15 +52,16 @@ class PipeHost:
                 self.carrier, protocol_factory, dest, service, metadata=metadata, timeout=None
             )
 
-    def listen(self, service: str, handler: PipeHandler, limit: int) -> PipeListener:
+    def listen(self, service: str, handler: PipeHandler, limit: int, max_pipes: int) -> PipeListener:
         """See `PipeVerbs.listen_pipes`."""
-        return self._kept(_listen(self.carrier, checked_service(service), handler, limit=limit))
+        name = checked_service(service)
+        return self._kept(_listen(self.carrier, name, handler, limit=limit, max_pipes=max_pipes))
 
     def listen_connections(
-        self, service: str, accept: Callable[[Offer], Accepted | Awaitable[Accepted]]
+        self, service: str, accept: Callable[[Offer], Accepted | Awaitable[Accepted]], max_pipes: int
     ) -> PipeListener:
         """See `PipeVerbs.listen_pipe_connections`."""
-        return self._kept(_listen_connections(self.carrier, checked_service(service), accept))
+        return self._kept(_listen_connections(self.carrier, checked_service(service), accept, max_pipes=max_pipes))
 
     def _kept(self, listener: PipeListener) -> PipeListener:
         self._listeners.add(listener)

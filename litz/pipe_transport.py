@@ -9,7 +9,7 @@ seconds later); and a peer that closed its end breaks this one only once this on
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from litz.errors import PipeResetError
@@ -47,6 +47,7 @@ class PipeTransport(asyncio.Transport):
         extra: Mapping[str, Any],
         *,
         farewell: float = FAREWELL,
+        on_over: Callable[[], None] | None = None,
     ) -> None:
         super().__init__({"peername": side.dest, "litz.dest": side.dest, **extra})
         self._loop = loop
@@ -60,6 +61,7 @@ class PipeTransport(asyncio.Transport):
         self._closing = self._lost = False
         self._over = False
         """The side has ended, and was released."""
+        self._on_over = on_over
         self._broken: BaseException | None = None
         """What a write fails with although the peer's half ended well."""
         self._incomplete = False
@@ -319,6 +321,9 @@ class PipeTransport(asyncio.Transport):
         self._over = True
         self._in.side_is_over()
         self._side.release()
+        tell, self._on_over = self._on_over, None
+        if tell is not None:
+            tell()
 
     def _abort_side(self, code: int, reason: str) -> None:
         if not self._over:

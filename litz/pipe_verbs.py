@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from litz.pipes import READER_LIMIT, Accepted, AnyProtocol, PipeHandler, PipeListener
+from litz.pipes import MAX_PIPES, READER_LIMIT, Accepted, AnyProtocol, PipeHandler, PipeListener
 from litz.stream_verbs import StreamVerbs
 
 if TYPE_CHECKING:
@@ -34,10 +34,10 @@ class PipeOpener(Protocol):
         reopen: bool,
     ) -> tuple[PipeTransport, AnyProtocol]: ...
 
-    def listen(self, service: str, handler: PipeHandler, limit: int) -> PipeListener: ...
+    def listen(self, service: str, handler: PipeHandler, limit: int, max_pipes: int) -> PipeListener: ...
 
     def listen_connections(
-        self, service: str, accept: Callable[[Offer], Accepted | Awaitable[Accepted]]
+        self, service: str, accept: Callable[[Offer], Accepted | Awaitable[Accepted]], max_pipes: int
     ) -> PipeListener: ...
 
 
@@ -118,7 +118,9 @@ class PipeVerbs(StreamVerbs):
             lambda factory: host.open(factory, dest, service, metadata=metadata, timeout=timeout, reopen=reopen)
         )
 
-    def listen_pipes(self, service: str, handler: PipeHandler, *, limit: int = READER_LIMIT) -> PipeListener:
+    def listen_pipes(
+        self, service: str, handler: PipeHandler, *, limit: int = READER_LIMIT, max_pipes: int = MAX_PIPES
+    ) -> PipeListener:
         """Take the pipes that peers open to `service`: `handler(reader, writer)` is called for each, as by
         `asyncio.start_server`; if it is a coroutine it runs in a task of the manager's. Who opened it:
         `writer.get_extra_info("peername")`; also known are `litz.service`, `litz.metadata` and `litz.verified`.
@@ -128,18 +130,19 @@ class PipeVerbs(StreamVerbs):
         handlers are cancelled and their ends awaited. `close()` of the listener takes no further pipes, `aclose()` ends
         the handlers too.
 
+        max_pipes: at once, of all peers together; who comes beyond is told busy.
         Order: pipes are taken in the order in which a peer opened them. A service has pipes or streams, not both.
         Raises `ConsumerConflictError` if the service is taken, ValueError, `ManagerStateError`.
         """
-        return self._pipe_host().listen(service, handler, limit)
+        return self._pipe_host().listen(service, handler, limit, max_pipes)
 
     def listen_pipe_connections(
-        self, service: str, accept: Callable[[Offer], Accepted | Awaitable[Accepted]]
+        self, service: str, accept: Callable[[Offer], Accepted | Awaitable[Accepted]], *, max_pipes: int = MAX_PIPES
     ) -> PipeListener:
         """`listen_pipes` for protocols, as `loop.create_server`: `accept` is called with the `Offer` of each pipe and
         returns its protocol, or a coroutine that does, for which the opener waits. To refuse it raises
         `StreamRefusedError`: the opener gets its words."""
-        return self._pipe_host().listen_connections(service, accept)
+        return self._pipe_host().listen_connections(service, accept, max_pipes)
 
 
 class PeerPipeVerbs(ABC):

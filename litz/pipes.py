@@ -24,6 +24,9 @@ READER_LIMIT: Final = 64 * 1024
 MAX_DECIDING: Final = 1_024
 """Pipes of one peer about which one listener thinks at once, with those that the peer has given up meanwhile."""
 
+MAX_PIPES: Final = 4_096
+"""Pipes of one listener, of all peers together, unless it says otherwise."""
+
 RETRY_BUSY: Final = 1.0
 """Seconds after which a peer with more of them may come again."""
 
@@ -91,9 +94,15 @@ class PipeListener:
         service: str,
         connect: Callable[[Offer, StreamSide], None],
         *,
+        max_pipes: int,
         later: bool = False,
     ) -> None:
+        if max_pipes < 1:
+            raise ValueError(f"max_pipes is at least 1, not {max_pipes!r}")
         self.service = service
+        self._max = max_pipes
+        self.pipes = 0
+        """Those that are open, closing, or wait for an answer."""
         self._connect = connect
         self._later = later
         self._tasks: dict[asyncio.Task[None], Callable[[], None]] = {}
@@ -150,6 +159,9 @@ class PipeListener:
     def _asked(self, offer: Offer, side: StreamSide) -> Refused | Later | None:
         if not offer.pipe:
             return Refused(Refusal.REJECTED, f"{self.service} is a service of byte pipes: use open_pipe")
+        if self.pipes >= self._max:
+            return Refused(Refusal.BUSY, f"{self.service} has {self._max} pipes already", RETRY_BUSY)
+        self.pipes += 1
         # Not here: a handler may do anything, and its carrier is in the middle of something.
         asyncio.get_running_loop().call_soon(self._connect_unless_closed, offer, side)
         return Later.LATER if self._later else None
@@ -157,15 +169,26 @@ class PipeListener:
     def _connect_unless_closed(self, offer: Offer, side: StreamSide) -> None:
         if not self._closed:
             self._connect(offer, side)
-        elif self._later:
+            return
+        self.left()
+        if self._later:
             side.answer(Refused(Refusal.REFUSED))
         else:
             side.abort(Abort.LEAVING, "")
             side.release()
 
+    def left(self) -> None:
+        """One of the pipes is over, or was refused."""
+        self.pipes -= 1
+
 
 def listen_pipes(
-    carrier: StreamCarrier, service: str, handler: PipeHandler, *, limit: int = READER_LIMIT
+    carrier: StreamCarrier,
+    service: str,
+    handler: PipeHandler,
+    *,
+    limit: int = READER_LIMIT,
+    max_pipes: int = MAX_PIPES,
 ) -> PipeListener:
     """See `TransportManager.listen_pipes`."""
 
@@ -173,7 +196,7 @@ def listen_pipes(
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport = PipeTransport(loop, side, protocol, _extra(offer))
+        transport = PipeTransport(loop, side, protocol, _extra(offer), on_over=listener.left)
         transport.start()
         work = None
         try:
@@ -183,18 +206,26 @@ def listen_pipes(
         if work is not None:
             listener.own(_serve(transport, work), partial(transport.abort_with, Abort.LEAVING, ""))
 
-    listener = PipeListener(carrier, service, connect)
+    listener = PipeListener(carrier, service, connect, max_pipes=max_pipes)
     return listener
 
 
 def listen_pipe_connections(
-    carrier: StreamCarrier, service: str, accept: Callable[[Offer], Accepted | Awaitable[Accepted]]
+    carrier: StreamCarrier,
+    service: str,
+    accept: Callable[[Offer], Accepted | Awaitable[Accepted]],
+    *,
+    max_pipes: int = MAX_PIPES,
 ) -> PipeListener:
     """`listen_pipes` for protocols, as `loop.create_server`. `accept` is called for each pipe with its `Offer`, and
     returns its protocol, at once or later (a coroutine, which `aclose` cancels): the opener waits for it. To refuse it
     raises `StreamRefusedError`, whose words the opener gets; any other error is logged, and refuses too. It goes on
     when the opener gives up; of each peer it is asked about `MAX_DECIDING` pipes at once, more are answered busy."""
-    listener = PipeListener(carrier, service, lambda offer, side: _decide(listener, accept, offer, side), later=True)
+
+    def connect(offer: Offer, side: StreamSide) -> None:
+        _decide(listener, accept, offer, side)
+
+    listener = PipeListener(carrier, service, connect, max_pipes=max_pipes, later=True)
     return listener
 
 
@@ -206,15 +237,16 @@ def _decide(
 ) -> None:
     if listener.deciding[offer.sender] >= MAX_DECIDING:
         side.answer(Refused(Refusal.BUSY, f"{MAX_DECIDING} pipes wait for an answer already", RETRY_BUSY))
+        listener.left()
         return
     try:
         found = accept(offer)
     except Exception as error:
         side.answer(_refusal(listener, offer, error))
+        listener.left()
         return
     if isinstance(found, asyncio.BaseProtocol):
-        side.answer(None)
-        PipeTransport(asyncio.get_running_loop(), side, found, _extra(offer)).start()
+        _begin(listener, offer, side, found)
     else:
         listener.deciding[offer.sender] += 1
         task = listener.own(_decide_later(listener, found, offer, side), partial(side.answer, Refused(Refusal.BUSY)))
@@ -231,16 +263,21 @@ async def _decide_later(listener: PipeListener, coming: Awaitable[Accepted], off
     try:
         protocol = await coming
     except asyncio.CancelledError as error:
+        listener.left()
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise  # `aclose` has answered
         side.answer(_refusal(listener, offer, error))
-        return
     except Exception as error:
+        listener.left()
         side.answer(_refusal(listener, offer, error))
-        return
+    else:
+        _begin(listener, offer, side, protocol)
+
+
+def _begin(listener: PipeListener, offer: Offer, side: StreamSide, protocol: Accepted) -> None:
     side.answer(None)
-    PipeTransport(asyncio.get_running_loop(), side, protocol, _extra(offer)).start()
+    PipeTransport(asyncio.get_running_loop(), side, protocol, _extra(offer), on_over=listener.left).start()
 
 
 def _refusal(listener: PipeListener, offer: Offer, error: BaseException) -> Refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 import pytest
 
@@ -11,7 +12,7 @@ from litz import pipes
 from litz.errors import PipeResetError, StreamRefusedError
 from litz.pipes import listen_pipe_connections, listen_pipes, open_pipe, open_pipe_connection
 from litz.stream_port import Abort, Offer, Refusal
-from tests.unit.litz.pipe_ends import turns
+from tests.unit.litz.pipe_ends import Recorder, turns
 from tests.unit.litz.side_pair import MemoryCarrier
 
 
@@ -72,6 +73,49 @@ async def test_refusals_are_typed() -> None:
     async with listen_pipes(carrier, "bytes", upper):
         with pytest.raises(StreamRefusedError, match="open_pipe"):
             await carrier.open("bob", "bytes", b"", pipe=False, timeout=None)
+
+
+async def test_the_pipes_of_all_peers_together_are_limited_and_each_end_frees_a_place() -> None:
+    async def keep(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        kept.append(writer)
+
+    async def later(offer: Offer) -> asyncio.Protocol:
+        if offer.metadata == b"no":
+            raise StreamRefusedError("not you", why=Refusal.REJECTED)
+        return Recorder(stays=False)
+
+    kept: list[asyncio.StreamWriter] = []
+    carrier = MemoryCarrier()
+    async with (
+        listen_pipes(carrier, "plain", keep, max_pipes=3) as plain,
+        listen_pipe_connections(carrier, "later", later, max_pipes=3) as decided,
+    ):
+        for service, listener in (("plain", plain), ("later", decided)):
+            for ends in ("abort", "close") * 3:
+                opened = [await open_pipe(carrier, "bob", service) for _ in range(3)]
+                await turns()
+                with pytest.raises(StreamRefusedError, match="3 pipes already") as busy:
+                    await open_pipe(carrier, "bob", service)
+                assert (busy.value.why, busy.value.retry_after) == (Refusal.BUSY, 1.0)
+                for _, writer in opened:
+                    if ends == "abort":
+                        writer.transport.abort()
+                    else:
+                        writer.close()
+                for writer in kept:
+                    writer.close()
+                kept.clear()
+                for _, writer in opened:
+                    with suppress(PipeResetError):
+                        await writer.wait_closed()
+                await turns()
+                assert listener.pipes == 0, ends
+        for _ in range(5):
+            with pytest.raises(StreamRefusedError, match="not you"):
+                await open_pipe(carrier, "bob", "later", metadata=b"no")
+        assert decided.pipes == 0
+    with pytest.raises(ValueError, match="max_pipes"):
+        listen_pipes(carrier, "none", keep, max_pipes=0)
 
 
 async def test_a_handler_that_raises_aborts_its_pipe_and_the_opener_is_told(caplog: pytest.LogCaptureFixture) -> None:
