@@ -39,6 +39,10 @@ DIALS_FREE = 20
 DIALS_PER_FAULT = 2
 DIALS_PER_ROUND = 2
 """A round that a user began, because the dest was not there, begins with a dial at once."""
+REDIALS = 8
+REDIALS_PER_SECOND = 2
+"""Of a wire that is well and breaks, again and again, so many are dialled at once (P6). Each begins the backoff anew,
+but what more that makes is among those that are free."""
 DIALS_PER_SECOND = 3
 """Of the time that slow wires are given: by the backoff, with some that a wire makes which is displaced again."""
 SIGNAL_AND_LOSSY = 2
@@ -165,6 +169,7 @@ class Checker:
         self.world.ends.dialling(life, dest, endpoint)
         dials = life.dials[dest, endpoint] = life.dials.get((dest, endpoint), 0) + 1
         limit = DIALS_FREE + DIALS_PER_FAULT * self.world.faults + DIALS_PER_SECOND * self.world.plan.carrying
+        limit += min(life.broken.get((dest, endpoint), 0), REDIALS + REDIALS_PER_SECOND * self.world.plan.seconds)
         if dials > limit and dials > limit + DIALS_PER_ROUND * life.rounds(dest):
             raise InvariantError("one-dial", f"{life} has dialled {endpoint} {dials} times, without backoff")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litz.errors import LitzError
 from litz.payload import PayloadType
-from outproc.link import Link
+from litz.wire import Endpoint, WirePath
 from outproc.slots import Ready
 from tests.simulation.managers.plan import BREAKING, HARD_SEEDS, UNREAD
 from tests.simulation.managers.record import PLAIN, Sent, payload
@@ -62,13 +62,26 @@ class HardTimes:
 
     async def _break_until(self, end: float) -> None:
         while not self._over(end):
-            well = {link.wire.path: link for life in self.world.lives if life.alive for link in _proved(life)}
+            well = self._well()
             for connection in list(self.world.network.connections):
                 if connection.dialler.path in well:
                     self.world.hits["broken when well"] += 1
+                    life, where = well[connection.dialler.path]
+                    life.broken[where] = life.broken.get(where, 0) + 1
                     connection.reset(within=0.005)
             await asyncio.sleep(PAUSE)
         self._breaking = False
+
+    def _well(self) -> dict[WirePath, tuple[Life, tuple[str, Endpoint]]]:
+        """The dialled wires that have carried an answer: from whom, and where to."""
+        return {
+            slot.state.wire.wire.path: (life, (transport.dest, slot.endpoint))
+            for life in self.world.lives
+            if life.alive
+            for transport in life.transports()
+            for slot in transport.dialler.pool.slots
+            if isinstance(slot.state, Ready) and slot.state.proved
+        }
 
     async def _talk(self, life: Life, end: float) -> None:
         user = User(life)
@@ -149,12 +162,6 @@ class HardTimes:
         except (LitzError, TimeoutError) as error:
             self.world.hits[f"hard times: {type(error).__name__}"] += 1
             self.world.log(life, "in hard times:", error)
-
-
-def _proved(life: Life) -> list[Link]:
-    """Its dialled wires that have carried an answer."""
-    slots = [slot for transport in life.transports() for slot in transport.dialler.pool.slots]
-    return [each.state.wire for each in slots if isinstance(each.state, Ready) and each.state.proved]
 
 
 def _word(life: Life, dest: str) -> Sent:

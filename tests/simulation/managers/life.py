@@ -89,6 +89,8 @@ class Life:
         world.ends.watch(self)
         self.dialling: dict[tuple[str, Endpoint], asyncio.Task[Any] | None] = {}
         self.dials: dict[tuple[str, Endpoint], int] = {}
+        self.broken: dict[tuple[str, Endpoint], int] = {}
+        """Wires that were well, and were broken for that, again and again."""
         self.events: list[tuple[int, Event]] = []
         self.pairs: dict[tuple[str, int], str] = {}
         """(dest, index of the session here) -> the incarnation it is with, as far as seen."""
