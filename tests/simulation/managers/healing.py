@@ -50,7 +50,9 @@ class Healing:
         await self._settle_lives()
         self.alive = [life for life in self.world.lives if life.alive]
         visits = self.world.later(self._visit())
-        what, within = "", HEALED_WITHIN + self.world.plan.carrying
+        # Where nobody read for long there may be more in a log than its wires carry in that time.
+        logged = max(life.manager.snapshot().logged_bytes for life in self.alive)
+        what, within = "", HEALED_WITHIN + self.world.plan.carrying + logged * self.world.plan.byte
         try:
             async with asyncio.timeout(within):
                 for what in (*ENDS, *(STREAMS if self.world.streaming.active else ()), *RESTS):

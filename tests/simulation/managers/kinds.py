@@ -9,6 +9,7 @@ from random import Random
 from typing import Any, Final
 
 from litz.payload import PayloadType
+from litz.testing import Link
 from outproc.options import TransportOptions
 
 LOSSY: Final = "udp"
@@ -94,6 +95,19 @@ def carrying(natures: dict[str, dict[str, Any]], options: Iterable[TransportOpti
         return 80.0
     few = latency > 0.03 and min(each.window_messages for each in options) <= FEW
     return 20.0 if few or min(held, default=NARROW) < NARROW else 0.0
+
+
+def seconds_a_byte(natures: Iterable[dict[str, Any]], options: Iterable[TransportOptions], link: Link) -> float:
+    """What a logged byte takes at the most on one of these kinds of wire: its bandwidth, what the network holds of it
+    on the way, and what the peer lets in before it answers."""
+    window = min(min(each.window_size, each.session_window_size, each.process_window_size) for each in options)
+    longest = 0.0
+    for nature in natures:
+        way = link.latency + link.jitter + nature.get("latency", 0.0)
+        bandwidth = nature.get("bandwidth") or link.bandwidth
+        seconds = 2 * way / window + (1 / bandwidth if bandwidth else 0.0)
+        longest = max(longest, seconds + (way / nature["buffer"] if nature.get("buffer") else 0.0))
+    return longest
 
 
 def draw_more_kinds(seed: int, kinds: tuple[str, ...]) -> MoreKinds:

@@ -10,7 +10,7 @@ from litz.payload import PayloadType
 from litz.testing import Link
 from outproc.options import TransportOptions
 from outproc.session.limits import StreamLimits
-from tests.simulation.managers.kinds import LOSSY, carrying, draw_limits, draw_more_kinds, draw_relayed
+from tests.simulation.managers.kinds import LOSSY, carrying, draw_limits, draw_more_kinds, draw_relayed, seconds_a_byte
 from tests.simulation.managers.node_options import options_of
 from tests.simulation.managers.proofs import Proofs, draw_proofs
 from tests.simulation.managers.resends import draw_resends
@@ -133,6 +133,12 @@ class Plan:
     def carrying(self) -> float:
         """Seconds more that everything takes, once all is well."""
         return carrying(self.natures, self.options.values(), self.link.latency)
+
+    @property
+    def byte(self) -> float:
+        """Seconds that each byte of what is logged takes at the most."""
+        natures = [self.natures[kind] for kind in self.kinds if kind != LOSSY]
+        return seconds_a_byte(natures, self.options.values(), self.link)
 
 
 def make_plan(seed: int) -> Plan:
