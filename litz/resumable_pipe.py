@@ -23,7 +23,7 @@ from typing import Self
 from litz.errors import LitzError, ProtocolError, ResumeImpossibleError
 from litz.pipe_transport import PipeTransport
 from litz.resumable_side import ResumableSide
-from litz.resume_dialler import ResumeDialler
+from litz.resume_dialler import ENDED, ResumeDialler
 from litz.resume_frames import Hello, Kind, read_ack, read_code, read_fin, read_hello
 from litz.resume_greeting import Greeted, ResumeIdentity, greet_active, greet_passive
 from litz.resume_link import Frame, ResumeLink, ended_within
@@ -97,6 +97,11 @@ class ResumablePipe:
     def connected(self) -> bool:
         """Whether there is a connection now, as far as is known."""
         return self._live is not None
+
+    @property
+    def unused(self) -> bool:
+        """Whether there is no connection, and nothing has passed, either way, on any that there was."""
+        return self._live is None and self._session.untouched
 
     @property
     def unconfirmed(self) -> int:
@@ -373,17 +378,13 @@ class ResumablePipe:
                 link.say(part)
             link.leave(self._leave_within)
             self._own(link)
-        self._dialler.close(self._why_over)
+        self._dialler.close(self.error or ResumeImpossibleError(ENDED))
         if not self._side.ended and not self._session.complete:
             self._side.lost(self.error or ResumeImpossibleError("the pipe was closed"))
 
     def _check_alive(self) -> None:
         if self._ended.is_set():
-            raise self._why_over
-
-    @property
-    def _why_over(self) -> BaseException:
-        return self.error or ResumeImpossibleError("the pipe has ended")
+            raise self.error or ResumeImpossibleError(ENDED)
 
     @property
     def _leave_within(self) -> float:
@@ -391,8 +392,7 @@ class ResumablePipe:
         return self.options.close_timeout / 5
 
     async def _tasks_end(self) -> None:
-        dialling = [self._dialler.task] if self._dialler.task is not None else []
-        left = await ended_within([*self._ending, *dialling], self._leave_within)
+        left = await ended_within([*self._ending, *self._dialler.tasks], self._leave_within)
         if left:
             text = "a reconnect() swallowed its cancellation and is left behind by ResumablePipe.aclose"
             self._loop.call_exception_handler({"message": text, "task": left[0]})

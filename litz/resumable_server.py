@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,14 @@ log = logging.getLogger("litz.resumable")
 ResumableHandler = Callable[[ResumablePipe], Awaitable[None]]
 
 
+class _Beginning:
+    """A pipe that no connection carries yet, and those that would."""
+
+    def __init__(self, pipe: ResumablePipe) -> None:
+        self.pipe = pipe
+        self.writers: dict[asyncio.StreamWriter, None] = {}
+
+
 class ResumableServer:
     """Passive ends of any number of pipes:
 
@@ -29,8 +38,15 @@ class ResumableServer:
     `handler(pipe)` runs for each new pipe in a task of its own; when it returns the pipe is closed, when it raises the
     pipe is aborted. A connection that resumes finds its pipe by the name of the session, and proves that it is its own.
 
+    Anybody who can connect can begin a pipe, so places are won by use. A pipe is new, and its handler runs, when its
+    first connection has shaken hands to the end; one that does not leaves nothing behind. When there is no place, the
+    oldest pipe goes on which nothing has passed yet and which has no connection (its handler is cancelled), then the
+    oldest connection that is shaking hands for a new one (within one round trip, if it is honest). A pipe that is
+    connected, or has carried anything, never goes for another one.
+
     options    of every pipe
-    max_pipes  at once; with more a new one is closed without an answer, and its active end comes again
+    max_pipes  at once, with those that are beginning; when none may go a new one is closed without an answer, and its
+               active end comes again
     """
 
     def __init__(
@@ -40,7 +56,10 @@ class ResumableServer:
         self._options = options or ResumeOptions()
         self._max = max_pipes
         self._pipes: dict[bytes, ResumablePipe] = {}
-        self._tasks: dict[asyncio.Task[None], None] = {}
+        """Oldest first."""
+        self._beginning: dict[bytes, _Beginning] = {}
+        """For each session that is new its connections that are shaking hands; oldest first."""
+        self._tasks: dict[asyncio.Task[None], ResumablePipe] = {}
         self._closed = False
 
     @property
@@ -66,10 +85,20 @@ class ResumableServer:
         except BaseException:
             link.drop()
             raise
+        beginning = self._beginning.get(hello.session)
+        if beginning is not None:
+            beginning.writers[writer] = None
         try:
             await pipe.attach(reader, writer, hello)
+            self._begin(hello.session, pipe)
         except (OSError, EOFError, LitzError) as error:
             log.debug("a connection did not resume %r: %s", pipe, error)
+        finally:
+            if beginning is not None:
+                del beginning.writers[writer]
+                if not beginning.writers and self._beginning.get(hello.session) is beginning:
+                    del self._beginning[hello.session]
+                    pipe.transport.abort()
 
     def _pipe_of(self, link: ResumeLink, hello: Hello) -> ResumablePipe:
         pipe = self._pipes.get(hello.session)
@@ -78,26 +107,63 @@ class ResumableServer:
         if self._closed or not hello.begins:
             refuse(link, Why.UNKNOWN, "no such session")
             raise HandshakeError("it wants to resume what is not here")
-        if len(self._pipes) >= self._max:
-            raise HandshakeError(f"there are {self._max} pipes already (max_pipes)")
-        pipe = self._pipes[hello.session] = ResumablePipe(options=self._options, name=hello.session.hex()[:8])
-        pipe.start()
-        task = asyncio.get_running_loop().create_task(self._serve(hello.session, pipe), name=f"resumable {pipe.name}")
-        self._tasks[task] = None
-        task.add_done_callback(self._tasks.pop)
-        return pipe
+        beginning = self._beginning.get(hello.session)
+        if beginning is None:
+            if not self._has_place():
+                raise HandshakeError(f"there are {self._max} pipes already (max_pipes)")
+            pipe = ResumablePipe(options=self._options, name=hello.session.hex()[:8])
+            beginning = self._beginning[hello.session] = _Beginning(pipe)
+        return beginning.pipe
 
-    async def _serve(self, session: bytes, pipe: ResumablePipe) -> None:
-        try:
-            async with pipe:
-                try:
-                    await self._handler(pipe)
-                except Exception:
-                    if pipe.error is None:
-                        log.exception("the handler of %r raised", pipe)
-                    pipe.transport.abort()
-        finally:
+    def _has_place(self) -> bool:
+        """Whether there is one for a new pipe now, perhaps because another one went."""
+        if len(self._pipes) + len(self._beginning) < self._max:
+            return True
+        if len(self._tasks) >= 2 * self._max:
+            return False  # those that went have handlers that do not end
+        for session, pipe in self._pipes.items():
+            if pipe.unused:
+                del self._pipes[session]
+                for task in [task for task, its in self._tasks.items() if its is pipe]:
+                    task.cancel()
+                return True
+        for session, beginning in self._beginning.items():
+            del self._beginning[session]
+            for writer in beginning.writers:
+                writer.transport.abort()
+            return True
+        return False
+
+    def _begin(self, session: bytes, pipe: ResumablePipe) -> None:
+        """A connection carries `pipe`: perhaps the first one."""
+        beginning = self._beginning.get(session)
+        if beginning is None or beginning.pipe is not pipe:
+            if self._pipes.get(session) is not pipe:
+                pipe.transport.abort()  # its place was taken meanwhile, or everything is closed
+            return
+        del self._beginning[session]
+        if self._closed:
+            pipe.transport.abort()
+            return
+        self._pipes[session] = pipe
+        task = asyncio.get_running_loop().create_task(self._serve(pipe), name=f"resumable {pipe.name}")
+        self._tasks[task] = pipe
+        task.add_done_callback(partial(self._ended, session))
+
+    def _ended(self, session: bytes, task: asyncio.Task[None]) -> None:
+        pipe = self._tasks.pop(task)
+        pipe.transport.abort()  # if it was cancelled before its first step
+        if self._pipes.get(session) is pipe:
             del self._pipes[session]
+
+    async def _serve(self, pipe: ResumablePipe) -> None:
+        async with pipe:
+            try:
+                await self._handler(pipe)
+            except Exception:
+                if pipe.error is None:
+                    log.exception("the handler of %r raised", pipe)
+                pipe.transport.abort()
 
     async def aclose(self) -> None:
         """Take no further pipe, cancel the handlers, and wait until they have ended and their pipes are closed. The

@@ -8,6 +8,8 @@ from random import Random
 
 from litz.backoff import Backoff, backoff_delay
 
+ENDED = "the pipe has ended"
+
 
 class ResumeDialler:
     """`attempt` makes one, and returns its error or None; `needed` says whether there is no connection."""
@@ -36,9 +38,9 @@ class ResumeDialler:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="litz resumable pipe")
 
     @property
-    def task(self) -> asyncio.Task[None] | None:
-        """What dials."""
-        return self._task
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What dials, if it was started."""
+        return [self._task] if self._task is not None else []
 
     def look_again(self) -> None:
         """The connection is lost."""

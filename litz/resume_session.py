@@ -56,6 +56,11 @@ class ResumeSession:
         return self.fin_confirmed and self.peer_finished
 
     @property
+    def untouched(self) -> bool:
+        """Whether nothing has passed, either way, as far as is known."""
+        return not (self.received or self.peer_finished or self.out.start or self.fin_confirmed)
+
+    @property
     def confirmed(self) -> bool:
         """The peer has all that was written, and the end if that was."""
         return not len(self.out) and self.fin_confirmed >= self.finishing

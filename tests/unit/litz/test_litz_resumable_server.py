@@ -13,6 +13,8 @@ from litz.backoff import Backoff
 from litz.errors import PipeResetError, ResumeImpossibleError
 from litz.resumable_pipe import ResumablePipe
 from litz.resumable_server import ResumableServer
+from litz.resume_frames import Ack, FrameReader, Hello, Kind, hello_frame, read_hello
+from litz.resume_handshake import Role, first_keys
 from litz.resume_options import ResumeOptions
 from tests.simulation.resumable.network import Streams
 
@@ -144,3 +146,77 @@ async def test_more_pipes_than_may_be_wait_outside() -> None:
             await other.wait_connected(60.0)
             other.writer.write(b"x")
             assert await other.reader.readexactly(1) == b"x"
+
+
+async def stranger(host: Host, session: bytes, *, proves: bool) -> None:
+    """Says HELLO for a session of its own, perhaps shakes hands to the end, and hangs up."""
+    reader, writer = await host.dial()
+    hello = Hello(True, session, bytes(16), 1)
+    writer.write(hello_frame(hello))
+    if proves:
+        frames, came = FrameReader(), list[tuple[Kind, bytes]]()
+        while not came and (data := await reader.read(1_000)):
+            came = frames.feed(data)
+        if came:
+            keys = first_keys(hello, read_hello(came[0][1]))
+            writer.write(keys.proof_frame(Role.ACTIVE, Ack(0, 1 << 20, False)))
+            await reader.read(1_000)
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("proves", [False, True])
+async def test_strangers_that_begin_pipes_and_use_none_take_no_places_from_users(proves: bool) -> None:
+    async with serving(ResumableServer(echo, options=QUICK, max_pipes=4)) as host:
+        async with ResumablePipe(host.dial, options=QUICK) as early:
+            early.writer.write(b"x")
+            assert await early.reader.readexactly(1) == b"x"
+            for number in range(40):
+                await stranger(host, b"%16d" % number, proves=proves)
+            async with ResumablePipe(host.dial, options=QUICK) as pipe:
+                pipe.writer.write(b"hello")
+                async with asyncio.timeout(30.0):  # those of strangers would be kept for 60 s
+                    assert await pipe.reader.readexactly(5) == b"hello"
+            early.writer.write(b"still here")
+            assert await early.reader.readexactly(10) == b"still here"
+            assert early.error is None
+        assert len(host.pipes.pipes) <= 4
+
+
+async def test_a_hello_alone_begins_no_handler_and_leaves_nothing() -> None:
+    begun = list[ResumablePipe]()
+
+    async def handler(pipe: ResumablePipe) -> None:
+        begun.append(pipe)
+
+    async with serving(ResumableServer(handler, options=QUICK)) as host:
+        for number in range(5):
+            await stranger(host, b"%16d" % number, proves=False)
+        assert not begun
+        assert not host.pipes.pipes
+    assert not begun
+
+
+async def test_a_pipe_that_was_used_or_is_connected_never_goes_for_another_one() -> None:
+    async with serving(ResumableServer(echo, options=QUICK, max_pipes=2)) as host:
+        refusing = False
+
+        async def dial() -> Streams:
+            if refusing:
+                raise ConnectionRefusedError
+            return await host.dial()
+
+        async with ResumablePipe(dial, options=QUICK) as used:
+            used.writer.write(b"x")
+            assert await used.reader.readexactly(1) == b"x"
+            async with ResumablePipe(host.dial, options=QUICK) as silent:
+                await silent.wait_connected()
+                refusing = True
+                host.writers[0].transport.abort()
+                async with ResumablePipe(host.dial, options=QUICK) as late:
+                    with pytest.raises((OSError, EOFError)):
+                        await late.reconnect()
+                refusing = False
+                for pipe in (used, silent):
+                    pipe.writer.write(b"y")
+                    assert await pipe.reader.readexactly(1) == b"y"
