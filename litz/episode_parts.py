@@ -89,6 +89,11 @@ class EpisodeParts(AsyncIterator[Item]):
         return self._last[0] - length_hint(self._iterator)
 
     @property
+    def early(self) -> bool:
+        """Whether it waits for its episode to be created."""
+        return self._reader.episode is None and self._reader.end is None
+
+    @property
     def end(self) -> End | None:
         """How it ended, None while it has not."""
         return self._reader.end

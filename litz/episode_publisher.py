@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_STREAMS: Final = 65_536
 PER_PEER: Final = 1_024
+EARLY_PER_PEER: Final = 256
 
 
 class EpisodePublisher:
@@ -44,7 +45,11 @@ class EpisodePublisher:
         allow: Callable[[Offer], bool] | None,
         max_streams: int,
         per_peer: int,
+        early_per_peer: int,
     ) -> None:
+        self._early_per_peer = early_per_peer
+        self._early: dict[str, list[EpisodeParts]] = {}
+        """For each node its subscriptions that waited for a creation when they were last looked at."""
         self._buffer = buffer
         self._allow = allow
         self._per_peer = per_peer
@@ -93,17 +98,32 @@ class EpisodePublisher:
             self._standing[sender] -= 1
             if not self._standing[sender]:
                 del self._standing[sender]
+                self._early.pop(sender, None)
 
     def _subscribe(self, stream: Stream) -> EpisodeParts | End:
         if self._standing[stream.sender] > self._per_peer:
             return End(Why.BUSY, reason=f"{self._per_peer} subscriptions of one node stand already")
         request = decode_request(stream.metadata)
         try:
-            return self._buffer.subscribe(request.key, request.after, behind=request.behind)
+            parts = self._buffer.subscribe(request.key, request.after, behind=request.behind)
+            if parts.early and not self._may_wait(stream.sender, parts):
+                parts.cancel()
+                return End(Why.BUSY, reason=f"{self._early_per_peer} subscriptions of one node wait for a creation")
+            return parts
         except EpisodeLimitError as error:
             return End(Why.BUSY, reason=str(error)[:MAX_REASON])
         except ManagerStateError:
             return End(Why.CLOSED)
+
+    def _may_wait(self, sender: str, parts: EpisodeParts) -> bool:
+        """Whether one more of this node may wait for its creation: the others shall find a place too."""
+        early = self._early.setdefault(sender, [])
+        if len(early) >= self._early_per_peer:
+            early[:] = [each for each in early if each.early]
+        if len(early) >= self._early_per_peer:
+            return False
+        early.append(parts)
+        return True
 
     async def _follow(self, parts: EpisodeParts, stream: Stream) -> End:
         def cut(end: End) -> None:
@@ -145,17 +165,27 @@ def publish(
     allow: Callable[[Offer], bool] | None = None,
     max_streams: int = MAX_STREAMS,
     per_peer: int = PER_PEER,
+    early_per_peer: int = EARLY_PER_PEER,
 ) -> EpisodePublisher:
     """Let other nodes subscribe to the episodes of `buffer`: `async with publish(manager, buffer): ...`. They use
     `litz.episode_subscriber.subscribe_remote`.
 
     allow        asked about each subscriber: whether this node may; besides what rights the manager has
-    max_streams  subscriptions at once, `per_peer` those of one node; more are told to come later
+    max_streams  subscriptions at once, `per_peer` those of one node, and `early_per_peer` those of one node that wait
+                 for an episode that was not created; more are told to come later
 
     Between processes parts are bytes: encode others before they are appended. Raises `ConsumerConflictError` if the
     service is taken, `ManagerStateError`.
     """
-    return EpisodePublisher(manager, buffer, service, allow=allow, max_streams=max_streams, per_peer=per_peer)
+    return EpisodePublisher(
+        manager,
+        buffer,
+        service,
+        allow=allow,
+        max_streams=max_streams,
+        per_peer=per_peer,
+        early_per_peer=early_per_peer,
+    )
 
 
 def _largest(buffer: EpisodeBuffer) -> int:

@@ -309,6 +309,28 @@ async def one_node_has_a_limit_of_its_own(case: Case) -> None:
             assert (await rest(parts))[-1].number == 2
 
 
+async def one_node_leaves_places_before_the_creation_to_others(case: Case) -> None:
+    keys = [EpisodeKey(f"early {number}", 1, 1) for number in range(4)]
+    options = replace(PATIENT, max_placeholders=3)
+    async with EpisodeBuffer(options) as buffer, publish(case.b, buffer, early_per_peer=2):
+        waiting = [asyncio.ensure_future(rest(subscribe(case, key))) for key in keys[:2]]
+        await until(lambda: buffer.sight()["placeholders"] == 2)
+        one_too_many = rest(subscribe(case, keys[2], patience=0.05))
+        error = await expect(EpisodeUnreachableError, one_too_many, "of one too many that waits")
+        assert "wait for a creation" in str(error.__cause__)
+        buffer.subscribe(keys[3]).cancel()  # others find a place
+        buffer.create(keys[0])  # who waits no more counts no more
+        late = asyncio.ensure_future(rest(subscribe(case, keys[2])))
+        await until(lambda: buffer.sight()["placeholders"] == 2)
+        for key in keys[:3]:
+            if key is not keys[0]:
+                buffer.create(key)
+            fill(buffer, 1, key)
+            buffer.close(key)
+        for parts in (*waiting, late):
+            assert len(await parts) == 1
+
+
 async def who_does_not_read_to_the_end_hears_that_it_was_slow(case: Case) -> None:
     # No window takes both parts, whatever it has grown to.
     options = replace(PATIENT, stall=0.05, max_part=5 * MIB, lag_size=16 * MIB)
@@ -353,6 +375,7 @@ EPISODE_CHECKS: Final[tuple[Check, ...]] = (
     who_never_answers_is_given_up_and_can_be_asked_again,
     limits_of_the_publisher_are_told_as_busy_and_waited_for,
     one_node_has_a_limit_of_its_own,
+    one_node_leaves_places_before_the_creation_to_others,
     who_does_not_read_to_the_end_hears_that_it_was_slow,
     closing_the_buffer_ends_subscribers_typed,
 )
