@@ -34,6 +34,8 @@ class StreamRecord:
     stated: Credit | None = None
     """The highest credit that was told of what the peer sends."""
     news_since: float | None = None
+    told: bool = False
+    """An ack of it went out since the last look."""
 
 
 class StreamChecker:
@@ -132,6 +134,10 @@ class StreamChecker:
         record.consumed_size += size
         record.consumed_entries += 1
 
+    def ack_written(self, session: Session, number: int) -> None:
+        """An ack is told. What comes behind it is news of its own."""
+        self.record(session, number).told = True
+
     def granted(self, session: Session, credit: Credit) -> None:
         """A credit is told."""
         record, limits = self.record(session, credit.lane), session.streams.limits
@@ -159,8 +165,9 @@ class StreamChecker:
         """Called after every chance to send: acks of streams must have gone out in time."""
         for number, lane in session.streams.receiving.items():
             record = self.record(session, number)
-            if not (lane.unacked_messages and writable and number in session.unsent.acks):
+            if not (lane.unacked_messages and writable and number in session.unsent.acks) or record.told:
                 record.news_since = None
+                record.told = False
             elif record.news_since is None:
                 record.news_since = now
             elif now - record.news_since > session.limits.ack_delay + tolerance:

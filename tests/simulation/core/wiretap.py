@@ -62,6 +62,8 @@ class Wiretap:
                 self._check_lossy(link, record)
             if isinstance(record, Ack) and record.lane < STREAMS:
                 self.checker.acks_written(session, record.lane)
+            elif isinstance(record, Ack) and self.streams is not None:
+                self.streams.ack_written(session, record.lane)
             if isinstance(record, Credit) and record.lane >= STREAMS and self.streams is not None:
                 self.streams.granted(session, record)
             if not isinstance(record, Batch | Skip | Fin):
