@@ -126,9 +126,11 @@ STREAM_DRIVER_MUTANTS: tuple[Mutant, ...] = (
         (
             Edit(
                 SESSION,
-                "        for side in list(self._idle.values()):",
-                "        for side in list(self.sides.values()):",
+                "next((each for each in self._idle.values() if each.entry.placed), None)",
+                "next((each for each in self.sides.values() if each.entry.placed and not each.entry.over), None)",
             ),
+            Edit(SESSION, "self.table.spare = len(self._idle)", "self.table.spare = 1"),
+            Edit(SESSION, "or bool(self._idle)", "or True"),
         ),
         ("streams-end", "no-starving"),
         MANAGERS,
