@@ -128,6 +128,12 @@ class Liveness:
             return max(self.pinged + self._answer_within, self._excused_until)
         return self._heard if self._probe is not None else self._heard + self.silent_after
 
+    def next_look(self, now: float, wrote_at: float) -> float:
+        """As `next_check`, and once this side has been silent for half of `silent_after` since `wrote_at`: the peer may
+        wait for a sign of life while a large frame of its own is still coming in."""
+        due, speak = self.next_check(), wrote_at + self.silent_after / 2
+        return min(due, speak) if speak > now else due
+
 
 class LagMeter:
     """How late our own event loop is: timers are compared with the time they were set to.

@@ -187,7 +187,7 @@ class Link:
                 self.abort()
                 self.owner.silent(self)
                 return None
-        return self.liveness.next_check()
+        return self.liveness.next_look(now, self.wrote_at)
 
     def ponged(self, now: float, token: int) -> bool:
         """A pong came. Whether it answers the ping of the health check, and so says what the round trip is."""

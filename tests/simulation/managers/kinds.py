@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
+from itertools import count as count_from
+from itertools import islice
 from random import Random
 from typing import Any, Final
 
@@ -24,6 +27,8 @@ RELAYED_FROM: Final = 500_000
 LIMITED_SEEDS: Final = 0.35
 """The part in which kinds differ in more than their route, latency and bandwidth."""
 SLOW_SEEDS: Final = 0.06
+SLOW_FROM: Final = 60_000_000
+"""Where a hunt begins that goes from one of these to the next: further than others have looked."""
 SLOW: Final = 20_000.0
 """Bytes a second of a wire on which a large frame takes longer than any silence may last."""
 NARROW: Final = 20_000
@@ -72,7 +77,7 @@ def draw_limits(seed: int, kinds: tuple[str, ...], *, proved: bool) -> tuple[dic
     rng = Random(f"managers plan, limits {seed}")
     natures: dict[str, Any] = {kind: {} for kind in kinds}
     frames: dict[str, Any] = {}
-    slow = Random(f"managers plan, slow {seed}")
+    slow = _slow(seed)
     if slow.random() < SLOW_SEEDS:
         for kind in kinds if slow.random() < 0.5 else (slow.choice(kinds),):
             natures[kind]["bandwidth"] = SLOW
@@ -83,6 +88,16 @@ def draw_limits(seed: int, kinds: tuple[str, ...], *, proved: bool) -> tuple[dic
         if rng.random() < 0.3 and not proved:
             frames[kind] = TINY  # proofs need more
     return natures, frames
+
+
+def _slow(seed: int) -> Random:
+    return Random(f"managers plan, slow {seed}")
+
+
+@cache
+def slow_seeds(count: int) -> list[int]:
+    """So many seeds from `SLOW_FROM` on that have slow wires."""
+    return list(islice((seed for seed in count_from(SLOW_FROM) if _slow(seed).random() < SLOW_SEEDS), count))
 
 
 def carrying(natures: dict[str, dict[str, Any]], options: Iterable[TransportOptions], latency: float) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from litz.testing import SimLoop
 from tests.simulation.judged import judged
 from tests.simulation.managers.ends import ENDING
+from tests.simulation.managers.kinds import slow_seeds
 from tests.simulation.managers.plan import HARD_SEEDS
 from tests.simulation.managers.resends import RESENDING
 from tests.simulation.managers.streaming import STREAMING
@@ -15,6 +16,8 @@ from tests.simulation.managers.world import World
 from tests.simulation.seeds import SeedResult
 
 PACKAGE = "tests.simulation.managers"
+SLOW_HUNTED = 2_000
+"""Seeds with slow wires in which a mutant is hunted at the most."""
 
 
 def run_seed(seed: int, trace: Callable[[str], None] | None = None) -> SeedResult:
@@ -59,3 +62,8 @@ def run_resending(seed: int, trace: Callable[[str], None] | None = None) -> Seed
 def run_hard_seed(seed: int) -> SeedResult:
     """The seed `seed` of hard times, counted from 0: where mutants that only they kill are hunted."""
     return run_seed(HARD_SEEDS[seed])
+
+
+def run_slow_seed(seed: int) -> SeedResult:
+    """The seed `seed` of those with slow wires, counted from 0, likewise."""
+    return run_seed(slow_seeds(SLOW_HUNTED)[seed])

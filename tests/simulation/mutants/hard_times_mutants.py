@@ -1,11 +1,13 @@
 """Mutants of hard times: peers that fall silent, wires that break again and again, sessions that come and go while
-nobody reads. All of them were in the shipped code once, and but for the last one found by hand."""
+nobody reads. All of them were in the shipped code once; most were found by hand."""
 
 from __future__ import annotations
 
 from tests.simulation.mutants.mutant import Edit, Mutant
 
 MANAGERS = "tests.simulation.managers.run:run_seed"
+
+SLOW_WIRES = "tests.simulation.managers.run:run_slow_seed"
 
 HARD_TIMES = "tests.simulation.managers.run:run_hard_seed"
 
@@ -42,6 +44,19 @@ HARD_TIMES_MUTANTS = (
         ),
         ("silent",),
         MANAGERS,
+    ),
+    Mutant(
+        "looks-only-when-the-peer-is-silent",
+        "P6",
+        (
+            Edit(
+                "outproc.health",
+                "        return min(due, speak) if speak > now else due\n",
+                "        return due\n",
+            ),
+        ),
+        ("silent",),
+        SLOW_WIRES,
     ),
     Mutant(
         "what-breaks-again-and-again-dialled-at-once",

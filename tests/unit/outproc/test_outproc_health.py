@@ -44,6 +44,17 @@ def test_any_byte_is_life_before_and_after_a_ping() -> None:
     assert live.verdict(14.0) is Verdict.PING
 
 
+def test_who_says_nothing_looks_whether_the_peer_is_heard_before_it_gives_up() -> None:
+    # The peer pings at 0.1, behind a large frame of its own; without a sign of life from here it gives up at 5.1.
+    live = Liveness(0.0)
+    assert live.next_look(0.0, wrote_at=0.0) == 2.5
+    live.received(2.0)  # a part of that frame is here
+    assert live.next_look(2.0, wrote_at=0.0) == 2.5
+    # At 2.5 this side has spoken, or has heard nothing since: then silence alone counts.
+    assert live.next_look(2.5, wrote_at=2.5) == 5.0
+    assert live.next_look(2.5, wrote_at=0.0) == live.next_check() == 7.0
+
+
 def test_a_busy_wire_is_never_pinged() -> None:
     live = Liveness(0.0)
     for second in range(1, 100):
