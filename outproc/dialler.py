@@ -227,10 +227,11 @@ class Dialler:
         return None
 
     async def _dial(self, endpoint: Endpoint) -> None:
-        if endpoint.kind in self.pool.held:
-            # The peer's wire came in the turn in which this dial was decided.
+        if endpoint.kind in self.pool.held or (self._node.now() < self.rests_until and not self._rounds.open):
+            # The peer's wire, or its goodbye until later, came in the turn in which this dial was decided.
             self._dials.pop(endpoint, None)
             self.pool.cancelled(endpoint, self._node.now())
+            self.pump()
             return
         error: Exception | None = None
         dial = Dial(self._node, self._owner, self._resolver, self._dest, endpoint)
@@ -350,15 +351,13 @@ class Dialler:
 
     def refresh(self, kind: str | None = None) -> None:
         """The endpoints may have changed: ask again, if this side dials. Those of `kind` have a new chance at once."""
-        if self.wanted:
-            if kind is None:
-                self.look_up()
-                return
+        if not self.wanted or self.closed:
+            return
+        if kind is not None:
             self.pool.interrupt(self._node.now(), kind)
             if self.supervisor.gave_up:
                 self.supervisor.afresh(f"its endpoints of kind {kind} have changed")
-            if not self.closed:
-                self._look_ups.ask_anew()
+        (self._look_ups.ask if kind is None else self._look_ups.ask_anew)()
 
     def woke(self) -> None:
         """The machine slept: no wait that began before is waited to its end. Dials under way go on."""

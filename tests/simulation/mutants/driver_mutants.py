@@ -140,7 +140,7 @@ DRIVER_MUTANTS = (
         (
             Edit(DIALLER, "            self.pool.yielded(link)\n", "            self.pool.lost(link, now, error)\n"),
             Edit(POOL, "        if slot.endpoint.kind in self.held:\n            return None\n", ""),
-            Edit(DIALLER, "        if endpoint.kind in self.pool.held:\n", "        if not endpoint.kind:\n"),
+            Edit(DIALLER, "        if endpoint.kind in self.pool.held or (", "        if ("),
         ),
         ("one-dial",),
         MANAGERS,

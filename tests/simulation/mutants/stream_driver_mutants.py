@@ -24,7 +24,7 @@ STREAM_DRIVER_MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "change-while-it-is-looked-up-is-missed",
         "P4",
-        (Edit("outproc.dialler", "self._look_ups.ask_anew()", "self._look_ups.ask()"),),
+        (Edit("outproc.dialler", "else self._look_ups.ask_anew)", "else self._look_ups.ask)"),),
         ("streams-free", "streams-end", "healed"),
         MANAGERS,
     ),

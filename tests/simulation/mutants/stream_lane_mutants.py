@@ -23,12 +23,6 @@ def _mutant(name: str, rule: str, edit: Edit, *killers: str) -> Mutant:
 
 
 STREAM_LANE_MUTANTS: tuple[Mutant, ...] = (
-    _mutant(
-        "ack-of-a-stream-late",
-        "R9",
-        Edit(LANES, "at_once else now + self._session.ack_delay", "at_once else now + 9 * self._session.ack_delay"),
-        "ack-within-deadline",
-    ),
     Mutant("large-entry-without-credit-for-it", "R10", NO_CREDIT, STUCK, STREAM_SEEDS),
     _mutant(
         "large-entry-waits-for-credit-that-never-comes",
