@@ -147,6 +147,8 @@ class Process:
         dests = [other for name, other in world.plan.pairs if name == self.name]
         while dests and not world.healed and world.left > 0:
             await asyncio.sleep(rng.expovariate(4.0))
+            if world.healed:
+                return  # what is sent while all close stays in the outbox, for the next life
             for _ in range(min(world.left, rng.choice((1, 1, 2, 5, 20)))):
                 world.left -= 1
                 task = self.spawn(self._send(rng.choice(dests)))
