@@ -145,7 +145,7 @@ class Process:
     async def _use(self) -> None:
         world, rng = self.world, self.rng
         dests = [other for name, other in world.plan.pairs if name == self.name]
-        while dests and not world.healed and world.left > 0:
+        while dests and world.left > 0:
             await asyncio.sleep(rng.expovariate(4.0))
             if world.healed:
                 return  # what is sent while all close stays in the outbox, for the next life
