@@ -38,7 +38,7 @@ from outproc.shown_half import ShownHalf
 from outproc.transport_owner import TransportOwner
 from outproc.urgent_strand import UrgentStrand
 from outproc.violations import look_at_end, violated
-from outproc.wire_set import links_of, longest_silent, superfluous
+from outproc.wire_set import links_of, makes_room, superfluous
 
 
 class DestTransport(Transport):
@@ -130,7 +130,8 @@ class DestTransport(Transport):
         self.dialler.joined(link)
         self.probe()  # at once: its answer settles ties (R12), and all round trips are measured beside each other
         if len(self.links) > self.node.options.max_wires:
-            self._dismiss(longest_silent(self.links, link), LeaveReason.DISPLACED)
+            goes = makes_room(self.node.local_id, self._dest, self.links, link)
+            self._dismiss(goes, LeaveReason.DISPLACED)
         self.bind_lanes()
         self.outbound.arm()
         self.node.internal.wires_changed(self._dest)

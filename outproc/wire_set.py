@@ -63,6 +63,17 @@ def payload_type_of(lane: int) -> PayloadType:
     return PayloadType(lane) if lane in PayloadType._value2member_map_ else PayloadType.RPC_SIGNAL
 
 
+def makes_room(local_id: str, dest: str, links: Sequence[Link], newest: Link) -> Link:
+    """The one that goes because `newest` came over the limit of wires (R12): of two dials that crossed that of the
+    larger id, as the other side decides too, or each might let go of what the other keeps; else the longest silent."""
+    for link in links:
+        # It joined while `newest` shook hands: what was there before may be dead, and its loss why there is a new one.
+        crossed = link.dialled != newest.dialled and link.up_since >= newest.started_at
+        if crossed and link.wire.kind == newest.wire.kind:
+            return link if newest.dialled == (local_id < dest) else newest
+    return longest_silent(links, newest)
+
+
 def longest_silent(links: Sequence[Link], newest: Link) -> Link:
     """The one that makes room for `newest` at the limit of wires (R12). The last one that reliable lanes can ride on
     stays: if they cannot ride on `newest`, that goes."""

@@ -64,6 +64,21 @@ def test_an_endpoint_that_is_named_later_is_tried_at_once() -> None:
     play(story)
 
 
+def test_of_two_dials_that_cross_one_stays_where_there_is_room_for_one_wire() -> None:
+    """Each side once let go of the wire that the other kept, and the two were without any until one dialled again."""
+
+    async def story(stage: Stage) -> None:
+        a, b = [await stage.actor(name, reach=["ab".replace(name, "")], max_wires=1) for name in "ab"]
+        await asyncio.gather(a.manager.send("b", b"1"), b.manager.send("a", b"2"))
+        await asyncio.sleep(3.0)
+        downs = [event for each in (a, b) for event in each.events if isinstance(event, WireDown)]
+        assert len(downs) == 2, "the dials crossed"
+        assert all(event.wires_left == 1 for event in downs), downs
+
+    for seed in range(8):
+        play(story, seed=seed)
+
+
 def test_two_sides_with_room_for_one_wire_soon_leave_each_other_in_peace() -> None:
     async def story(stage: Stage) -> None:
         kinds = ("tcp", "rtc")
