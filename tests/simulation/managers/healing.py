@@ -52,7 +52,8 @@ class Healing:
         visits = self.world.later(self._visit())
         # Where nobody read for long there may be more in a log than its wires carry in that time.
         logged = max(life.manager.snapshot().logged_bytes for life in self.alive)
-        what, within = "", HEALED_WITHIN + self.world.plan.carrying + logged * self.world.plan.byte
+        within = HEALED_WITHIN + self.world.plan.carrying + logged * self.world.plan.byte + self.world.relaying.pause()
+        what = ""
         try:
             async with asyncio.timeout(within):
                 for what in (*ENDS, *(STREAMS if self.world.streaming.active else ()), *RESTS):

@@ -86,6 +86,12 @@ class Relaying:
         """Returns once the hub is up."""
         await self._up.wait()
 
+    def pause(self) -> float:
+        """Seconds for which it tells somebody busy, who broke its rules too often."""
+        entered = self._hub._entered if self._hub is not None else None
+        faulted = [each.faulted_until for each in entered.dests.transports()] if entered is not None else []
+        return max(0.0, max(faulted, default=0.0) - self.world.loop.time())
+
     async def aclose(self) -> None:
         """The end."""
         if self._hub is not None:
