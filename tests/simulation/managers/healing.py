@@ -51,7 +51,7 @@ class Healing:
         self.alive = [life for life in self.world.lives if life.alive]
         visits = self.world.later(self._visit())
         # Where nobody read for long there may be more in a log than its wires carry in that time.
-        logged = max(life.manager.snapshot().logged_bytes for life in self.alive)
+        logged = max(life.manager.snapshot().logged_bytes for life in self.alive) + self.world.streaming.to_come()
         within = HEALED_WITHIN + self.world.plan.carrying + logged * self.world.plan.byte + self.world.relaying.pause()
         what = ""
         try:

@@ -66,8 +66,8 @@ class End:
         self.left_to_write = rng.choice((0, 1, 3, 10, 40, 400))
         self.largest = min(rng.choice((8, 60, 1_000, 64 << 10)), streaming.limits.max_entry)
         self.large = Random(f"large entries {streaming.world.seed} {stream.uid} {half}")
-        self.takes_all = self.large.random() < 0.3
-        """Whether it writes entries as large as they may be."""
+        self.large_left = 4 if self.large.random() < 0.3 else 0
+        """How many entries it still writes as large as they may be: many would take any time on a slow wire."""
         self.how = rng.choices(("finish", "abort", "release", "hang"), (8, 1, 1, 2))[0]
         self.paused = self.waits_for_room = False
         self.wants_confirmed = False
@@ -211,7 +211,8 @@ class End:
     def _write(self) -> bool:
         size = self.rng.randint(HEAD, max(HEAD, self.largest))
         most = self.side.max_entry
-        if self.takes_all and most > self.streaming.limits.max_entry and self.large.random() < 0.7:
+        if self.large_left and most > self.streaming.limits.max_entry and self.large.random() < 0.7:
+            self.large_left -= 1
             size = max(size, self.large.choice((most, self.large.randint(HEAD, most))))
             self.streaming.world.hits["stream entry larger than always allowed"] += 1
         entry = entry_of(self.stream.uid, self.half, len(self.written), size)

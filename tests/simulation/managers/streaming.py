@@ -203,6 +203,10 @@ class Streaming:
         """Those that are neither over nor complete."""
         return [end for end in self.ends() if not (end.over or (end.closed and end.got_all))]
 
+    def to_come(self) -> int:
+        """Bytes that are on their way or are still written, at the most. Messages share their wires with them."""
+        return sum(end.left_to_write * end.largest + end.side.buffered for end in self.open_ends())
+
     def wind_up(self) -> None:
         """All has healed: whoever writes ends, and all but a few read."""
         self.winding_up = True
