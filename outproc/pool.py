@@ -200,6 +200,7 @@ class Pool(Generic[W]):
         self._gate = now
         slot.failures += 1
         self._cool(slot, error, now)
+        self.hurry(now)
 
     def cancelled(self, endpoint: Endpoint, now: float) -> None:
         """The caller cancelled the dial of `endpoint`: no failure. Dialled again only if it is wanted."""
@@ -247,7 +248,8 @@ class Pool(Generic[W]):
         ceiling = min(self._leisurely.cap, self._backoff.cap * self._backoff.factor**slot.displaced)
         slot.state = Cooling(now + self._rng.random() * ceiling, 0, error, leisurely=True)
         self._forget_unlisted(slot)
-        self.hurry(now)
+        if not any(isinstance(each.state, Building) for each in self._slots.values()):
+            self.hurry(now)  # else that one may be what it made room for, and has not heard so yet
 
     def hurry(self, now: float) -> None:
         """Nothing may be up any more: then no endpoint takes its time. The caller says so when a wire of the peer's is

@@ -72,6 +72,19 @@ HARD_TIMES_MUTANTS = (
         HARD_TIMES,
     ),
     Mutant(
+        "displaced-beside-a-dial-hurries",
+        "P6",
+        (
+            Edit(
+                POOL,
+                "        if not any(isinstance(each.state, Building) for each in self._slots.values()):\n",
+                "        if True:\n",
+            ),
+        ),
+        ("no-starving", "requests-end", "heals", "one-dial"),
+        HARD_TIMES,
+    ),
+    Mutant(
         "ended-sessions-fill-the-memory",
         "P5",
         (

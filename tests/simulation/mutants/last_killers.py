@@ -17,6 +17,7 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "sick-wire-kept": 188,
     "says-nothing-on-a-wire-that-it-hears": 134,
     "looks-only-when-the-peer-is-silent": 806,
+    "displaced-beside-a-dial-hurries": 1_333,
     "silence-counted-from-the-look": 28,
     "authorize-asked-beside": 85,
     "bearer-in-the-clear": 24,

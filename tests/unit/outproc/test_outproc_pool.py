@@ -373,6 +373,17 @@ def test_one_that_is_displaced_again_and_again_comes_back_ever_later() -> None:
     assert state.until <= now + 1 + 8.0, "the wire for which it made room is gone"
 
 
+def test_one_displaced_before_the_newer_one_is_known_here_waits_as_long() -> None:
+    pool = pool_of(A, B)
+    (displaced,) = ready(pool, A)
+    pool.begin(200.0)
+    pool.displaced(displaced, 200.0, ConnectionResetError())
+    assert slot(pool, B).state == Building(200.0, 0)
+    assert cooling(pool, A) == (216.0, 0), "the wire that is being built is what it made room for"
+    pool.failed(B, OSError("no"), 201.0)
+    assert cooling(pool, A) == (209.0, 0), "it is not, and nothing is up"
+
+
 def test_beside_a_wire_that_loses_frames_nobody_takes_their_time() -> None:
     pool = pool_of(M, A)
     pool.weak = frozenset({M.kind})
