@@ -14,8 +14,8 @@ from tests.simulation.core.world import World
 from tests.simulation.seed_checks import check_command, check_same_trace, check_soak, check_together
 from tests.simulation.seeds import SeedFailedError
 
-SEEDS = int(os.environ.get("LITZ_SEEDS", "800"))
-PROVED = 1600
+SEEDS = int(os.environ.get("LITZ_SEEDS", "600"))
+PROVED = 1800
 """Seeds that `make prove` runs besides."""
 
 

@@ -16,7 +16,7 @@ from tests.simulation.durable.run import PACKAGE, run_seed
 from tests.simulation.seed_checks import check_command, check_same_trace
 from tests.simulation.seeds import print_hits
 
-SEEDS = 60
+SEEDS = 42
 SOAK = 100_000
 FIRST_OF_SOAK = 1_000_000
 

@@ -18,9 +18,9 @@ from tests.simulation.managers.users import User
 from tests.simulation.seed_checks import check_command, check_same_trace, check_soak, check_together
 from tests.simulation.seeds import SeedFailedError
 
-SEEDS = int(os.environ.get("LITZ_SEEDS", "150"))
+SEEDS = int(os.environ.get("LITZ_SEEDS", "110"))
 STREAMS = 14
-PROVED = 300
+PROVED = 340
 """Seeds that `make prove` runs besides."""
 SOAKED = int(os.environ.get("LITZ_SEEDS", "100000")) // 4
 
@@ -114,7 +114,7 @@ def test_soak_of_hard_times() -> None:
 @pytest.mark.limit(max(180, SEEDS))
 def test_nodes_that_leave() -> None:
     hits: Counter[str] = Counter()
-    for seed in range(60):
+    for seed in range(40):
         hits.update(run_ending(seed).hits)
     never = [name for name in ends.HITS if not hits[name]]
     assert not never, f"never hit: {never}"
