@@ -1,5 +1,5 @@
 """Every mutant of the registry is killed, by an invariant it names; the unpatched control lives. `make prove` hunts all
-of them, `make test` one in twelve."""
+of them, `make test` one in twenty."""
 
 from __future__ import annotations
 
