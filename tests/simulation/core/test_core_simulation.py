@@ -15,7 +15,7 @@ from tests.simulation.seed_checks import check_command, check_same_trace, check_
 from tests.simulation.seeds import SeedFailedError
 
 SEEDS = int(os.environ.get("LITZ_SEEDS", "600"))
-PROVED = 1800
+PROVED = 1200
 """Seeds that `make prove` runs besides."""
 
 

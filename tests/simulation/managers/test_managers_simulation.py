@@ -20,7 +20,7 @@ from tests.simulation.seeds import SeedFailedError
 
 SEEDS = int(os.environ.get("LITZ_SEEDS", "110"))
 STREAMS = 14
-PROVED = 340
+PROVED = 250
 """Seeds that `make prove` runs besides."""
 SOAKED = int(os.environ.get("LITZ_SEEDS", "100000")) // 4
 
@@ -79,7 +79,7 @@ def test_streams() -> None:
 @pytest.mark.prove
 @pytest.mark.limit(1800)
 def test_streams_of_more_seeds() -> None:
-    run_streams(range(STREAMS, STREAMS + 200))
+    run_streams(range(STREAMS, STREAMS + 140))
 
 
 @pytest.mark.soak
