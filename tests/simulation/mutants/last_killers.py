@@ -9,7 +9,6 @@ from typing import Final
 
 LAST_KILLERS: Final[dict[str, int]] = {
     "a-cancelled-sender-keeps-its-place": 24,
-    "change-while-it-is-looked-up-is-missed": 193,
     "released-and-unread-is-kept": 121,
     "end-is-told-before-what-came-earlier": 21,
     "answers-turned-away-too": 69,

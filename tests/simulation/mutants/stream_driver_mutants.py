@@ -22,13 +22,6 @@ STREAM_DRIVER_MUTANTS: tuple[Mutant, ...] = (
         MANAGERS,
     ),
     Mutant(
-        "change-while-it-is-looked-up-is-missed",
-        "P4",
-        (Edit("outproc.dialler", "else self._look_ups.ask_anew)", "else self._look_ups.ask)"),),
-        ("streams-free", "streams-end", "healed"),
-        MANAGERS,
-    ),
-    Mutant(
         "abort-is-not-answered",
         "P5",
         (Edit(TABLE, "case Effect.SAY_DONE:", "case Effect.SAY_DONE if Effect.TELL_ABORTED not in effects:"),),
