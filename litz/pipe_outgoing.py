@@ -14,7 +14,7 @@ from litz.stream_port import MAX_ENTRY
 JOIN_BELOW: Final = 16 * 1024
 """Bytes. What is smaller is copied next to its neighbours; what is larger leaves alone and is not copied."""
 
-Piece = bytes | bytearray | memoryview
+Piece = bytes | memoryview
 
 
 class PipeOutgoing:
@@ -28,7 +28,7 @@ class PipeOutgoing:
         self.size = 0
         """Bytes that wait."""
 
-    def add(self, data: bytes | bytearray | memoryview) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Behind all that waits. `data` is not empty, and never changes."""
         self._buffers.append(data)
         self.size += len(data)

@@ -91,14 +91,14 @@ class PipeTransport(asyncio.Transport):
         _check_bytes(data)
         if self._eof_written:
             raise RuntimeError("Cannot call write() after write_eof()")
-        if self._add(data):
+        if self._add(_lasting(data)):
             self._flush_soon()
 
     def write_lasting(self, data: memoryview) -> None:
         """`write` of bytes that nobody changes any more: they are not copied."""
         if self._eof_written:
             raise RuntimeError("Cannot call write() after write_eof()")
-        if self._add(data, lasting=True):
+        if self._add(data):
             self._flush_soon()
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
@@ -108,7 +108,7 @@ class PipeTransport(asyncio.Transport):
             _check_bytes(data)
         if self._eof_written:
             raise RuntimeError("Cannot call writelines() after write_eof()")
-        if sum(map(self._add, buffers)):
+        if sum(map(self._add, map(_lasting, buffers))):
             self._flush_soon()
 
     def write_eof(self) -> None:
@@ -242,15 +242,14 @@ class PipeTransport(asyncio.Transport):
 
     # -- inside: writing -----------------------------------------------------------------------------
 
-    def _add(self, data: bytes | bytearray | memoryview, *, lasting: bool = False) -> bool:
-        """Whether there is something new to flush."""
+    def _add(self, data: bytes | memoryview) -> bool:
+        """Append what does not change until the peer has it. Whether there is something new to flush."""
         if not len(data) or self._closing:
             return False
         if self._over:
             self._lose(self._broken)
             return False
-        # What is written must not change until the peer has it.
-        self._out.add(data if lasting or type(data) is bytes else bytes(data))
+        self._out.add(data)
         return True
 
     def _flush_soon(self) -> None:
@@ -363,3 +362,8 @@ class PipeTransport(asyncio.Transport):
 def _check_bytes(data: object) -> None:
     if not isinstance(data, _BYTES):
         raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
+
+
+def _lasting(data: bytes | bytearray | memoryview) -> bytes:
+    """The same bytes, as nobody can change them: only bytes never change."""
+    return data if type(data) is bytes else bytes(data)

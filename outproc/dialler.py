@@ -357,7 +357,7 @@ class Dialler:
             self.pool.interrupt(self._node.now(), kind)
             if self.supervisor.gave_up:
                 self.supervisor.afresh(f"its endpoints of kind {kind} have changed")
-        (self._look_ups.ask if kind is None else self._look_ups.ask_anew)()
+        self._look_ups.ask(anew=kind is not None)
 
     def woke(self) -> None:
         """The machine slept: no wait that began before is waited to its end. Dials under way go on."""

@@ -46,17 +46,14 @@ class LookUps:
         """The one under way, if there is one."""
         return [self._task] if self._task is not None else []
 
-    def ask(self) -> None:
-        """Ask now, unless that is under way."""
+    def ask(self, *, anew: bool = False) -> None:
+        """Ask now, unless that is under way. `anew`: what is known has changed, so that is asked once more behind it:
+        whoever was asked already has answered what was true before."""
         if self._task is None:
             self.due = None
             self._task = self._node.spawn(self._resolve(), f"litz look up {self._dest}")
-
-    def ask_anew(self) -> None:
-        """What is known has changed: ask now, and once more if that is under way. Whoever was asked already has
-        answered what was true before."""
-        self._outdated = self._task is not None
-        self.ask()
+        elif anew:
+            self._outdated = True
 
     async def _resolve(self) -> None:
         try:

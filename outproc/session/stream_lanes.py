@@ -39,7 +39,6 @@ from outproc.session.taking import take_record
 TURN: Final = CHUNKED_FROM + 1024
 """Bytes of one stream in a frame after which others have a turn, or a quarter of the frame if that is more."""
 
-
 SPARE: Final = 128
 """This part of a frame is left beside a large entry: for control, and the heads of records."""
 
@@ -145,16 +144,16 @@ class StreamLanes:
         """Whether the stream takes an entry of `size` bytes now. If not, it is in `take_roomy` once there is room, or
         perhaps for a smaller one."""
         lane = self.sending[number]
-        lane.wants_room = not (lane.has_room(size) and (size <= self.limits.max_entry or size <= lane.credit_left))
+        lane.wants_room = not (lane.has_room(size) and lane.takes(size))
         return not lane.wants_room
 
     def append(self, number: int, body: Body) -> int:
         """Append one entry after `has_room` said yes. Returns its number. The buffers go out as they are, and must not
         change until they are acknowledged. Raises ValueError for one that no peer takes, RuntimeError after `finish`.
         """
-        lane, size = self.sending[number], len(body)
-        if size > self.limits.max_entry and size > min(self.limits.large_entry, lane.credit_left):
-            raise ValueError(f"an entry of {size} bytes is too large for a stream: see `max_entry`")
+        lane = self.sending[number]
+        if not lane.takes(len(body)):
+            raise ValueError(f"an entry of {len(body)} bytes is too large for a stream: see `max_entry`")
         entry = lane.log.append(body)
         if not lane.blocked:
             self.ready[number] = lane

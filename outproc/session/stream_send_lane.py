@@ -46,6 +46,12 @@ class StreamSendLane(SendLane):
         """Bytes that the peer takes beyond all that was appended; below 0 if that is more already."""
         return self.credit_size - self.log.size - self.log.trimmed
 
+    def takes(self, size: int) -> bool:
+        """Whether an entry of `size` bytes can be sent one day, whatever its reader does: one that is larger than any
+        window only if there is credit for it already."""
+        streams = self.streams
+        return size <= streams.max_entry or size <= min(streams.large_entry, self.credit_left)
+
     @property
     def sent_size(self) -> int:
         """Bytes that were, and are not acknowledged."""

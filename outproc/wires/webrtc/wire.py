@@ -103,7 +103,8 @@ class WebRtcWire(Wire):
         self._queued = [0 for _ in LABELS]
         self._full = [False for _ in LABELS]
         self._empty = [False for _ in LABELS]
-        """Known to have nothing to send: whoever asks at every flush need not ask the library each time."""
+        """Known to have nothing to send, the few bytes of the wire itself apart: whoever asks at every flush need not
+        ask the library each time."""
         self._pace = Pace(self._loop.time())
         self.urgent = _Urgent(self)
         self._greeted = [False for _ in LABELS]
@@ -216,7 +217,6 @@ class WebRtcWire(Wire):
     def channel_open(self, channel: int) -> None:
         """See `Events`."""
         if self._loss is None:
-            self._empty[channel] = False
             self.connection.send(channel, HELLO_MESSAGE)
 
     def drained(self, channel: int) -> None:

@@ -16,17 +16,14 @@ from websockets.frames import CloseCode, Frame, Opcode
 from websockets.protocol import OPEN, SERVER, Protocol
 
 from litz.message import Buffer
-from litz.scratch import scratch
 from litz.wire import HIGH_WATER, LOW_WATER, LossReason, Wire, WireLoss, WirePath, WireSink
 from outproc.wires.websocket.framing import masked_frame, plain_frame, size_of
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.reader import FrameReader, Raw
+from outproc.wires.websocket.scratch import scratch
 
 MAX_FRAME: Final = 1 << 20
 """Largest frame in bytes, and largest message that a peer may send (`max_size`)."""
-
-READ_SIZE: Final = 256 << 10
-"""Bytes that are read at once, at most."""
 
 MAX_FRAGMENTS: Final = 1024
 """Parts that one fragmented incoming message may have."""
@@ -71,7 +68,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         self._made = protocol
         self._tail = tail
         accepting = protocol is None or protocol.side is SERVER
-        self._scratch = scratch(READ_SIZE)
+        self._scratch = scratch()
         self._reader = FrameReader(masked=accepting, max_size=max_frame)
         self._frame = plain_frame if accepting else masked_frame
         self._opening = opening

@@ -13,8 +13,7 @@ STUCK = ("stream-complete", "stream-unblocked")
 
 NO_CREDIT = (
     Edit(LANES, "most if lane.sent_size >= most else max(limits.max_entry, min(most, lane.credit_left))", "most"),
-    Edit(LANES, " and (size <= self.limits.max_entry or size <= lane.credit_left)", ""),
-    Edit(LANES, "min(self.limits.large_entry, lane.credit_left)", "self.limits.large_entry"),
+    Edit(SEND, "min(streams.large_entry, self.credit_left)", "streams.large_entry"),
 )
 
 
