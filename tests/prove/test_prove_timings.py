@@ -1,7 +1,8 @@
 """How long it takes, in real networks, until what docs/limits.md bounds has happened ("How soon it is noticed").
 
 Each time is held against the bound there, and how late the processes' loops were is added: on a machine that is busy
-with other things nothing is sooner. Percentiles of what was measured are printed.
+with other things nothing is sooner. Percentiles of what was measured are printed. A round in which a bound was missed
+is followed by two more, and most of the three decide.
 """
 
 from __future__ import annotations
@@ -21,16 +22,17 @@ from outproc.wake_watch import EVERY
 from tests.prove.lab.namespaces import Lab, Namespace
 from tests.prove.percentiles import summary
 from tests.prove.processes import Worker
+from tests.prove.rounds import all_of, judged_together, most_complain
 from tests.prove.test_prove_networks import A, B, who
 
-pytestmark = [pytest.mark.prove, pytest.mark.limit(600)]
+pytestmark = [pytest.mark.prove, pytest.mark.limit(1200)]
 
 TIMING = "tests.prove.timing_worker:serve"
 SLACK = 0.5
 """Seconds for `ip`, `iptables`, TCP, the handshake and the events' way here."""
 LATE = 4
 """How many turns of a late loop one thing takes: the news, the decision, and both again at the other side."""
-PATIENCE = 120.0
+PATIENCE = 300.0
 LONG = 600.0
 QUICK: dict[str, Any] = {
     "ping_after": 0.5,
@@ -99,15 +101,20 @@ class Measured:
         if seconds > self.bound + SLACK + late:
             self.over.append(f"{seconds:.3f} s, with loops {late:.3f} s late")
 
-    def tell(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def tell(self, capsys: pytest.CaptureFixture[str]) -> str:
+        """Print what was measured. Returns what is to be complained of."""
         with capsys.disabled():
             print(f"\n{self.what}: {summary(self.times)}; the bound is {self.bound:g} s (and {SLACK} s for the test)")
-        assert not self.over
+        return f"{self.what}: {', '.join(self.over)}; the bound is {self.bound:g} s" if self.over else ""
 
 
 @pytest.mark.parametrize("deaf", ["both", "a", "b"])
 async def test_a_half_open_wire_is_found(deaf: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Packets vanish in both directions, or in one: each side gives the wire up in time, and it is back at once."""
+    await judged_together(lambda _: half_open(deaf, capsys), most_complain)
+
+
+async def half_open(deaf: str, capsys: pytest.CaptureFixture[str]) -> str:
     found = Measured(f"half-open, {deaf} deaf", QUICK["ping_after"] + QUICK["dead_after"])
     async with pair(**QUICK) as two:
         for _ in range(4):
@@ -124,11 +131,15 @@ async def test_a_half_open_wire_is_found(deaf: str, capsys: pytest.CaptureFixtur
                 host.heal()
             for each in dead if deaf == "both" else [min(dead)]:
                 found.add(each, late)
-    found.tell(capsys)
+    return found.tell(capsys)
 
 
 async def test_after_a_wake_dead_wires_are_found_and_what_waits_is_dialled(capsys: pytest.CaptureFixture[str]) -> None:
     """The clocks tell of a sleep (a test cannot put the machine to sleep); the network is a real one."""
+    await judged_together(lambda _: wakes(capsys), most_complain)
+
+
+async def wakes(capsys: pytest.CaptureFixture[str]) -> str:
     given_up = Measured("dead wires after a wake", EVERY + QUICK["wake_timeout"])
     dialled = Measured("dialled after a wake", EVERY)
     async with pair(**PATIENT | {"backoff_base": LONG, "backoff_cap": LONG}) as two:
@@ -145,8 +156,7 @@ async def test_after_a_wake_dead_wires_are_found_and_what_waits_is_dialled(capsy
             await two.lateness()
             woke = float(await two.a.control.call("sleep", seconds=3_600.0))
             dialled.add(await when(two.a, "WireUp", woke), await two.lateness())
-    given_up.tell(capsys)
-    dialled.tell(capsys)
+    return all_of(given_up.tell(capsys), dialled.tell(capsys))
 
 
 async def test_a_process_that_stood_still_takes_nobody_for_dead() -> None:
@@ -167,6 +177,10 @@ async def test_a_process_that_stood_still_takes_nobody_for_dead() -> None:
 
 async def test_traffic_goes_on_after_an_address_change(capsys: pytest.CaptureFixture[str]) -> None:
     """The kernel tells, the wire is asked and gives no answer, and another one carries on."""
+    await judged_together(lambda _: address_changes(capsys), most_complain)
+
+
+async def address_changes(capsys: pytest.CaptureFixture[str]) -> str:
     gap = Measured("traffic after an address change", LONGEST + QUICK["wake_timeout"])
     noticed = Measured("an address change noticed", LONGEST)
     async with pair(**PATIENT) as two:
@@ -180,8 +194,7 @@ async def test_traffic_goes_on_after_an_address_change(capsys: pytest.CaptureFix
             late = took + await two.lateness()
             noticed.add(await when(two.a, "NetworkChanged", began, "gone"), late)
             gap.add(confirmed - began, late)
-    noticed.tell(capsys)
-    gap.tell(capsys)
+    return all_of(noticed.tell(capsys), gap.tell(capsys))
 
 
 async def test_an_address_that_is_added_and_a_storm_of_them_disturb_nobody() -> None:
@@ -201,6 +214,10 @@ async def test_an_address_that_is_added_and_a_storm_of_them_disturb_nobody() -> 
 
 
 async def test_a_dest_that_is_away_for_long_grows_cold_and_warms_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    await judged_together(lambda _: cold_and_warm(capsys), most_complain)
+
+
+async def cold_and_warm(capsys: pytest.CaptureFixture[str]) -> str:
     cold = {"cold_failures": 4, "cold_after": 1.0, "cold_probe": 2.0, "dial_timeout": 0.3}
     attempt = cold["dial_timeout"] + QUICK["backoff_cap"]
     grown = Measured("cold", max(cold["cold_after"], cold["cold_failures"] * attempt) + attempt)
@@ -235,8 +252,7 @@ async def test_a_dest_that_is_away_for_long_grows_cold_and_warms_at_once(capsys:
                 two.hosts[0].configure("addr", "add", "10.77.0.1/24", "dev", two.devices[0])
                 took = time.monotonic() - since
                 network.add(await when(two.a, "DestWarm", since), took + await two.lateness())
-    for each in (grown, gaps, network, inbound):
-        each.tell(capsys)
+    return all_of(*(each.tell(capsys) for each in (grown, gaps, network, inbound)))
 
 
 TICKS = 0.1
