@@ -19,7 +19,8 @@ from outproc.rights import Authorize
 from outproc.security.authenticator import Authenticator
 from outproc.security.ed25519 import Ed25519Authenticator
 from outproc.security.jwt_verifier import JwtVerifier
-from outproc.security.keys import KeyFileError, load_key, load_trust
+from outproc.security.key_file_error import KeyFileError
+from outproc.security.keys import load_key, load_trust
 from outproc.security.mutual_tls import MutualTlsAuthenticator
 from outproc.security.secret_file import read_secret_file
 from outproc.security.tls_files import TlsFiles

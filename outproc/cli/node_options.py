@@ -11,7 +11,8 @@ from pathlib import Path
 from outproc.cli.outcome import UsageError
 from outproc.security.authenticator import Authenticator
 from outproc.security.ed25519 import Ed25519Authenticator
-from outproc.security.keys import KeyFileError, load_key, load_trust
+from outproc.security.key_file_error import KeyFileError
+from outproc.security.keys import load_key, load_trust
 from outproc.security.secret_file import read_secret_file
 from outproc.security.shared_key import SharedKeyAuthenticator
 

@@ -6,7 +6,7 @@ import errno
 from typing import Final
 
 from litz.errors import InsecureListenError, InvalidDestError, InvalidEndpointError, LitzError
-from outproc.security.keys import KeyFileError
+from outproc.security.key_file_error import KeyFileError
 
 DONE: Final = 0
 """All that was asked for is done and verified."""

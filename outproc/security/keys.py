@@ -21,16 +21,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from litz.dest import validate_dest
-from litz.errors import LitzError
+from outproc.security.key_file_error import KeyFileError
 from outproc.security.key_ring import KeyRing
 from outproc.security.key_text import parse_public_key, public_key_text
 
 MAX_KEY_FILE = 16 * 1024
 MAX_TRUST_FILE = 16 * 1024 * 1024
-
-
-class KeyFileError(LitzError, OSError):
-    """A key or trust file cannot be used as it is. The text says what to do about it."""
 
 
 def new_key(path: Path) -> str:

@@ -6,7 +6,7 @@ import os
 import stat
 from pathlib import Path
 
-from outproc.security.keys import KeyFileError
+from outproc.security.key_file_error import KeyFileError
 
 
 def read_secret_file(path: Path, what: str, limit: int, *, cure: str = "") -> str:

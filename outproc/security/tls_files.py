@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from outproc.security.keys import KeyFileError
+from outproc.security.key_file_error import KeyFileError
 
 MAX_PEM_FILE = 1 << 20
 

@@ -12,7 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from outproc.security.keys import KeyFileError
+from outproc.security.key_file_error import KeyFileError
 from outproc.security.tls_files import TlsFiles
 from outproc.wires.websocket.binding import end_point, of_server
 from tests.integration.identities import authority, dialling, stranger_authority
