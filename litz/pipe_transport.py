@@ -48,6 +48,7 @@ class PipeTransport(asyncio.Transport):
         *,
         farewell: float = FAREWELL,
         on_over: Callable[[], None] | None = None,
+        tell: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         super().__init__({"peername": side.dest, "litz.dest": side.dest, **extra})
         self._loop = loop
@@ -62,6 +63,7 @@ class PipeTransport(asyncio.Transport):
         self._over = False
         """The side has ended, and was released."""
         self._on_over = on_over
+        self._tell = tell or loop.call_exception_handler
         self._broken: BaseException | None = None
         """What a write fails with although the peer's half ended well."""
         self._incomplete = False
@@ -350,7 +352,7 @@ class PipeTransport(asyncio.Transport):
             "transport": self,
             "protocol": self._protocol,
         }
-        self._loop.call_exception_handler(context)
+        self._tell(context)
         self._abort_side(Abort.HANDLER_FAILED, type(error).__name__)
         self._lose(error)
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Self, TypeVar
 
 from litz.errors import ManagerStateError, StreamRefusedError
 from litz.pipe_transport import PipeTransport
-from litz.seldom import Seldom
+from litz.seldom import OF_HANDLER, Seldom
 from litz.stream_port import Abort, Later, Offer, Refusal, Refused, StreamCarrier, StreamSide
 
 log = logging.getLogger("litz.pipes")
@@ -110,6 +110,7 @@ class PipeListener:
         """For each peer, pipes that wait for `accept`."""
         self.seldom = Seldom()
         """Which errors of `accept` are told."""
+        self._failures = Seldom(first=OF_HANDLER)
         self._closed = False
         self._stop = carrier.listen(service, self._asked)
 
@@ -123,6 +124,7 @@ class PipeListener:
         if not self._closed:
             self._closed = True
             self._stop()
+            self._sum_up()
 
     async def aclose(self) -> None:
         """`close`; and cancel the handlers that run, abort their pipes, and wait until they have ended. A handler that
@@ -153,6 +155,7 @@ class PipeListener:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         del self._tasks[task]
+        self._sum_up()
         if not task.cancelled() and (error := task.exception()) is not None:
             raise error  # no Exception: whoever made the task keeps those. To the loop, as any other callback's
 
@@ -180,6 +183,25 @@ class PipeListener:
     def left(self) -> None:
         """One of the pipes is over, or was refused."""
         self.pipes -= 1
+        self._sum_up()
+
+    def failed(self, error: BaseException, peer: str) -> str | None:
+        """The handler or the protocol of one pipe of `peer` raised: what to say behind it, or None to say nothing. A
+        peer opens as many pipes as it likes."""
+        return self._failures.words(asyncio.get_running_loop().time(), peer, error)
+
+    def protocol_failed(self, context: dict[str, Any]) -> None:
+        """`failed` of a protocol, told as any transport of asyncio tells it."""
+        more = self.failed(context["exception"], context["transport"].get_extra_info("peername"))
+        if more is not None:
+            asyncio.get_running_loop().call_exception_handler({**context, "message": context["message"] + more})
+
+    def _sum_up(self) -> None:
+        """Nothing more will fail: tell how many failures nobody was told of."""
+        if self._closed and not self.pipes and not self._tasks:
+            left_out = self.seldom.left_out() + self._failures.left_out()
+            if left_out:
+                log.error("the service %r is over; %d more of its errors were not told", self.service, left_out)
 
 
 def listen_pipes(
@@ -196,15 +218,16 @@ def listen_pipes(
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(limit=limit, loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
-        transport = PipeTransport(loop, side, protocol, _extra(offer), on_over=listener.left)
+        extra = _extra(offer)
+        transport = PipeTransport(loop, side, protocol, extra, on_over=listener.left, tell=listener.protocol_failed)
         transport.start()
         work = None
         try:
             work = handler(reader, asyncio.StreamWriter(transport, protocol, reader, loop))
         except Exception as error:
-            _failed(transport, error)
+            _failed(listener, transport, error)
         if work is not None:
-            listener.own(_serve(transport, work), partial(transport.abort_with, Abort.LEAVING, ""))
+            listener.own(_serve(listener, transport, work), partial(transport.abort_with, Abort.LEAVING, ""))
 
     listener = PipeListener(carrier, service, connect, max_pipes=max_pipes)
     return listener
@@ -277,7 +300,8 @@ async def _decide_later(listener: PipeListener, coming: Awaitable[Accepted], off
 
 def _begin(listener: PipeListener, offer: Offer, side: StreamSide, protocol: Accepted) -> None:
     side.answer(None)
-    PipeTransport(asyncio.get_running_loop(), side, protocol, _extra(offer), on_over=listener.left).start()
+    loop, told = asyncio.get_running_loop(), listener.protocol_failed
+    PipeTransport(loop, side, protocol, _extra(offer), on_over=listener.left, tell=told).start()
 
 
 def _refusal(listener: PipeListener, offer: Offer, error: BaseException) -> Refused:
@@ -294,22 +318,23 @@ def _extra(offer: Offer) -> dict[str, Any]:
     return {"litz.service": offer.service, "litz.metadata": offer.metadata, "litz.verified": offer.verified}
 
 
-async def _serve(transport: PipeTransport, work: Awaitable[None]) -> None:
+async def _serve(listener: PipeListener, transport: PipeTransport, work: Awaitable[None]) -> None:
     try:
         await work
-    except asyncio.CancelledError:
+    except asyncio.CancelledError as error:
         transport.abort_with(Abort.HANDLER_FAILED, "CancelledError")
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        log.warning("the handler of %r cancelled itself", transport)
+        if (more := listener.failed(error, transport.get_extra_info("peername"))) is not None:
+            log.error("the handler of %r cancelled itself%s", transport, more, exc_info=error)
     except Exception as error:
-        _failed(transport, error)
+        _failed(listener, transport, error)
 
 
-def _failed(transport: PipeTransport, error: Exception) -> None:
+def _failed(listener: PipeListener, transport: PipeTransport, error: Exception) -> None:
     if isinstance(error, ConnectionError | ManagerStateError) and transport.is_closing():
         log.debug("%r ended under its handler: %s", transport, error)  # its end is no news for the handler's author
-    else:
-        log.error("the handler of %r raised", transport, exc_info=error)
+    elif (more := listener.failed(error, transport.get_extra_info("peername"))) is not None:
+        log.error("the handler of %r raised%s", transport, more, exc_info=error)
     transport.abort_with(Abort.HANDLER_FAILED, type(error).__name__)

@@ -15,6 +15,7 @@ from litz.resume_frames import Hello, Kind, Why, read_hello
 from litz.resume_greeting import refuse
 from litz.resume_link import ResumeLink
 from litz.resume_options import ResumeOptions
+from litz.seldom import OF_HANDLER, Seldom
 
 log = logging.getLogger("litz.resumable")
 
@@ -60,6 +61,7 @@ class ResumableServer:
         self._beginning: dict[bytes, _Beginning] = {}
         """For each session that is new its connections that are shaking hands; oldest first."""
         self._tasks: dict[asyncio.Task[None], ResumablePipe] = {}
+        self._failures = Seldom(first=OF_HANDLER)
         self._closed = False
 
     @property
@@ -160,10 +162,16 @@ class ResumableServer:
         async with pipe:
             try:
                 await self._handler(pipe)
-            except Exception:
+            except Exception as error:
                 if pipe.error is None:
-                    log.exception("the handler of %r raised", pipe)
+                    self._tell(pipe, error)
                 pipe.transport.abort()
+
+    def _tell(self, pipe: ResumablePipe, error: Exception) -> None:
+        """Not each of them: anybody who can connect begins as many pipes as it likes."""
+        more = self._failures.words(asyncio.get_running_loop().time(), "", error)
+        if more is not None:
+            log.error("the handler of %r raised%s", pipe, more, exc_info=error)
 
     async def aclose(self) -> None:
         """Take no further pipe, cancel the handlers, and wait until they have ended and their pipes are closed. The
@@ -175,6 +183,8 @@ class ResumableServer:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        if left_out := self._failures.left_out():
+            log.error("a ResumableServer was closed; %d more failures of its handler were not told", left_out)
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,6 +13,7 @@ from litz.limiter import Limiter
 from litz.manager import Handler
 from litz.message import Message
 from litz.order import Order
+from litz.seldom import OF_HANDLER, Seldom
 from litz.turns import Batch, Sender, Turns
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ class Service:
         self._admission = admission
         self._limit = workers
         self._workers: dict[asyncio.Task[None], Batch | None] = {}  # the batch until it has begun
-        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._stopped: asyncio.Future[None] = self._loop.create_future()
+        self._failures = Seldom(first=OF_HANDLER)
         self.ended = asyncio.Event()
 
     async def run(self) -> None:
@@ -79,6 +82,8 @@ class Service:
             await _ends(workers)
             if unwatch is not None:
                 unwatch()
+            if left_out := self._failures.left_out():
+                log.error("serve is over; %d more failures of its handler were not told", left_out)
 
     def stop(self) -> None:
         if not self._stopped.done():
@@ -94,7 +99,7 @@ class Service:
             batch = self._turns.take()
             if batch is None:
                 return
-            task = asyncio.get_running_loop().create_task(self._work(batch), name="litz serve")
+            task = self._loop.create_task(self._work(batch), name="litz serve")
             self._workers[task] = batch
             task.add_done_callback(self._worker_ended)
 
@@ -156,16 +161,22 @@ class Service:
             result = self._handler(message)
             if result is not None and hasattr(result, "__await__"):
                 await result
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             if _own_task().cancelling():
                 raise
-            log.warning("the handler cancelled itself at %r", message)
-        except Exception:
-            log.exception("the handler raised at %r", message)
+            self._tell("the handler cancelled itself at %r%s", message, error)
+        except Exception as error:
+            self._tell("the handler raised at %r%s", message, error)
+
+    def _tell(self, text: str, message: Message, error: BaseException) -> None:
+        """Not each of them: a peer sends as many messages as it likes."""
+        more = self._failures.words(self._loop.time(), message.sender, error)
+        if more is not None:
+            log.error(text, message, more, exc_info=error)
 
     async def refuse(self, message: Message, error: Exception) -> None:
         """Answer a request that is not run."""
-        await _reply(message, None, error)
+        await self._reply(message, None, error)
 
     async def _answer(self, sender: Sender, message: Message, request_id: int) -> None:
         if request_id in sender.cancelled:
@@ -191,24 +202,23 @@ class Service:
         except Exception as error:
             failure = error
         if not running.cancelled:
-            await _reply(message, result, failure)
+            await self._reply(message, result, failure)
 
-
-async def _reply(message: Message, result: Any, failure: BaseException | None) -> None:
-    source = message.source
-    try:
-        if failure is None:
-            try:
-                await source.reply(message, result)
-                return
-            except (PayloadError, MessageTooLargeError) as error:
-                # The answer cannot be sent, and without any its sender would wait for ever.
-                failure = error
-        await source.fail(message, failure)
-    except LitzError as error:
-        log.debug("no answer to %r: %s", message, error)
-    except Exception:
-        log.exception("could not answer %r", message)
+    async def _reply(self, message: Message, result: Any, failure: BaseException | None) -> None:
+        source = message.source
+        try:
+            if failure is None:
+                try:
+                    await source.reply(message, result)
+                    return
+                except (PayloadError, MessageTooLargeError) as error:
+                    # The answer cannot be sent, and without any its sender would wait for ever.
+                    failure = error
+            await source.fail(message, failure)
+        except LitzError as error:
+            log.debug("no answer to %r: %s", message, error)
+        except Exception as error:
+            self._tell("could not answer %r%s", message, error)
 
 
 class WideWorker:

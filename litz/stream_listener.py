@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from litz.errors import StreamAbortedError
-from litz.seldom import Seldom
+from litz.seldom import OF_HANDLER, Seldom
 from litz.stream import Stream
 from litz.stream_core import StreamCore
 from litz.stream_lifecycle import StreamEnd, StreamState
@@ -50,7 +50,8 @@ class StreamListener:
         self._options = options
         self._accept = accept
         self._make = make
-        self._seldom = Seldom()
+        self._seldom = Seldom()  # of `accept`
+        self._failures = Seldom(first=OF_HANDLER)  # of the handler
         self._loop = asyncio.get_running_loop()
         self._started = False
         self._stopped = False
@@ -103,6 +104,7 @@ class StreamListener:
             for core in waiting:
                 core.on_over = None
                 core.side.answer(Refused(Refusal.REFUSED, "the service was stopped"))
+            self._sum_up()
         if streams == "live":
             return
         tasks = [task for task in self._tasks if task is not asyncio.current_task()]
@@ -175,6 +177,7 @@ class StreamListener:
         """The manager closes: all handlers are cancelled. Returns those who are to be waited for."""
         self._stopped = True
         self._waiting.clear()
+        self._sum_up()
         return self._cancel([task for task in self._tasks if task is not asyncio.current_task()])
 
     def _cancel(self, tasks: list[asyncio.Task[None]]) -> list[asyncio.Task[None]]:
@@ -200,6 +203,7 @@ class StreamListener:
         del self._tasks[task]
         if not task.cancelled():
             task.exception()  # it went through the loop already
+        self._sum_up()
 
     def _gone(self, core: StreamCore) -> None:
         self._waiting.pop(core, None)
@@ -235,7 +239,20 @@ class StreamListener:
 
     def _handler_failed(self, core: StreamCore, error: BaseException) -> None:
         core.abort(Abort.HANDLER_FAILED, type(error).__name__)
-        self._tell(error, f"the handler of {core} raised")
+        more = self._failures.words(self._loop.time(), core.side.dest, error)
+        if more is not None:  # not each of them: a peer opens as many streams as it likes
+            self._tell(error, f"the handler of {core} raised{more}")
 
-    def _tell(self, error: BaseException, what: str) -> None:
-        self._loop.call_exception_handler({"message": f"litz: {what}", "exception": error})
+    def _sum_up(self) -> None:
+        """Nothing more will fail: tell how many failures nobody was told of."""
+        if not self._stopped or self._tasks:
+            return
+        left_out = self._seldom.left_out() + self._failures.left_out()
+        if left_out:
+            self._tell(None, f"the service {self._service!r} is over; {left_out} more of its errors were not told")
+
+    def _tell(self, error: BaseException | None, what: str) -> None:
+        context: dict[str, Any] = {"message": f"litz: {what}"}
+        if error is not None:
+            context["exception"] = error
+        self._loop.call_exception_handler(context)

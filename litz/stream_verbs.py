@@ -98,8 +98,9 @@ class StreamVerbs(ABC):  # noqa: B024 - a part of TransportManager, which is abs
         """Take the streams that peers open to `service`: `handler(stream)` runs for each, in a task of the manager's.
 
         When the handler returns, the stream ends gracefully (`Stream.aclose`). An exception aborts it, tells the peer
-        its kind, and goes to the loop's exception handler, once; that the stream itself was aborted or lost is no
-        failure. A handler that raises CancelledError on its own has failed like any other. When the manager closes,
+        its kind, and goes to the loop's exception handler, once (of one peer and kind the first five, then one a
+        minute, with a count: `litz.seldom`); that the stream itself was aborted or lost is no failure.
+        A handler that raises CancelledError on its own has failed like any other. When the manager closes,
         handlers are cancelled and their ends awaited.
 
         accept  asked about each stream before it is taken, with its `litz.stream_port.Offer`: None takes it, a text

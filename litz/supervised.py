@@ -15,6 +15,7 @@ from typing import Any
 
 from litz.dead_letters import MAX_TRACEBACK, DeadLetter, DeadLetters
 from litz.retry_budget import RetryBudget, RetryBudgets
+from litz.seldom import OF_HANDLER, Seldom
 from litz.supervision import Again, Failure, Remedy, Supervise, Tally, Why, decide
 
 log = logging.getLogger("litz.supervision")
@@ -57,6 +58,7 @@ class Supervisor:
         self.letters = DeadLetters(policy.dead_letters, policy.dead_letter_size)
         self._budgets = RetryBudgets(policy.retry_share, policy.retry_floor, policy.retry_burst)
         self._rng = rng or Random()
+        self._retries, self._failures = Seldom(first=OF_HANDLER), Seldom(first=OF_HANDLER)
 
     def budget(self, dest: str) -> RetryBudget:
         """What may be retried for `dest`."""
@@ -70,11 +72,12 @@ class Supervisor:
         *,
         size: int = 0,
         label: object = "message",
+        peer: str = "",
     ) -> Any:
         """`once`, with the waits between the attempts, until it is over: the result, or a `GivenUp`."""
         case = Case()
         while True:
-            outcome = await self.once(attempt, case, tally, budget, size=size, label=label)
+            outcome = await self.once(attempt, case, tally, budget, size=size, label=label, peer=peer)
             if type(outcome) is not Again:
                 if type(outcome) is not GivenUp:
                     tally.add_handled(size)
@@ -90,6 +93,7 @@ class Supervisor:
         *,
         size: int = 0,
         label: object = "message",
+        peer: str = "",
     ) -> Any:
         """One attempt: call `attempt(n)`, and await what it returns if that can be awaited. Returns its result; or an
         `Again`: the caller calls with the same `case` after that wait; or a `GivenUp`, whose remedy is the caller's to
@@ -98,7 +102,8 @@ class Supervisor:
         A `CancelledError` is passed on when this task was cancelled, and only then. It is also raised when the handler
         answered a real cancellation with another exception: nothing is tried again in a task that has to end. What is
         no `Exception` (KeyboardInterrupt, SystemExit) passes and is not counted, nor is what a `retry` function raises.
-        What went well is counted by the caller (`Tally.add_handled`).
+        What went well is counted by the caller (`Tally.add_handled`). Of what `peer` makes fail again and again, the
+        log has the first few and then one a minute, with a count.
         """
         task = own_task()
         cancels = task.cancelling()
@@ -122,13 +127,15 @@ class Supervisor:
         except asyncio.CancelledError as caught:
             if task.cancelling() > cancels:
                 raise
-            return self._failed(Failure.CANCELLED_ITSELF, caught, case, tally, budget, size=size, label=label)
+            return self._failed(
+                Failure.CANCELLED_ITSELF, caught, case, tally, budget, size=size, label=label, peer=peer
+            )
         except Exception as caught:
             if task.cancelling() > cancels:
                 raise asyncio.CancelledError from caught
             late = timer is not None and timer.expired()
             failure = Failure.TIMED_OUT if late else Failure.RAISED
-            return self._failed(failure, caught, case, tally, budget, size=size, label=label)
+            return self._failed(failure, caught, case, tally, budget, size=size, label=label, peer=peer)
         return result
 
     def _failed(
@@ -141,6 +148,7 @@ class Supervisor:
         *,
         size: int,
         label: object,
+        peer: str,
     ) -> Again | GivenUp:
         """Decide, count and log."""
         now = asyncio.get_running_loop().time()
@@ -158,14 +166,23 @@ class Supervisor:
         if isinstance(decision, Again):
             tally.retried += 1
             said = f"{failure.value}: {described(error)}"
-            log.info("%s: %s; attempt %d in %.3f s", label, said, case.attempts + 1, decision.wait)
+            more = self._retries.words(now, peer, error)
+            if more is not None:
+                log.info("%s: %s; attempt %d in %.3f s%s", label, said, case.attempts + 1, decision.wait, more)
             return decision
         if decision.why is Why.THROTTLED:
             tally.throttled += 1
         given_up = GivenUp(failure, error, case.attempts, decision.remedy, decision.why)
         if given_up.remedy is not Remedy.ESCALATE:
-            log.error("%s: %s", label, given_up, exc_info=error)
+            self.tell("%s: %s%s", label, given_up, peer=peer, error=error)
         return given_up
+
+    def tell(self, text: str, *words: object, peer: str, error: BaseException) -> None:
+        """Log a failure that `peer` made happen, unless it made the like happen often lately: the tallies have all. The
+        last word of `text` takes how many were left out."""
+        more = self._failures.words(asyncio.get_running_loop().time(), peer, error)
+        if more is not None:
+            log.error(text, *words, more, exc_info=error)
 
     def refuse(self, failure: Failure, error: BaseException | None, tally: Tally, size: int = 0) -> GivenUp:
         """A message that no handler sees (admission, order, size): count it, and tell its remedy."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from random import Random
 from typing import Any, NoReturn
@@ -14,8 +13,6 @@ from litz.message import Message
 from litz.supervised import GivenUp, Supervisor, letter_of
 from litz.supervision import Remedy, Supervise, Tally
 from litz.turns import payload_size
-
-log = logging.getLogger("litz.supervision")
 
 _OF_STREAMS = (Remedy.PARK_KEY, Remedy.CLOSE)
 
@@ -52,6 +49,7 @@ class SupervisedHandler:
             self._supervisor.budget(message.sender),
             size=size,
             label=message,
+            peer=message.sender,
         )
         return await self._given_up(message, outcome, size) if type(outcome) is GivenUp else outcome
 
@@ -82,7 +80,9 @@ class SupervisedHandler:
     async def _escalate(self, message: Message, error: BaseException | None) -> None:
         """The serving call ends. Until it does, this message is not processed: the next consumer gets it again."""
         if self._escalated is None:
-            log.error("%r was given up outside of serve_on, so it cannot be escalated", message, exc_info=error)
+            assert error is not None
+            text = "%r was given up outside of serve_on, so it cannot be escalated%s"
+            self._supervisor.tell(text, message, peer=message.sender, error=error)
             return
         if not self._escalated.done():
             self._escalated.set_exception(error if isinstance(error, Exception) else RuntimeError(f"{error!r}"))

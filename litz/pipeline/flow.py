@@ -321,10 +321,16 @@ class Flow:
             await self.reply(data, item.key)
         except DrainingError as error:
             self.outbound.tally.add_failure(Failure.UNDELIVERED)
-            log.warning("no reply to %r: %s", item, error)
+            self._unanswered(item, error)
         except Exception as error:
             if self._ending is None:
-                log.warning("no reply to %r: %s", item, described(error))
+                self._unanswered(item, error)
+
+    def _unanswered(self, item: Item, error: Exception) -> None:
+        """Not each is told: a peer that has sent its end, say, may have sent as many messages before as it liked."""
+        more = self._pipeline.told.words(self._loop.time(), self.dest, error)
+        if more is not None:
+            log.warning("no reply to %r: %s%s", item, described(error), more)
 
     def failed(self, given_up: GivenUp) -> None:
         """A message was given up, and the stream ends by it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,9 +21,6 @@ from litz.turns import payload_size
 
 if TYPE_CHECKING:
     from litz.pipeline.flow import Flow
-
-
-log = logging.getLogger("litz.pipeline")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +113,13 @@ class Inbound:
         item = place.item
         try:
             outcome = await self._supervisor.once(
-                partial(self._attempt, item), item.case, self.tally, self._budget, size=item.size, label=item
+                partial(self._attempt, item),
+                item.case,
+                self.tally,
+                self._budget,
+                size=item.size,
+                label=item,
+                peer=self._flow.dest,
             )
         except asyncio.CancelledError:
             raise
@@ -290,7 +292,9 @@ class Inbound:
                 if self._bury(place.item, given_up):
                     buried[place] = None
                 else:
-                    log.error("%r was parked at the end, and there is no room for dead letters", place.item)
+                    text = "%r was parked at the end, and there is no room for dead letters%s"
+                    error = given_up.error or LookupError("no room for dead letters")
+                    self._supervisor.tell(text, place.item, peer=self._flow.dest, error=error)
         return buried
 
 

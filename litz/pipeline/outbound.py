@@ -127,7 +127,9 @@ class Outbound:
         data = out.data
         if self._outgoing is not None:
             attempt = partial(self._attempt, out)
-            made = await self._supervisor.once(attempt, out.case, self.tally, self._budget, size=out.size, label=out)
+            made = await self._supervisor.once(
+                attempt, out.case, self.tally, self._budget, size=out.size, label=out, peer=self._flow.dest
+            )
             if type(made) is Again:
                 self.work.book.hold(place)
                 self._held[place] = asyncio.get_running_loop().call_later(made.wait, self._again, place)

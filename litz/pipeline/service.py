@@ -19,6 +19,7 @@ from litz.pipeline.item import Item, Outgoing
 from litz.pipeline.line import Line, StreamLine
 from litz.pipeline.options import DEFAULT_OPTIONS, PipelineOptions
 from litz.pipeline.report import PipelineReport
+from litz.seldom import OF_HANDLER, Seldom
 from litz.supervised import Supervisor
 from litz.supervision import Tally
 
@@ -63,6 +64,8 @@ class Pipeline:
         self.outbound_limiter = Limiter(options.outbound.admission, name="outbound of the pipeline")
         self.reports: deque[PipelineReport] = deque(maxlen=options.reports)
         """Of the latest streams that ended, oldest first; without their exceptions."""
+        self.told = Seldom(first=OF_HANDLER)
+        """Which of the troubles that peers can make again and again are told. The tallies have all."""
         self._on_report = on_report
         self._flows: dict[Flow, None] = {}
         self._past = (Tally(sizes=options.sizes), Tally(sizes=options.sizes))
@@ -162,8 +165,10 @@ class Pipeline:
         if self._on_report is not None:
             try:
                 self._on_report(report)
-            except Exception:
-                log.exception("what is told of reports raised")
+            except Exception as error:
+                more = self.told.words(asyncio.get_running_loop().time(), flow.dest, error)
+                if more is not None:
+                    log.error("what is told of reports raised%s", more, exc_info=error)
 
 
 def pipeline(

@@ -198,11 +198,15 @@ async def test_errors_about_what_a_peer_asks_for_are_told_once_and_counted(caplo
                     await alice.open_pipe("bob", service) if service == "pipes" else await alice.open_stream(
                         "bob", service, metadata=b"%d" % number
                     )
-    assert len(told) == 2, told
+    assert len(told) == 3, told
     assert "a stream that alice wants" in told[0]
     assert "accept of the service 'streams'" in told[1]
     logged = [record.getMessage() for record in caplog.records if record.name == "litz.pipes"]
-    assert logged == ["the service 'pipes' could not decide about a pipe of 'alice'"]
+    assert told[2] == "litz: the service 'streams' is over; 19 more of its errors were not told"
+    assert logged == [
+        "the service 'pipes' could not decide about a pipe of 'alice'",
+        "the service 'pipes' is over; 19 more of its errors were not told",
+    ]
 
 
 async def test_opens_that_are_given_up_do_not_pile_up_before_authorize() -> None:

@@ -16,6 +16,7 @@ from litz.resumable_server import ResumableServer
 from litz.resume_frames import Ack, FrameReader, Hello, Kind, hello_frame, read_hello
 from litz.resume_handshake import Role, first_keys
 from litz.resume_options import ResumeOptions
+from litz.seldom import EVERY, OF_HANDLER
 from tests.simulation.resumable.network import Streams
 
 QUICK = ResumeOptions(kept=60.0, backoff=Backoff(base=0.001, cap=0.01))
@@ -133,6 +134,23 @@ async def test_handlers_that_return_or_raise_end_their_pipes(caplog: pytest.LogC
                 await pipe.reader.read()
     assert [record.getMessage()[:11] for record in caplog.records] == ["the handler"]
     assert not host.pipes.pipes
+
+
+async def test_who_makes_handlers_raise_again_and_again_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(pipe: ResumablePipe) -> None:
+        raise LookupError("a bug")
+
+    began = asyncio.get_running_loop().time()
+    async with serving(ResumableServer(handler, options=QUICK)) as host:
+        for _ in range(20):
+            async with ResumablePipe(host.dial, options=QUICK) as pipe:
+                with pytest.raises(ConnectionResetError):
+                    await pipe.reader.read()
+    *told, end = [record.getMessage() for record in caplog.records]
+    minutes = int((asyncio.get_running_loop().time() - began) / EVERY)
+    assert OF_HANDLER <= len(told) <= OF_HANDLER + minutes
+    if not minutes:
+        assert f"{20 - OF_HANDLER} more failures" in end
 
 
 async def test_more_pipes_than_may_be_wait_outside() -> None:
