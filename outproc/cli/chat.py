@@ -9,10 +9,11 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from litz.dest import validate_dest
 from outproc.cli.chat_talk import Talk
+from outproc.cli.commands import NewParser
 from outproc.cli.control_socket import ControlSocket
 from outproc.cli.credentials import Credentials, add_proof_options
 from outproc.cli.local_nodes import LocalNodes
@@ -31,11 +32,9 @@ PATIENCE: Final = 30.0
 """Default seconds, after the end of the input, for the peer to get what waits."""
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "chat",
-        help="type lines to a dest, and see its lines",
+    parser = new_parser(
         description="Sends what you type to DEST, line by line, exactly once and in order, and prints what DEST sends. "
         "Nodes on this machine find each other by their ids; for others give --to. Lines typed while there is no "
         "connection wait. The end of the input (Ctrl-D) ends it once DEST has everything; what it could not get is "

@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from outproc.cli.commands import NewParser
 from outproc.cli.cutting_proxy import CuttingProxy
 from outproc.cli.demo_children import DemoChild
 from outproc.cli.demo_kills import KINDS, NAMES, Kill, KillPlan, Pair
@@ -42,11 +43,9 @@ LATER: Final = 3.0
 """Times --seconds that it goes on at most while too little has happened: a busy machine opens and heals wires late."""
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "demo",
-        help="three nodes, their wires killed one by one, nothing lost (ends by itself)",
+    parser = new_parser(
         description="Runs three nodes in three processes, all sending numbered and hashed messages to all. Each pair "
         "has a WebSocket, a WebRTC data channel and a relay wire through a fourth process; about every second one, two "
         "or all three of a pair are killed. Receivers check every message. Exits 1 if one was lost, doubled, reordered "

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from litz.dest import validate_dest
 from litz.event_words import printable
+from outproc.cli.commands import NewParser
 from outproc.cli.control_socket import follow, reachable_nodes
 from outproc.cli.dest_words import clock_text, times_text
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, text_of
@@ -34,11 +35,9 @@ _STYLES = (
 )
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "events",
-        help="show what happened to dests lately, and follow what happens",
+    parser = new_parser(
         description="Asks the nodes that litz up, litz recv and litz chat run here: what happened lately, how each "
         "dest stands now, and with --follow what happens from now on, until the node ends (exit code 0), dies (1), or "
         "Ctrl-C (0).",

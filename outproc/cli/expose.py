@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
+from outproc.cli.commands import NewParser
 from outproc.cli.forward_words import Exposed, read_exposed
 from outproc.cli.joining_node import check_joins, join, running_node
 from outproc.cli.node_options import DEFAULT_LISTEN, add_listen_option, host_id
@@ -13,11 +13,9 @@ from outproc.cli.outcome import EXIT_CODES, UsageError
 from outproc.cli.running import Stop, run
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "expose",
-        help="let peers connect to a TCP port or Unix socket of here (they use litz forward)",
+    parser = new_parser(
         description="Makes each TARGET a service of a node: peers of the node connect to it with litz forward, and "
         "their connections outlive any wire. Nothing but the targets named here can be reached, by peers that may "
         "have a session with the node (--allow). If a node of that id runs here (litz up), it does it as long as this "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
-from typing import Any
 
+from outproc.cli.commands import NewParser
 from outproc.cli.forward_words import read_forwarded
 from outproc.cli.joining_node import check_joins, join, running_node
 from outproc.cli.node_options import host_id
@@ -14,11 +14,9 @@ from outproc.cli.outcome import EXIT_CODES, UsageError
 from outproc.cli.running import Stop, run
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "forward",
-        help="listen here for a service that a dest exposes (litz expose)",
+    parser = new_parser(
         description="Each connection that is accepted at PLACE goes to the service NAME of DEST, and lives on while "
         "wires are cut and come back. PLACE is a PORT of 127.0.0.1 (0: any that is free), BIND:PORT to be reached from "
         "elsewhere too, or unix:/path, a socket for this user alone. With the --id of a node that runs here (litz up) "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
+from outproc.cli.commands import NewParser
 from outproc.cli.node_options import config_dir
 from outproc.cli.outcome import DONE, EXIT_CODES, UsageError
 from outproc.security.key_text import derived_id, parse_public_key, public_key_text
@@ -20,12 +20,10 @@ and on the host of bob, with the line that show printed:
 """
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
     text = argparse.RawDescriptionHelpFormatter
-    parser = commands.add_parser(
-        "key", help="make, show and trust keys", epilog=f"{_EXAMPLE}{EXIT_CODES}", formatter_class=text
-    )
+    parser = new_parser(epilog=f"{_EXAMPLE}{EXIT_CODES}", formatter_class=text)
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
 
     new = verbs.add_parser(

@@ -6,26 +6,20 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 
 from litz import __version__
 from litz.errors import LitzError
-from litz.event_words import printable
+from outproc.cli.commands import COMMANDS
 from outproc.cli.outcome import EXIT_CODES, INTERRUPTED, CommandError, UsageError, code_of, text_of
-
-_COMMANDS = (
-    *("demo", "up", "chat", "send", "recv", "expose", "forward"),
-    *("status", "events", "ping", "key", "outbox"),
-)
-"""Modules of this package. Each has `add(commands)`, which adds its parser and sets `run`, a function from arguments to
-an exit code. Only the one that is asked for is imported: all of them take a second."""
 
 _DEMO_NODE = "demo-node"
 """Started by `litz demo` for itself; nothing for the help text."""
 
 
-def build_parser(only: str | None = None) -> argparse.ArgumentParser:
-    """The whole command line, or that of one command."""
+def build_parser(asked: str | None = None) -> argparse.ArgumentParser:
+    """The command line: all commands, and the options of the one that is `asked` for."""
     parser = argparse.ArgumentParser(
         prog="litz",
         description="Send by destination id over wires that break, and lose nothing.",
@@ -35,8 +29,12 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"litz {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in _COMMANDS if only is None else (only,):
-        import_module(f"outproc.cli.{name}").add(commands)
+    for name, text in COMMANDS.items():
+        new_parser = partial(commands.add_parser, name, help=text)
+        if name == asked:
+            import_module(f"outproc.cli.{name}").add(new_parser)
+        else:
+            new_parser()
     return parser
 
 
@@ -47,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[:1] == [_DEMO_NODE]:
         demo: Callable[[Sequence[str]], int] = import_module("outproc.cli.demo_node").main
         return demo(given[1:])
-    parsed = build_parser(given[0] if given and given[0] in _COMMANDS else None).parse_args(given)
+    parsed = build_parser(next((word for word in given if word in COMMANDS), None)).parse_args(given)
     run: Callable[[argparse.Namespace], int] = parsed.run
     try:
         return run(parsed)
@@ -58,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (LitzError, UsageError, CommandError, OSError, ValueError) as error:
+        from litz.event_words import printable
+
         # A peer may have a say in it: one line, and nothing that does something to a terminal.
         print(f"litz: {printable(' '.join(text_of(error).splitlines()))}", file=sys.stderr)
         return code_of(error)

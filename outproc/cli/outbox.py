@@ -7,8 +7,8 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
+from outproc.cli.commands import NewParser
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, UsageError
 from outproc.cli.status_tables import size_text
 from outproc.outbox.sqlite_upkeep import DeadLetter, OutboxUpkeep
@@ -21,12 +21,10 @@ example:
 """
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
     text = argparse.RawDescriptionHelpFormatter
-    parser = commands.add_parser(
-        "outbox",
-        help="what waits in an outbox file; retry and purge its dead letters",
+    parser = new_parser(
         description="FILE is the path that Outbox(...) was given. It may be in use: its process takes notice.",
         epilog=f"{_EXAMPLE}{EXIT_CODES}",
         formatter_class=text,

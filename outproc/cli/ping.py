@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from litz.errors import ConnectError
+from outproc.cli.commands import NewParser
 from outproc.cli.control_socket import ask, reachable_nodes
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, CommandError, UsageError
 from outproc.cli.status_tables import LINE_WIDTH, lane_text, print_table, time_text
@@ -22,11 +23,9 @@ PAUSE = 1.0
 """Seconds between two pings of a wire."""
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "ping",
-        help="ping a dest over each of its wires, and show which wire carries what, and why",
+    parser = new_parser(
         description="Has the nodes that litz up and litz recv run here ping a dest they have a session with, over each "
         "wire on its own. Nothing is dialled for it.",
         epilog=f"example: litz ping bob --count 3\n{EXIT_CODES}; 1 also when no wire answers",

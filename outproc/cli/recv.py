@@ -7,10 +7,10 @@ import asyncio
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from litz.errors import LitzError
 from litz.message import Message
+from outproc.cli.commands import NewParser
 from outproc.cli.control_socket import ControlSocket
 from outproc.cli.credentials import Credentials, add_allow_option, add_proof_options, authorize_of
 from outproc.cli.incoming_files import Finished, IncomingFiles
@@ -32,11 +32,9 @@ ASK_TIMEOUT = 10.0
 DRAIN_TIMEOUT = 2.0
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "recv",
-        help="take a file that litz send sends here",
+    parser = new_parser(
         description="Takes files and checks their sha256. Each is written under a temporary name and named at the "
         "end; a file that exists is never overwritten, the new one is numbered instead. Ends after one file (--count), "
         "with 0 only if every file was verified.",

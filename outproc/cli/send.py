@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, closing
 from typing import Any
 
 from litz.dest import validate_dest
+from outproc.cli.commands import NewParser
 from outproc.cli.credentials import Credentials, add_proof_options
 from outproc.cli.file_records import Verdict
 from outproc.cli.file_sources import source_of
@@ -25,11 +26,9 @@ from outproc.cli.transfer_progress import Standing, show_progress
 from outproc.manager import OutprocTransportManager
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "send",
-        help="send a file to a node that runs litz recv",
+    parser = new_parser(
         description="Sends a file of any size in bounded memory. Wires may be cut as often as you like; only a "
         "receiver that restarts, or is out of reach for two minutes, ends it. Exits 0 only when the receiver has "
         "verified the sha256. Progress counts what the receiver has acknowledged.",

@@ -11,17 +11,16 @@ from typing import Any
 
 from litz.dest import validate_dest
 from litz.manager import TransportManager
+from outproc.cli.commands import NewParser
 from outproc.cli.control_socket import ask, reachable_nodes
 from outproc.cli.outcome import DONE, EXIT_CODES, CommandError
 from outproc.cli.passages import Passages
 from outproc.cli.status_views import show_detail, show_overview
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "status",
-        help="show how running nodes stand with their dests; one dest in detail",
+    parser = new_parser(
         description="Asks the nodes that litz up, litz recv and litz chat run here, over their control sockets. "
         "Without DEST a line for each dest: its state, by which wires, and if there is none why, and what next. With "
         "DEST its wires, endpoints, lanes and history.",

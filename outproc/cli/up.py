@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
+from outproc.cli.commands import NewParser
 from outproc.cli.forward_words import read_exposed, read_forwarded
 from outproc.cli.node_options import DEFAULT_LISTEN, add_listen_option, host_id
 from outproc.cli.node_run import Plan, add_run_options, serve_until_stopped
@@ -13,11 +13,9 @@ from outproc.cli.outcome import EXIT_CODES
 from outproc.cli.running import Stop, run
 
 
-def add(commands: Any) -> None:
+def add(new_parser: NewParser) -> None:
     """Add the parser."""
-    parser = commands.add_parser(
-        "up",
-        help="run a node until Ctrl-C or SIGTERM",
+    parser = new_parser(
         description="Runs a node: others can reach it, litz status shows it. Ctrl-C and SIGTERM end it in order: peers "
         "are told that it leaves, what was accepted is brought to its end, what could not be is listed (and the exit "
         "code is 1), and goodbye is said. A second signal cuts that short (130).",
