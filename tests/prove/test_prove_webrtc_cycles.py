@@ -9,22 +9,27 @@ import json
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from outproc.wires.webrtc.engines import EngineName
+from tests.prove.percentiles import median
 from tests.prove.webrtc_cycles import Held
 
 ROOT = Path(__file__).resolve().parents[2]
 CYCLES = int(os.environ.get("LITZ_WEBRTC_CYCLES", "10000"))
 
 SLOPE = 16 * 1024
-"""Bytes of resident memory that a cycle may cost on average over the last nine tenths of 500 cycles. Measured: aiortc
-1.6 KiB; wrtc 2 to 8 KiB at first (timers of dead connections run for minutes), and 0.3 KiB after 2,000 cycles. A
-connection that is not freed costs more than 100 KiB."""
+"""Bytes of resident memory that a cycle may cost, in the middle one of the tenths of 500 cycles (the first is longer,
+and any may have a step). Measured: aiortc 1 KiB, wrtc 1 to 4 KiB. A connection that is not freed costs more than
+100 KiB."""
 
 SOAK_SLOPE = 2 * 1024
+ITS_OWN = 8
+"""Descriptors, and threads, that libwebrtc opens and closes now and then for itself. What each cycle leaves would be
+hundreds."""
 
 
 def run(engine: EngineName, cycles: int) -> list[Held]:
@@ -37,11 +42,10 @@ def run(engine: EngineName, cycles: int) -> list[Held]:
 
 def check(samples: list[Held], slope: int) -> None:
     first, last = samples[0], samples[-1]
-    assert max(each.descriptors for each in samples) <= first.descriptors
-    assert max(each.threads for each in samples) <= first.threads
-    assert {(each.tasks, each.python_threads) for each in samples} == {(1, 1)}
-    grown = last.memory - first.memory
-    per_cycle = grown / (last.cycles - first.cycles)
+    assert max(each.descriptors for each in samples) <= first.descriptors + ITS_OWN, samples
+    assert max(each.threads for each in samples) <= first.threads + ITS_OWN, samples
+    assert {(each.tasks, each.python_threads) for each in samples} == {(1, 1)}, samples
+    per_cycle = median([(two.memory - one.memory) / (two.cycles - one.cycles) for one, two in pairwise(samples)])
     print(
         f"{last.cycles} cycles: {last.descriptors} descriptors, {last.threads} threads, {per_cycle:.0f} bytes a cycle"
     )
