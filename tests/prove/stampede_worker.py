@@ -1,7 +1,7 @@
 """The two processes of a stampede: a server that counts who comes, and many clients that are managers of their own.
 
-Worker("tests.prove.stampede_worker:server", port=8400)
-Worker("tests.prove.stampede_worker:clients", url="ws://127.0.0.1:8400", first=0, count=500)
+Worker("tests.prove.stampede_worker:server", loop="slow_clock", port=8400)
+Worker("tests.prove.stampede_worker:clients", loop="slow_clock", url="ws://127.0.0.1:8400", first=0, count=500)
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from litz.wire import AcceptWire, Endpoint, Wire, WireListener
 from outproc import OutprocTransportManager, TransportOptions
 from outproc.wires.websocket import WebSocketWireBuilder
 from tests.prove.control import Control
+from tests.prove.slow_clock import SlowClockLoop
 
 STARTED_AT_ONCE = 50
 
@@ -42,8 +43,15 @@ def _many_files() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+async def slow(slowness: float) -> None:
+    """The clock of this process goes as slowly from now on."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, SlowClockLoop)
+    loop.slow(slowness)
+
+
 async def server(control: Control, *, port: int, options: dict[str, Any]) -> None:
-    """Listens until it is killed."""
+    """Listens when it is told, until it is killed."""
     _many_files()
     builder = CountingBuilder()
     async with OutprocTransportManager("server", builders=[builder], options=TransportOptions(**options)) as manager:
@@ -54,9 +62,13 @@ async def server(control: Control, *, port: int, options: dict[str, Any]) -> Non
         async def connected() -> int:
             return sum(manager.is_connected(dest) for dest in manager.list_dests())
 
-        control.commands |= {"came": came, "connected": connected}
-        listener = await manager.listen(f"ws://127.0.0.1:{port}")
-        control.emit("ready", url=str(listener.endpoints[0]), listening=time.monotonic())
+        async def listen() -> float:
+            """When it began to."""
+            await manager.listen(f"ws://127.0.0.1:{port}")
+            return time.monotonic()
+
+        control.commands |= {"came": came, "connected": connected, "listen": listen, "slow": slow}
+        control.emit("ready")
         await control.gone()
 
 
@@ -100,7 +112,7 @@ async def clients(control: Control, *, url: str, first: int, count: int, options
 
         followers = [asyncio.create_task(follow(manager)) for manager in managers]
         stack.push_async_callback(_stop, followers)
-        control.commands |= {"connect_all": connect_all, "state": state}
+        control.commands |= {"connect_all": connect_all, "state": state, "slow": slow}
         control.emit("ready")
         await control.gone()
 

@@ -1,8 +1,8 @@
 """The inside of a worker process: `python -m tests.prove.worker FD LOOP module:function JSON`.
 
-`function(control, **JSON)` runs in a new event loop (LOOP is `asyncio` or `uvloop`) with a `Control` over the socket
-FD. It sets `control.commands`, emits `ready`, and returns or runs on; the process ends when the proof closes the
-socket, or when the function raises.
+`function(control, **JSON)` runs in a new event loop (LOOP is `asyncio`, `uvloop` or `slow_clock`) with a `Control` over
+the socket FD. It sets `control.commands`, emits `ready`, and returns or runs on; the process ends when the proof closes
+the socket, or when the function raises.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import importlib
 import json
 import socket
 import sys
+from collections.abc import Callable
 
 from tests.prove.control import Control
+from tests.prove.slow_clock import SlowClockLoop
 
 
 async def work(descriptor: int, target: str, parameters: str) -> None:
@@ -38,11 +40,13 @@ async def work(descriptor: int, target: str, parameters: str) -> None:
 def run(arguments: list[str]) -> None:
     """What `python -m` calls."""
     descriptor, loop_name, target, parameters = arguments
-    factory = asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
     if loop_name == "uvloop":
         import uvloop
 
         factory = uvloop.new_event_loop
+    elif loop_name == "slow_clock":
+        factory = SlowClockLoop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(work(int(descriptor), target, parameters))
 

@@ -30,7 +30,9 @@ async def test_what_a_command_raises_is_readable_here() -> None:
             await worker.control.call("fail")
 
 
-@pytest.mark.parametrize(("loop", "module"), [("asyncio", "asyncio"), ("uvloop", "uvloop")])
+@pytest.mark.parametrize(
+    ("loop", "module"), [("asyncio", "asyncio"), ("uvloop", "uvloop"), ("slow_clock", "tests.prove.slow_clock")]
+)
 async def test_a_worker_runs_on_the_loop_that_was_asked_for(loop: str, module: str) -> None:
     async with Worker(f"{SAMPLES}:echo", loop=loop, cpu=0) as worker:
         assert (await worker.control.call("loop")).startswith(module)
