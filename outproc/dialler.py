@@ -75,7 +75,7 @@ class Dialler:
         self._grace = AcceptGrace(options.accept_grace)
         self._dials: dict[Endpoint, asyncio.Task[None]] = {}
         self._proved_early: dict[Link, bool] = {}
-        self._look_ups = LookUps(node, dest, resolver, backoff, self._answered)
+        self.look_ups = LookUps(node, dest, resolver, backoff, self._answered)
         self._rounds = Rounds(node.loop)
         self.rests_until = 0.0  # nothing is dialled by itself before: the peer said when it is back
         self.wanted = False
@@ -122,7 +122,7 @@ class Dialler:
         tried = self.pool.all_failed()
         why = self.supervisor.spent() if tried or not self.pool.slots else ""
         if why:
-            failure = gave_up(self._dest, why, [*tried, *self._look_ups.failures], error)
+            failure = gave_up(self._dest, why, [*tried, *self.look_ups.failures], error)
             self.supervisor.give_up(why, failure)
             self._halt(failure)
             self._owner.gave_up(why)
@@ -130,7 +130,7 @@ class Dialler:
 
     def _settle_rounds(self) -> None:
         """End rounds in which nothing is left to try: all is up already, or what is not up has failed."""
-        if self._look_ups.tasks:
+        if self.look_ups.tasks:
             return
         for kind in self._rounds.open:
             over = verdict(self.pool.slots, self._provided(), kind)
@@ -138,13 +138,13 @@ class Dialler:
                 self._rounds.end(kind, None)
             elif over is not False and (kind is not None or self._rounds.calm is None):
                 sort = f" by a wire of kind {kind}" if kind is not None else ""
-                attempts = [*over, *self._look_ups.failures]
+                attempts = [*over, *self.look_ups.failures]
                 self._failed(unreached(f"cannot reach {self._dest}{sort}", self._dest, attempts), kind)
 
     def look_up(self) -> None:
         """Ask where the dest is, unless that is under way."""
         if not self.closed:
-            self._look_ups.ask()
+            self.look_ups.ask()
 
     def _answered(self, resolution: Resolution) -> None:
         """What is known of where the dest is."""
@@ -155,12 +155,12 @@ class Dialler:
                 endpoints = [*endpoints, *(slot.endpoint for slot in self.pool.slots if slot.listed)]
             if self.pool.set_endpoints(endpoints, self._node.now()) and self.supervisor.rests and self.wanted:
                 self.supervisor.afresh("it has a new endpoint")
-            self._look_ups.proved()
+            self.look_ups.proved()
         elif not self.pool.slots:
             error = nowhere(self._dest, failures)
             if self.asked_for or failures:
                 # Also of a peer that came by itself: a directory that failed does not say that it has no endpoints.
-                self._look_ups.in_vain(self.pool.until_probe() if self.pool.cold else 0.0)
+                self.look_ups.in_vain(self.pool.until_probe() if self.pool.cold else 0.0)
                 if self._in_vain(error):
                     return
             for kind in self._rounds.open:
@@ -174,28 +174,28 @@ class Dialler:
             due = self.pool.next_due()
             every = self._ask_every()
             if every is not None:
-                again = self._look_ups.asked_at + every
+                again = self.look_ups.asked_at + every
                 due = again if due is None else min(due, again)
             return due
-        return None if self._provided() else self._look_ups.due
+        return None if self._provided() else self.look_ups.due
 
     def _next_attempt(self) -> float | None:
         """When something is tried next by itself; now, while it is."""
-        if self._dials or self._look_ups.tasks:
+        if self._dials or self.look_ups.tasks:
             return self._node.now()
         due = self._next_due() if self.wanted and not self.supervisor.gave_up else None
         return None if due is None else max(due, self.rests_until)
 
     def _gives_no_answer(self) -> bool:
         """Whether all that is known was tried in vain. While that is asked, or within a round, nothing more is due."""
-        return not self._look_ups.tasks and not self._rounds.asked and bool(self.pool.all_failed())
+        return not self.look_ups.tasks and not self._rounds.asked and bool(self.pool.all_failed())
 
     def _ask_every(self) -> float | None:
         """It may have moved: seconds between two look-ups, however long what fails is left alone. None: no need."""
         if self._gives_no_answer():
             seldom = self._node.options.cold_probe if self.supervisor.rests else 0.0
-            return max(self._look_ups.cap, seldom)
-        return self._node.options.upgrade_cap if not self._look_ups.tasks and self.pool.keeps_failing() else None
+            return max(self.look_ups.cap, seldom)
+        return self._node.options.upgrade_cap if not self.look_ups.tasks and self.pool.keeps_failing() else None
 
     # -- dialling -----------------------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ class Dialler:
             self.look_up()  # the answer leads to the next dial
             return None
         every = self._ask_every()
-        if every is not None and self._look_ups.asked_at + every <= now:
+        if every is not None and self.look_ups.asked_at + every <= now:
             self.look_up()
         self.pump()
         return None
@@ -274,7 +274,7 @@ class Dialler:
             attempts = self.pool.all_failed()
             calm = self._rounds.calm
             if attempts and (calm is None or self.pool.failed_since(calm)):
-                attempts += self._look_ups.failures
+                attempts += self.look_ups.failures
                 failure = unreached(f"cannot reach {self._dest}", self._dest, attempts)
                 failure.__cause__ = error
                 self._failed(failure)
@@ -357,7 +357,7 @@ class Dialler:
             self.pool.interrupt(self._node.now(), kind)
             if self.supervisor.gave_up:
                 self.supervisor.afresh(f"its endpoints of kind {kind} have changed")
-        self._look_ups.ask(anew=kind is not None)
+        self.look_ups.ask(anew=kind is not None)
 
     def woke(self) -> None:
         """The machine slept: no wait that began before is waited to its end. Dials under way go on."""
@@ -366,11 +366,12 @@ class Dialler:
         self.rests_until = 0.0
         if not self.supervisor.gave_up:
             self.supervisor.afresh("the machine woke")
+        self.look_ups.outdate()
         if self.pool.slots:
             self.pool.woke(self._node.now())
             self.pump()
         elif self._next_due() is not None:
-            self._look_ups.proved()
+            self.look_ups.proved()
             self.look_up()
 
     def stop(self, error: LitzError) -> None:
@@ -394,6 +395,6 @@ class Dialler:
         self.closed = True
         self._node.health.schedule(self, None)
         self._release.at(None)
-        for task in [*self._dials.values(), *self._look_ups.tasks]:
+        for task in [*self._dials.values(), *self.look_ups.tasks]:
             task.cancel()
         self._rounds.fail(closed_meanwhile(self._dest))

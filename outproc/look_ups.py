@@ -53,7 +53,11 @@ class LookUps:
             self.due = None
             self._task = self._node.spawn(self._resolve(), f"litz look up {self._dest}")
         elif anew:
-            self._outdated = True
+            self.outdate()
+
+    def outdate(self) -> None:
+        """What is asked now, if anything is, is asked once more behind it: how or where that is done has changed."""
+        self._outdated = self._task is not None
 
     async def _resolve(self) -> None:
         try:

@@ -191,6 +191,7 @@ def _dial_soon(
     dialler, rng = transport.dialler, node.environment.rng
     if dialler.closed or not dialler.wanted or (transport.links and not dialler.pool.slots):
         return
+    dialler.look_ups.outdate()
     if not dialler.pool.slots:  # where it is could not be found out, perhaps because the directory is elsewhere
         node.health.schedule(dialler, now + rng.random() * within)
     elif hasten(dialler.pool, now, within, rng, leads_away):

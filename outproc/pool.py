@@ -7,6 +7,7 @@ asks `begin` what to dial, and sets one timer to `next_due`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from random import Random
 from typing import Final, Generic
@@ -199,7 +200,10 @@ class Pool(Generic[W]):
             return
         self._gate = now
         slot.failures += 1
+        again = slot.state.again if isinstance(slot.state, Building) else None
         self._cool(slot, error, now)
+        if again is not None and isinstance(slot.state, Cooling) and not classify(error).min_delay:
+            slot.state = replace(slot.state, until=min(slot.state.until, now + self._rng.random() * again))
         self.hurry(now)
 
     def cancelled(self, endpoint: Endpoint, now: float) -> None:
@@ -307,12 +311,15 @@ class Pool(Generic[W]):
                 slot.state = Cooling(until, state.failures, state.error, leisurely=up)
 
     def woke(self, now: float) -> None:
-        """The machine slept: start afresh with what is cooling, for the waits are of another day. What is dead stays
-        so: a goodbye still holds."""
+        """The machine slept: start afresh with what is cooling, for the waits are of another day, and with what is
+        dialled now, once that has failed. What is dead stays so: a goodbye still holds."""
         for slot in self._slots.values():
             if isinstance(slot.state, Cooling):
                 self._well(slot)
                 slot.state = Idle()
+            elif isinstance(slot.state, Building):
+                self._well(slot)
+                slot.state = replace(slot.state, again=0.0)
         self._gate = now
 
     # How it is decided.

@@ -18,10 +18,12 @@ class Idle:
 
 @dataclass(frozen=True, slots=True)
 class Building:
-    """A dial is under way since `since`; it is number `attempt` since the endpoint last proved well, from 0."""
+    """A dial is under way since `since`; it is number `attempt` since the endpoint last proved well, from 0. `again`:
+    if it fails, the next is due within so many seconds: it began before the network changed, or the machine slept."""
 
     since: float
     attempt: int
+    again: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,7 +150,7 @@ class Sleeps:
 def _may_dial(life: Life, transport: DestTransport, slot: Slot[Link]) -> bool:
     dialler = transport.dialler
     held = slot.endpoint.kind in dialler.pool.held
-    if dialler._look_ups.tasks:
+    if dialler.look_ups.tasks:
         return False  # where all has failed the directory is asked first, and it may be slow
     known = slot.listed and slot in dialler.pool.slots
     return known and dialler.wanted and not dialler.closed and not held and transport in life.transports()

@@ -83,8 +83,8 @@ DRIVER_MUTANTS = (
         (
             Edit(
                 DIALLER,
-                "*self._look_ups.tasks]:\n            task.cancel()\n",
-                "*self._look_ups.tasks]:\n            pass\n",
+                "*self.look_ups.tasks]:\n            task.cancel()\n",
+                "*self.look_ups.tasks]:\n            pass\n",
             ),
             Edit(
                 CLOSING,

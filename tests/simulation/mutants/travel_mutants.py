@@ -18,12 +18,19 @@ TRAVEL_MUTANTS = (
         (
             Edit(
                 POOL,
-                "                slot.state = Idle()\n        self._gate = now\n\n    # How",
-                "        self._gate = now\n\n    # How",
+                "                slot.state = Idle()\n            elif",
+                "            elif",
             ),
         ),
         ("wakes",),
         "tests.simulation.managers.run:run_seed",
+    ),
+    Mutant(
+        "dial-of-the-network-before-waits-its-time",
+        "P6",
+        (Edit(HASTENING, "            slot.state = replace(state, again=within)\n", "            pass\n"),),
+        ("back",),
+        TRAVELS,
     ),
     Mutant(
         "no-wire-asked-after-a-change",

@@ -74,7 +74,7 @@ class Changing:
 
 
 class TravellersBuilder(SimWireBuilder):
-    """Its wires say which addresses they run between."""
+    """Its wires say which addresses they run between. What is dialled in one network is not answered in another."""
 
     network: Changing
 
@@ -82,7 +82,11 @@ class TravellersBuilder(SimWireBuilder):
         return False
 
     async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        before = self.network.state()
         wire = await super().build(dest, endpoint)
+        if self.network.state() != before:
+            wire.abort()
+            await asyncio.Event().wait()  # as a connection request that goes on with the address of before
         wire.path = WirePath("direct", f"{self.network.address}:50000", PEERS[dest])
         return wire
 

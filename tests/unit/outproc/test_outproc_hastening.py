@@ -57,6 +57,35 @@ def test_who_asked_for_time_gets_it_and_nothing_is_put_off() -> None:
     assert soon.next_due() == due
 
 
+def test_a_dial_that_began_in_the_network_of_before_is_followed_by_one_soon() -> None:
+    pool = failing(OSError("unreachable"), FAR, NEAR)
+    both = pool.begin(1_500.0)
+    assert both == [FAR, NEAR]
+    assert not hasten(pool, 1_505.0, 2.0, Random(1), lambda endpoint: endpoint == FAR), (
+        "nothing is due while it is dialled"
+    )
+    for endpoint in both:
+        pool.failed(endpoint, OSError("no answer"), 1_505.1)
+    due = pool.next_due()
+    assert due is not None
+    assert 1_505.1 <= due <= 1_507.1
+    assert pool.begin(due) == [FAR]
+    pool.failed(FAR, OSError("still"), due)
+    again = pool.next_due()
+    assert again is not None
+    assert again > due + 10.0, "once, and then in its own time"
+
+
+def test_a_dial_that_began_before_and_is_told_to_stay_away_stays_away() -> None:
+    pool = failing(OSError("unreachable"), FAR)
+    pool.begin(1_500.0)
+    hasten(pool, 1_505.0, 1.0, Random(1), lambda endpoint: True)
+    pool.failed(FAR, BusyError("busy", retry_after=60.0), 1_506.0)
+    due = pool.next_due()
+    assert due is not None
+    assert due >= 1_566.0
+
+
 def test_one_dest_at_once_many_over_time_and_never_later_than_the_backoff() -> None:
     assert spread(1, 5.0) == EACH
     assert spread(200, 5.0) == 1.0

@@ -171,6 +171,41 @@ def test_what_waits_is_dialled_soon_and_many_not_all_at_once() -> None:
     virtual(scenario)
 
 
+class Elsewhere:
+    """A directory that a host reaches only in the café: elsewhere it is waited for in vain. Carol is known."""
+
+    def __init__(self, network: FakeNetwork) -> None:
+        self._network = network
+
+    async def look_up(self, dest: str) -> list[str]:
+        if dest != "carol" and self._network.now != CAFE:
+            await asyncio.sleep(2)
+            raise OSError("no route to the directory")
+        return [f"memory:{dest}"]
+
+
+def test_a_look_up_that_began_in_the_network_of_before_is_no_answer() -> None:
+    async def scenario() -> None:
+        town, network = Town(), FakeNetwork()
+        async with (
+            town.manager("bob") as bob,
+            town.manager("carol") as carol,
+            town.manager(
+                "alice", knows=Elsewhere(network), network=network.open, backoff_base=500, backoff_cap=500
+            ) as alice,
+        ):
+            town.builders["alice"].ends = FAR
+            await bob.listen("memory:bob")
+            await carol.listen("memory:carol")
+            await alice.send("carol", b"x")
+            alice.send_nowait("bob", b"x")
+            await asyncio.sleep(1)
+            changes_to(alice, network, CAFE)
+            await alice.wait_connected("bob", timeout=5)
+
+    virtual(scenario)
+
+
 def test_a_storm_of_news_is_one_look_and_one_action() -> None:
     async def scenario() -> None:
         async with connected() as (network, alice, _, _):

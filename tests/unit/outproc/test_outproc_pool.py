@@ -207,6 +207,20 @@ def test_a_sleep_of_the_machine_ends_every_wait_but_no_goodbye() -> None:
     assert cooling(pool, A) == (102.0, 1), "the backoff begins anew"
 
 
+def test_a_dial_that_a_sleep_interrupted_is_followed_by_another_at_once() -> None:
+    pool = pool_of(A)
+    for _ in range(4):
+        pool.begin(pool.next_due() or 100.0)
+        pool.failed(A, OSError(), 100.0)
+    pool.begin(200.0)
+    pool.woke(201.0)
+    assert pool.begin(201.0) == [], "it is left alone"
+    pool.failed(A, OSError(), 205.0)
+    assert pool.begin(205.0) == [A]
+    pool.failed(A, OSError(), 205.0)
+    assert pool.begin(205.0) == []
+
+
 def test_what_woke_up_dials_one_after_the_other() -> None:
     pool = pool_of(A, B)
     for endpoint in pool.begin(100.0) + pool.begin(100.1):
