@@ -10,6 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from litz.wire import WireBuilder
 from outproc.cli.node_options import authenticator_of, config_dir
@@ -18,13 +19,14 @@ from outproc.cli.tls_options import builders_of, builders_with, check_certificat
 from outproc.rights import Authorize
 from outproc.security.authenticator import Authenticator
 from outproc.security.ed25519 import Ed25519Authenticator
-from outproc.security.jwt_verifier import JwtVerifier
 from outproc.security.key_file_error import KeyFileError
-from outproc.security.keys import load_key, load_trust
-from outproc.security.mutual_tls import MutualTlsAuthenticator
 from outproc.security.secret_file import read_secret_file
-from outproc.security.tls_files import TlsFiles
-from outproc.security.tokens import MAX_TOKEN, TokenAuthenticator
+
+if TYPE_CHECKING:
+    from outproc.security.jwt_verifier import JwtVerifier
+    from outproc.security.mutual_tls import MutualTlsAuthenticator
+    from outproc.security.tls_files import TlsFiles
+    from outproc.security.tokens import TokenAuthenticator
 
 Change = Callable[[], None]
 
@@ -86,10 +88,16 @@ class Credentials:
         if arguments.mtls:
             if self.tls is None or arguments.cert is None or arguments.ca is None:
                 raise UsageError("--mtls needs --cert FILE (this node's certificate) and --ca FILE (who signs them)")
+            from outproc.security.mutual_tls import MutualTlsAuthenticator
+
             self._mtls = MutualTlsAuthenticator(authorities=self.tls.authorities, otherwise=second)
             self.authenticator = self._mtls
 
     def _tokens(self) -> TokenAuthenticator:
+        from outproc.security.jwt_verifier import JwtVerifier
+        from outproc.security.keys import load_key
+        from outproc.security.tokens import MAX_TOKEN, TokenAuthenticator
+
         arguments = self._arguments
         if arguments.shared_key_file is not None or arguments.trust is not None:
             raise UsageError("give either --token-file, or --trust, or --shared-key-file")
@@ -129,6 +137,8 @@ class Credentials:
     def _read(self) -> list[Change]:
         arguments, second, changes = self._arguments, self._second, list[Change]()
         if isinstance(second, Ed25519Authenticator):
+            from outproc.security.keys import load_key, load_trust
+
             key, ring = load_key(arguments.key), load_trust(arguments.trust or config_dir() / "trust")
             changes += [lambda: second.use_key(key), lambda: second.ring.become(ring)]
         if self._verifier is not None:
@@ -138,6 +148,8 @@ class Credentials:
         return changes
 
     def _new_authority(self, verifier: JwtVerifier) -> Change:
+        from outproc.security.jwt_verifier import JwtVerifier
+
         path = self._arguments.token_authority
         pem = _pem(path)
         try:
@@ -165,6 +177,8 @@ def _tls_of(arguments: argparse.Namespace) -> TlsFiles | None:
     check_certificate(cert, key, [*secure, "--mtls"][0])
     if not arguments.mtls:
         ca = None
+    from outproc.security.tls_files import TlsFiles
+
     return TlsFiles(cert, key, ca)
 
 

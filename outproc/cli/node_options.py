@@ -12,7 +12,6 @@ from outproc.cli.outcome import UsageError
 from outproc.security.authenticator import Authenticator
 from outproc.security.ed25519 import Ed25519Authenticator
 from outproc.security.key_file_error import KeyFileError
-from outproc.security.keys import load_key, load_trust
 from outproc.security.secret_file import read_secret_file
 from outproc.security.shared_key import SharedKeyAuthenticator
 
@@ -62,6 +61,8 @@ def authenticator_of(arguments: argparse.Namespace) -> Authenticator | None:
         if arguments.trust is not None:
             raise UsageError("--trust needs --key FILE, the key of this node; make one with: litz key new")
         return None
+    from outproc.security.keys import load_key, load_trust
+
     return Ed25519Authenticator(load_key(arguments.key), load_trust(arguments.trust or config_dir() / "trust"))
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from outproc.cli.status_tables import print_columns, size_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _COUNTS = (">open", ">total", ">sent", ">received", ">refused", "last error")
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from litz.errors import ConnectError
 from outproc.cli.commands import NewParser
 from outproc.cli.control_socket import ask, reachable_nodes
 from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, CommandError, UsageError
 from outproc.cli.status_tables import LINE_WIDTH, lane_text, print_table, time_text
-from outproc.manager import OutprocTransportManager
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from outproc.manager import OutprocTransportManager
 
 TIMEOUT = 1.5
 """Seconds for an answer: less than a client of the control socket waits."""
@@ -104,6 +106,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def show(answers: list[dict[str, Any]], console: Console | None = None) -> None:
     """Print what each node found. Names come from peers, so nothing in them is markup."""
+    from rich.console import Console
+
     console = console or Console()
     if not console.is_terminal:
         console.width = LINE_WIDTH  # in a file or a pipe nothing has to fit a screen

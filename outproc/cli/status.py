@@ -7,15 +7,16 @@ import json
 import sys
 from dataclasses import asdict
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from litz.dest import validate_dest
-from litz.manager import TransportManager
 from outproc.cli.commands import NewParser
 from outproc.cli.control_socket import ask, reachable_nodes
 from outproc.cli.outcome import DONE, EXIT_CODES, CommandError
-from outproc.cli.passages import Passages
-from outproc.cli.status_views import show_detail, show_overview
+
+if TYPE_CHECKING:
+    from litz.manager import TransportManager
+    from outproc.cli.passages import Passages
 
 
 def add(new_parser: NewParser) -> None:
@@ -55,6 +56,8 @@ def _run(arguments: argparse.Namespace) -> int:
             print(f"litz: the node behind {path} does not answer: {error}", file=sys.stderr)
     if not nodes:
         raise CommandError("no node of yours answers")
+    from outproc.cli.status_views import show_detail, show_overview
+
     if arguments.dest is None:
         print(json.dumps({"nodes": nodes}, indent=2)) if arguments.json else show_overview(nodes)
         return DONE

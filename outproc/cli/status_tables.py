@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from litz.event_words import printable
 from litz.payload import REPLY_LANE, PayloadType
 from outproc.session.fixed_lanes import INTERNAL_BULK, INTERNAL_SIGNAL
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LINE_WIDTH = 200
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -44,6 +44,9 @@ def lane_text(lane: int) -> str:
 
 def print_table(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table, unless it is empty. Nothing in the rows is markup."""
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -56,6 +59,9 @@ def print_table(console: Console, title: str, columns: Sequence[str], rows: Iter
 def print_columns(console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print rows in columns without lines between, for narrow terminals; the last column takes what is left, and wraps.
     Nothing without rows. Columns whose name begins with ">" stand to the right. Nothing in the rows is markup."""
+    from rich.markup import escape
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     last = len(columns) - 1
     for index, column in enumerate(columns):
@@ -77,6 +83,8 @@ def print_columns(console: Console, title: str, columns: Sequence[str], rows: It
 
 def console_for_tables() -> Console:
     """Standard output; in a file or a pipe nothing has to fit a screen."""
+    from rich.console import Console
+
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = LINE_WIDTH

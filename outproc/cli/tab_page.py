@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from aiohttp import web
-
-from outproc.node.web.pages import add_pages
 from outproc.security.authenticator import Authenticator
 from outproc.wires.websocket.address import parse
 from outproc.wires.websocket.own_origin import SAME
@@ -21,6 +18,11 @@ def tab_options(url: str, local_id: str, authenticator: Authenticator | None) ->
     address = parse(url)
     if not address.is_local:
         return {}
+    # Both need aiohttp, which nodes that do not listen go without.
+    from aiohttp import web
+
+    from outproc.node.web.pages import add_pages
+
     app = web.Application()
     add_pages(app, local_id, address.path)
     return {"app": app, "origins": (SAME,)}

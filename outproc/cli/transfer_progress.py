@@ -6,13 +6,12 @@ import asyncio
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple
-
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from typing import TYPE_CHECKING, NamedTuple
 
 from outproc.cli.status_tables import size_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 LINE_EVERY = 2.0
 """Seconds between lines where there is no terminal."""
@@ -30,14 +29,17 @@ class Standing(NamedTuple):
 
 async def show_progress(look: Callable[[], Standing | None], console: Console | None = None) -> None:
     """Show what `look` tells, until cancelled; a last time then. None: nothing is under way."""
-    console = console or Console(stderr=True)
-    if console.is_terminal:
+    if sys.stderr.isatty() if console is None else console.is_terminal:
         await _bar(look, console)
     else:
         await _lines(look)
 
 
-async def _bar(look: Callable[[], Standing | None], console: Console) -> None:
+async def _bar(look: Callable[[], Standing | None], console: Console | None) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -45,7 +47,7 @@ async def _bar(look: Callable[[], Standing | None], console: Console) -> None:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[remark]}"),
-        console=console,
+        console=console or Console(stderr=True),
     )
     with progress:
         task = progress.add_task("waiting", total=None, remark="")

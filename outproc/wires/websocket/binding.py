@@ -10,10 +10,6 @@ import ssl
 from functools import lru_cache
 from typing import Final
 
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes
-
 PREFIX: Final = b"tls-server-end-point:"
 _FLIGHTS: Final = 8
 
@@ -25,6 +21,11 @@ def end_point(certificate: bytes) -> bytes | None:
     MD5 and SHA-1 are replaced by SHA-256, as the RFC says. SHA-256 is also taken where the signature has no hash
     of its own (Ed25519), which the RFC leaves open. None when the certificate cannot be read.
     """
+    # Here and not above: no more than the first dial of a `wss://` takes anyway to read the system's authorities.
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import hashes
+
     try:
         algorithm = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
     except UnsupportedAlgorithm:

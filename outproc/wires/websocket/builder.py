@@ -6,8 +6,10 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any, Final, cast
 
 import aiohappyeyeballs
@@ -22,7 +24,6 @@ from outproc.wires.websocket import binding
 from outproc.wires.websocket.address import Address, parse
 from outproc.wires.websocket.driver import CLOSE_TIMEOUT, MAX_FRAME, WebSocketWire
 from outproc.wires.websocket.ends import ends_of
-from outproc.wires.websocket.listener import listen
 from outproc.wires.websocket.opening import Opening
 from outproc.wires.websocket.peer_certificates import peer_certificates
 from outproc.wires.websocket.proxied import Setting, Via, check_setting, connect_through, proxy_for, uri_of
@@ -35,6 +36,9 @@ OPEN_TIMEOUT: Final = 10.0
 
 EYEBALLS_DELAY: Final = 0.25
 """Seconds after which the next address of a name is tried at the same time (RFC 8305)."""
+
+_LISTENER: Final = "outproc.wires.websocket.listener"
+"""Needs all of aiohttp; who only dials goes without."""
 
 
 class WebSocketWireBuilder(WireBuilder):
@@ -122,6 +126,11 @@ class WebSocketWireBuilder(WireBuilder):
         `origins`, `admit`, `app` and `limits`."""
         options.setdefault("max_frame", self._max_frame)
         options.setdefault("dead_after", self._dead_after)
+        if _LISTENER not in sys.modules:
+            # In a thread, because it takes long enough to be felt by wires that are up.
+            await asyncio.to_thread(import_module, _LISTENER)
+        from outproc.wires.websocket.listener import listen
+
         return await listen(parse(endpoint.address), accept, **options)
 
     def is_local(self, endpoint: Endpoint) -> bool:
