@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -19,8 +19,9 @@ from tests.prove.lab.coturn import Coturn
 from tests.prove.lab.namespaces import Lab, Namespace
 from tests.prove.percentiles import percentile, summary
 from tests.prove.processes import Worker
+from tests.prove.rounds import judged_together, over
 
-pytestmark = [pytest.mark.prove, pytest.mark.limit(600)]
+pytestmark = [pytest.mark.prove, pytest.mark.limit(1200)]
 
 MANAGER = "tests.prove.manager_worker:serve"
 SEED = int(os.environ.get("LITZ_SEED", "7"))
@@ -35,6 +36,10 @@ OPTIONS: dict[str, Any] = {
     "backoff_base": 0.05,
     "backoff_cap": 0.5,
 }
+PATIENCE = 300.0
+"""Seconds until what must come has come, on any machine."""
+STEADY = OPTIONS | {"dead_after": 30.0}
+"""Where the WebSocket must not be touched: no slow process is taken for dead."""
 A, B = "10.88.0.1", "10.88.0.2"
 
 
@@ -50,14 +55,18 @@ def who(name: str, *others: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def two_nodes(
-    a: Namespace, b: Namespace, url: str, *, listen: str = f"ws://{B}:8400", **options: Any
+    a: Namespace,
+    b: Namespace,
+    url: str,
+    *,
+    listen: str = f"ws://{B}:8400",
+    options: dict[str, Any] = OPTIONS,
+    **more: Any,
 ) -> AsyncIterator[tuple[Worker, Worker]]:
     """b listens, a dials `url`."""
     async with (
-        Worker(
-            MANAGER, prefix=a.prefix, options=OPTIONS, listen="ws://127.0.0.1:0", **who("a", "b"), **options
-        ) as at_a,
-        Worker(MANAGER, prefix=b.prefix, options=OPTIONS, listen=listen, **who("b", "a"), **options) as at_b,
+        Worker(MANAGER, prefix=a.prefix, options=options, listen="ws://127.0.0.1:0", **who("a", "b"), **more) as at_a,
+        Worker(MANAGER, prefix=b.prefix, options=options, listen=listen, **who("b", "a"), **more) as at_b,
     ):
         await at_a.control.call("hint", dest="b", urls=[url])
         await at_a.control.call("connect", dest="b")
@@ -82,7 +91,7 @@ async def received(*nodes: Worker) -> list[int]:
     return [sum(state["received"].values()) for state in states]
 
 
-async def all_received(*nodes: Worker, count: int = COUNT, patience: float = 180.0) -> None:
+async def all_received(*nodes: Worker, count: int = COUNT, patience: float = PATIENCE) -> None:
     end = time.monotonic() + patience
     while await received(*nodes) != [count, count]:
         assert time.monotonic() < end, f"{await received(*nodes)} of {count}: {await nodes[0].control.call('state')}"
@@ -125,7 +134,8 @@ async def test_a_node_changes_its_address_and_traffic_goes_on() -> None:
 
 
 async def test_a_bad_link_loses_doubles_and_reorders_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    """50 ms round trip, 2 % loss, 2 % reordered, 1 % doubled: echo p99 below 3 round trips + 250 ms."""
+    """50 ms round trip, 2 % loss, 2 % reordered, 1 % doubled: echo p99 below 3 round trips + 250 ms. What the machine
+    adds to it is what the p99 of the same link is more than a round trip when it loses nothing."""
     with Lab() as lab:
         storm = {"delay": ROUND_TRIP / 2, "loss": 0.02, "reorder": 0.02, "duplicate": 0.01}
         async with (
@@ -133,19 +143,38 @@ async def test_a_bad_link_loses_doubles_and_reorders_nothing(capsys: pytest.Capt
             two_nodes(a, b, f"ws://{B}:8400") as nodes,
         ):
             await begin(*nodes)
-            await all_received(*nodes, patience=240)
+            await all_received(*nodes)
             await nodes[1].control.call("pause")
             await nodes[1].control.call("answer")
-            times: list[float] = []
-            while not times or (len(times) < 1_000 and percentile(times, 99) >= BOUND):  # few are beyond p99: ask more
-                times += await nodes[0].control.call("ping", dest="b", seconds=45.0, gap=0.005)
+
+            async def echoes(_: int) -> tuple[list[float], list[float]]:
+                times = await nodes[0].control.call("ping", dest="b", seconds=45.0, gap=0.005)
+                await link.control.call("weather", **storm | {"loss": 0.0, "reorder": 0.0, "duplicate": 0.0})
+                calm = await nodes[0].control.call("ping", dest="b", seconds=8.0, gap=0.005)
+                await link.control.call("weather", **storm)
+                with capsys.disabled():
+                    print(f"\necho over WebSocket, {ROUND_TRIP} s round trip: {summary(times)}; calm: {summary(calm)}")
+                return times, calm
+
+            def complaint(rounds: Sequence[tuple[list[float], list[float]]]) -> str:
+                times, calm = ([trip for each in rounds for trip in each[which]] for which in (0, 1))
+                return over("p99", percentile(times, 99), BOUND + max(0.0, percentile(calm, 99) - ROUND_TRIP))
+
+            await judged_together(echoes, complaint)
             counts = await link.control.call("counts")
             state = (await nodes[0].control.call("state"))["dests"]["b"]
     with capsys.disabled():
-        print(f"\necho over WebSocket, {ROUND_TRIP} s round trip: {summary(times)}; {counts}; heals {state['heals']}")
+        print(f"{counts}; heals {state['heals']}")
     assert all(each["lost"] and each["reordered"] and each["duplicated"] for each in counts)
     assert state["session"] == 0
-    assert percentile(times, 99) < BOUND
+
+
+async def found_from_one_side(*nodes: Worker) -> None:
+    """A wire went down, at one side at least."""
+    end = time.monotonic() + PATIENCE
+    while not any([(await node.control.call("progress"))["downs"] for node in nodes]):
+        assert time.monotonic() < end, "nobody has found it"
+        await asyncio.sleep(0.05)
 
 
 @pytest.mark.parametrize("deaf", ["a", "b"])
@@ -161,8 +190,7 @@ async def test_a_partition_of_one_direction_is_found_and_healed(deaf: str) -> No
             await asyncio.sleep(3.0)  # twice the time in which a dead wire is found
             halted = await received(*nodes)
             assert min(halted) < 10_000, "the partition must come in the middle"
-            downs = [(await node.control.call("progress"))["downs"] for node in nodes]
-            assert sum(downs) >= 1, "found from one side at least"
+            await found_from_one_side(*nodes)
             hearer.heal()
             await all_received(*nodes, count=10_000)
             state = (await nodes[0].control.call("state"))["dests"]["b"]
@@ -175,7 +203,7 @@ async def paths(node: Worker, other: str) -> str:
     return " | ".join((await node.control.call("state"))["dests"][other]["paths"])
 
 
-async def until_path(node: Worker, other: str, found: str, *, there: bool = True, patience: float = 120.0) -> None:
+async def until_path(node: Worker, other: str, found: str, *, there: bool = True, patience: float = PATIENCE) -> None:
     end = time.monotonic() + patience
     while (found in await paths(node, other)) is not there:
         assert time.monotonic() < end, f"{found!r} {there}: {await paths(node, other)}"
@@ -215,7 +243,8 @@ async def test_no_route_a_real_turn_server_and_its_death(engine: str) -> None:
         ):
             servers = [[turn.url("10.91.0.2"), turn.user, turn.password]]
             webrtc = {"engine": engine, "ice_servers": servers, "heartbeat": 0.3, "dead_after": 1.0, "server_rest": 0.5}
-            async with two_nodes(a, b, FORWARDED, listen="ws://10.92.0.1:8400", webrtc=webrtc) as nodes:
+            at: dict[str, Any] = {"listen": "ws://10.92.0.1:8400", "options": STEADY}
+            async with two_nodes(a, b, FORWARDED, **at, webrtc=webrtc) as nodes:
                 await begin(*nodes, count=20_000)
                 await until_path(nodes[0], "b", "webrtc relay")
                 assert turn.allocations >= 1
@@ -241,7 +270,7 @@ async def test_no_route_a_hub_relays_at_once_and_a_data_channel_takes_over(engin
             Worker(
                 MANAGER,
                 prefix=middle.prefix,
-                options=OPTIONS,
+                options=STEADY,
                 listen="ws://0.0.0.0:8401",
                 hub=True,
                 **who("hub", "a", "b"),
@@ -249,7 +278,7 @@ async def test_no_route_a_hub_relays_at_once_and_a_data_channel_takes_over(engin
         ):
             servers = [[turn.url("10.91.0.2"), turn.user, turn.password]]
             webrtc = {"engine": engine, "ice_servers": servers, "heartbeat": 0.3, "dead_after": 1.0, "server_rest": 0.5}
-            own: dict[str, Any] = {"options": OPTIONS, "webrtc": webrtc, "via": ["hub"]}
+            own: dict[str, Any] = {"options": STEADY, "webrtc": webrtc, "via": ["hub"]}
             async with (
                 Worker(MANAGER, prefix=a.prefix, **own, **who("a", "b", "hub")) as at_a,
                 Worker(MANAGER, prefix=b.prefix, **own, **who("b", "a", "hub")) as at_b,
@@ -289,13 +318,15 @@ async def test_where_udp_is_blocked_the_websocket_carries_on_without_a_storm(eng
         lab.join(a, f"{A}/24", b, f"{B}/24")
         a.block_udp()
         webrtc = {"engine": engine, "open_timeout": 1.0, "heartbeat": 0.3, "dead_after": 1.0}
-        async with two_nodes(a, b, f"ws://{B}:8400", webrtc=webrtc) as nodes:
+        began = time.monotonic()
+        async with two_nodes(a, b, f"ws://{B}:8400", options=STEADY, webrtc=webrtc) as nodes:
             await begin(*nodes)
             await all_received(*nodes)
             await asyncio.sleep(8.0)
             assert "webrtc" not in await paths(nodes[0], "b")
             dials = await webrtc_dials(nodes[0], "b")
-            assert 1 <= dials <= 12, "each takes a second, and the next comes after a pause"
+            print(f"{dials} dials in {time.monotonic() - began:.1f} s")
+            assert 1 <= dials <= time.monotonic() - began + 1, "each takes a second, and the next comes after a pause"
             a.heal()
             await until_path(nodes[0], "b", "webrtc direct")
             state = (await nodes[0].control.call("state"))["dests"]["b"]
