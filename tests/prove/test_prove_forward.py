@@ -111,7 +111,7 @@ async def copy(server: SshServer, fire: Fire, folder: Path, size: int) -> None:
     """A file goes through, and is the same."""
     digest = await asyncio.to_thread(make_file, folder / "sent", size)
     command = server.client("scp", fire.ssh, "-q", str(folder / "sent"), f"127.0.0.1:{folder / 'came'}")
-    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=600, check=False)
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     with (folder / "came").open("rb") as file:
@@ -199,7 +199,7 @@ async def nothing_noticed(folder: Path, fire: Fire) -> dict[str, Any]:
 
 
 @pytest.mark.prove
-@pytest.mark.limit(900)
+@pytest.mark.limit(1800)
 @pytest.mark.parametrize("size", [256 << 20, pytest.param(1 << 30, marks=[pytest.mark.soak, pytest.mark.limit(3600)])])
 async def test_ssh_scp_and_psql_notice_nothing_of_a_fire(tmp_path: Path, size: int) -> None:
     async with SshServer() as server, Postgres() as database, under_fire(tmp_path, server, database) as fire:
@@ -237,7 +237,7 @@ async def _open(folder: Path) -> int:
 
 
 @pytest.mark.prove
-@pytest.mark.limit(300)
+@pytest.mark.limit(1200)
 async def test_at_full_speed_memory_is_flat(tmp_path: Path) -> None:
     """As fast as it goes, by a client that sends at once: nobody slows it but the window."""
     size = 512 << 20

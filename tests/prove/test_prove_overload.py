@@ -15,6 +15,8 @@ pytestmark = pytest.mark.prove
 WORKER = "tests.prove.manager_worker:serve"
 COUNT = 60_000
 MIB = 1 << 20
+PATIENCE = 300.0
+"""Seconds without any news after which it hangs."""
 
 
 async def received(worker: Worker, sender: str) -> int:
@@ -23,7 +25,7 @@ async def received(worker: Worker, sender: str) -> int:
     return int(progress["received"][sender])
 
 
-async def until_still(worker: Worker, dest: str, *, seconds: float = 4.0) -> int:
+async def until_still(worker: Worker, dest: str, *, seconds: float = 8.0) -> int:
     """Wait until the worker's sending to `dest` has begun and makes no progress any more; return how far it came."""
     last, since = -1, time.monotonic()
     while time.monotonic() - since < seconds:
@@ -39,11 +41,11 @@ async def until_all(worker: Worker, sender: str, count: int) -> None:
     while (now := await received(worker, sender)) < count:
         if now != last:
             last, since = now, time.monotonic()
-        assert time.monotonic() - since < 90, f"{sender} stands at {now} of {count}"
+        assert time.monotonic() - since < PATIENCE, f"{sender} stands at {now} of {count}"
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.limit(600)
+@pytest.mark.limit(1200)
 async def test_a_slow_reader_stops_its_sender_and_nobody_else(capsys: pytest.CaptureFixture[str]) -> None:
     async with (
         Worker(WORKER, loop="uvloop", name="sender", options={}) as sender,
@@ -80,7 +82,7 @@ async def test_a_slow_reader_stops_its_sender_and_nobody_else(capsys: pytest.Cap
     assert [dest["heals"] for dest in dests.values()] == [0, 0]
 
 
-@pytest.mark.limit(600)
+@pytest.mark.limit(1200)
 @pytest.mark.parametrize("size", [1024, 100_000])
 async def test_a_frozen_peer_costs_what_was_configured(size: int, capsys: pytest.CaptureFixture[str]) -> None:
     """The bound: `process_log_size`, with logs per lane as large, so that only it stops the sender."""
