@@ -79,8 +79,9 @@ class InboxQueue:
                 and last.size + size <= JOIN_BYTES
                 and not last.finished
                 and not last.hidden
-                # Who consumes several batches at once looks no more at one that it has handed out to the end.
-                and (last.left or not last.concurrent)
+                # Who consumes several batches at once looks no more at one that it has handed out to the end, and what
+                # comes now is not for the one from whom the sender has moved away.
+                and (last.left or (not last.concurrent and last in self.lane.sender.currents))
                 and last.continues(first, source)
             ):
                 last.items += items
@@ -145,7 +146,7 @@ class InboxQueue:
             if batch is not None and batch.left:
                 index = batch.handed
                 if batch.source is not None:
-                    batch.spell_out(0)
+                    batch.spell_out(index)
                 size = min(batch.size, payload_size(batch.items[index].data))
                 del batch.items[index]
                 batch.size -= size

@@ -126,3 +126,39 @@ def test_what_nobody_has_begun_with_goes_oldest_first_until_there_is_none() -> N
     queue = filled(Inbox())
     assert [queue.drop_oldest() for _ in range(11)] == [True] * 10 + [False]
     assert queue.pending == 0 and queue.pending_bytes == 0
+
+
+async def test_a_drop_from_a_batch_that_a_signal_interrupted_doubles_nothing() -> None:
+    inbox = Inbox()
+    queue = filled(inbox)
+    signals = inbox.queue("a", PayloadType.RPC_SIGNAL)
+    stream = inbox.messages()
+    assert [(await anext(stream)).number for _ in range(2)] == [0, 1]
+    signals.put_payloads([b"s"], 100, Source(), 1)
+    assert (await anext(stream)).number == 100
+    assert queue.drop_oldest()
+    assert [(await anext(stream)).number for _ in range(7)] == [3, 4, *range(10, 15)]
+    await stream.aclose()
+    assert (queue.pending, inbox.pending_bytes) == (0, 0)
+
+
+@pytest.mark.parametrize("drops", [0, 1])
+async def test_what_comes_later_is_for_whoever_claimed_the_sender(drops: int) -> None:
+    """Also behind the message in the hands of the stream that had the sender before."""
+    inbox = Inbox()
+    queue, source = inbox.queue("a", PayloadType.STREAM_LATENCY_FIRST), Source()
+    everybodys = inbox.messages()
+    queue.put_payloads([b"0"], 0, source, 1)
+    assert (await anext(everybodys)).number == 0
+    of_a = inbox.messages(sender="a")
+    queue.put_payloads([b"1"], 1, source, 1)
+    queue.put_payloads([b"2"], 2, source, 1)
+    assert [queue.drop_oldest() for _ in range(drops)] == [True] * drops
+    waiting = asyncio.ensure_future(anext(everybodys))
+    assert [(await anext(of_a)).number for _ in range(2 - drops)] == [1, 2][drops:]
+    assert not waiting.done()
+    inbox.close()
+    with pytest.raises(StopAsyncIteration):
+        await waiting
+    await of_a.aclose()
+    assert (queue.pending, inbox.pending_bytes) == (0, 0)
