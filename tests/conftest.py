@@ -48,6 +48,8 @@ def pytest_configure(config: pytest.Config) -> None:
     use_stderr_of(config)
     for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
         del os.environ[name]  # nothing that a test dials is behind the proxy of whoever runs it
+    # Every process that a test starts would compile all of litz anew: a third of what it takes to be up.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what runs in the background deaf to Ctrl-C, and all its children would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
