@@ -124,7 +124,11 @@ class Checker:
     def attempts(self, process: Process, uid: int) -> None:
         """A row has become a dead letter because of its receiver's deaths."""
         sent, world = self.sent[uid], self.world
-        deaths = sum(each.name == sent.dest and each.began > sent.sent_at for each in world.processes)
+        deaths = max(
+            sum(each.name == sent.dest and each.began > sent.sent_at for each in world.processes),
+            # Who was not heard of yet may have died before it was sent: for all that the sender knows, at that message.
+            process.ledger.deaths(sent.dest, sent.sent_at),
+        )
         # Of two processes that live at once each takes over from the other.
         if deaths < world.plan.max_attempts and sent.dest not in world.two_heads:
             raise InvariantError("dead-letters", f"{process} gave {sent} up after {deaths} deaths of its receiver")

@@ -29,17 +29,30 @@ if TYPE_CHECKING:
 
 
 class Ledger:
-    """What the checker knows of one outbox file: its rows, all that ever were there, and who opened it last."""
+    """What the checker knows of one outbox file: its rows, all that ever were there, who opened it last, and of each
+    dest the processes that it noted one after the other, with the time."""
 
     def __init__(self) -> None:
         self.rows: dict[int, NewRow] = {}
         self.ever: dict[int, None] = {}
         self.owner: Process | None = None
+        self.heard: dict[str, list[tuple[float, bytes]]] = {}
 
     def copy(self) -> Ledger:
         copied = Ledger()
         copied.rows, copied.ever = dict(self.rows), dict(self.ever)
+        copied.heard = {dest: list(heard) for dest, heard in self.heard.items()}
         return copied
+
+    def note(self, dest: str, boot: bytes, now: float) -> None:
+        """It is written down that this process of `dest` was heard."""
+        heard = self.heard.setdefault(dest, [])
+        if boot and (not heard or heard[-1][1] != boot):
+            heard.append((now, boot))
+
+    def deaths(self, dest: str, since: float) -> int:
+        """How often another process of `dest` than before was noted."""
+        return sum(at > since for at, _ in self.heard.get(dest, ())[1:])
 
 
 class WatchedOutbox:
@@ -80,6 +93,8 @@ class WatchedOutbox:
         for row in group.rows:
             rows[row.sequence] = row
             self._ledger.ever[uid_of(row.data)] = None
+        for dest, peer in group.peers.items():
+            self._ledger.note(dest, peer.boot, self._process.world.loop.time())
         self._died(group, written, now)
         for dest, upto in group.deleted.items():
             for sequence in [each for each, row in rows.items() if row.dest == dest and each <= upto]:
