@@ -57,8 +57,11 @@ class Probe:
         """The numbers of all packets that came, in their order."""
         return self._answers.came
 
-    async def ask(self, host: str, port: int, count: int, gap: float, patience: float) -> dict[str, Any]:
-        """Send so many numbered packets; the numbers that were answered, in their order, and the round trips."""
+    async def ask(
+        self, host: str, port: int, *, count: int, gap: float, patience: float, enough: int
+    ) -> dict[str, Any]:
+        """Send so many numbered packets; the numbers that were answered, in their order, and the round trips. Waits
+        until there are `enough` answers, or none has come for `patience` seconds."""
         loop = asyncio.get_running_loop()
         asks = _Asks()
         try:
@@ -70,7 +73,11 @@ class Probe:
             sent.append(loop.time())
             transport.sendto(_NUMBER.pack(number))
             await asyncio.sleep(gap)
-        await asyncio.sleep(patience)
+        seen, since = -1, loop.time()
+        while len(asks.answers) < enough and loop.time() - since < patience:
+            if len(asks.answers) > seen:
+                seen, since = len(asks.answers), loop.time()
+            await asyncio.sleep(0.01)
         transport.close()
         order = [number for number, _ in asks.answers]
         return {"order": order, "times": [at - sent[number] for number, at in asks.answers]}
