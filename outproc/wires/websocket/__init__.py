@@ -13,3 +13,7 @@ __all__ = ["WebSocketWireBuilder"]
 
 if not TYPE_CHECKING:  # type checkers are to notice names that are not there
     __getattr__ = late_names(__name__, {"WebSocketWireBuilder": "outproc.wires.websocket.builder"})
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
