@@ -189,6 +189,8 @@ class Streaming:
 
     def _begin(self, stream: Stream, half: int, life: Life, side: StreamSide) -> None:
         end = stream.ends[half] = End(self, stream, half, life, side)
+        if self.world.healed:
+            _writes_little(end)  # nobody has reckoned with it in the time that there is for the end
         if end.rng.random() < 0.2:
             end.side.attach(False)
 
@@ -211,7 +213,7 @@ class Streaming:
         """All has healed: whoever writes ends, and all but a few read."""
         self.winding_up = True
         for end in self.ends():
-            end.left_to_write, end.largest = min(end.left_to_write, FEW), min(end.largest, SMALL)
+            _writes_little(end)
             end.later()
 
     def read_all(self) -> None:
@@ -288,3 +290,7 @@ class Streaming:
             raise InvariantError("streams-end", f"{end} is complete, and {other} was told {other.end}")
         if end.end is None and not complete and not end.said and not end.life.crashed:
             raise InvariantError("streams-end", f"{end} was never told how it ended; its peer: {other.end}")
+
+
+def _writes_little(end: End) -> None:
+    end.left_to_write, end.largest = min(end.left_to_write, FEW), min(end.largest, SMALL)
