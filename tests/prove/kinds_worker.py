@@ -49,13 +49,13 @@ LOOK_EVERY: Final = 0.005
 _STAMP: Final = struct.Struct("<d")
 _RESET: Final = struct.pack("ii", 1, 0)
 VERBS: Final = ("where", "hint", "connect", "connected", "expect", "consume", "send", "progress", "drain", "state")
-OWN_VERBS: Final = ("hurry", "kill", "wires", "failovers", "delays", "waits", "transits", "trips")
+OWN_VERBS: Final = ("go", "hurry", "kill", "wires", "failovers", "delays", "waits", "transits", "trips")
 
 
 async def serve(
     control: Control, *, name: str, other: str, via: list[str], engine: EngineName, options: dict[str, Any], pace: float
 ) -> None:
-    """Run until the control socket closes. Messages are sent `pace` seconds apart until `hurry`."""
+    """Run until the control socket closes. Messages are sent `pace` seconds apart until `go` or `hurry`."""
     made = OutprocTransportManager(
         name,
         options=TransportOptions(wire_preference=PREFERENCE, wire_policy=BestWire(steady=0.3), **options),
@@ -155,15 +155,20 @@ class KindsDesk(Desk):
 
     # -- traffic ------------------------------------------------------------------------------------
 
+    async def go(self, pace: float) -> None:
+        """From now on messages are sent so many seconds apart."""
+        self._pace = pace
+
     async def hurry(self) -> None:
         """Send what is left as fast as it is taken."""
         self._pace = 0.0
         self._hurried = time.perf_counter()
 
     async def _send(self, dest: str, count: int) -> None:
-        began = time.perf_counter()
+        due = time.perf_counter()
         for number in range(count):
-            ahead = began + number * self._pace - time.perf_counter()
+            due += self._pace
+            ahead = due - time.perf_counter()
             if self._pace and ahead > 0:
                 await asyncio.sleep(max(ahead, 0.002))
             sent = time.perf_counter()
