@@ -33,6 +33,8 @@ class IncomingFile:
         self.name = safe_name(header.name)
         self.size = header.size
         self.written = 0
+        self.waiting_since: float | None = None
+        """Since when, on the clock of the loop, its sender is waited for; None: what came is being written."""
         self.finishing = False
         """Set before `finish` is called: from then on only that tells what becomes of the file."""
         self.final: tuple[Path, str] | None = None

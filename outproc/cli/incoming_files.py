@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from litz.errors import BackpressureError, EndOfStreamError, LitzError, StreamAbortedError, StreamLostError
-from litz.event_words import printable
+from litz.event_words import printable, span
 from litz.events import EventGap, SessionEnded
 from litz.manager import TransportManager
 from litz.message import Message
@@ -39,6 +39,7 @@ from outproc.cli.file_records import (
 )
 from outproc.cli.incoming_file import IncomingFile, TransferError
 from outproc.cli.outcome import UsageError
+from outproc.cli.transfer_progress import Standing
 
 MAX_OPEN: Final = 64
 MAX_OPEN_PER_SENDER: Final = 8
@@ -49,6 +50,9 @@ SENDER_PATIENCE: Final = 150.0
 """Seconds for the header of a stream to come, and at its end for the verdict to arrive: longer than a session is kept
 without a wire (120 s), so that cut wires alone fail no file. In between a sender may take its time: what it reads may
 come from a person."""
+
+SILENT_AFTER: Final = 5.0
+"""Seconds without a word of a sender after which people are shown that it is waited for."""
 
 TOLD_EVERY: Final = 1 << 20
 """Bytes written after which the sender of a stream is told so."""
@@ -69,7 +73,8 @@ class Finished:
 class IncomingFiles:
     """Takes the files of any number of senders: those of streams from `listen` on, and those of messages that `handle`
     is given, serially for each sender, as `serve` does by default. Every file ends in exactly one `Finished`, given to
-    `finished`. `say` gets lines for people.
+    `finished`. `say` gets lines for people. `idle_timeout`: seconds without a word of its sender after which a file is
+    given up; None: it may take its time, for what it reads may come from a person.
     """
 
     def __init__(
@@ -78,6 +83,8 @@ class IncomingFiles:
         folder: Path,
         say: Callable[[str], None],
         finished: Callable[[Finished], None] | None = None,
+        *,
+        idle_timeout: float | None = None,
     ) -> None:
         if not folder.is_dir():
             raise UsageError(f"{folder} is no directory; make it first, or choose another with --dir")
@@ -85,6 +92,7 @@ class IncomingFiles:
         self._folder = folder
         self._tell_people = say
         self._finished = finished
+        self._idle_timeout = idle_timeout
         self._open: dict[_Key, IncomingFile] = {}
         self._verdicts: dict[_Key, Finished] = {}
 
@@ -92,6 +100,16 @@ class IncomingFiles:
     def current(self) -> IncomingFile | None:
         """The file whose transfer began first, of those under way."""
         return next(iter(self._open.values()), None)
+
+    def standing(self) -> Standing | None:
+        """How far that file is, and whether its sender is silent."""
+        for (sender, _), file in self._open.items():
+            silent = self._silence(file)
+            remark = f"nothing came for {span(silent)}" if silent >= SILENT_AFTER else ""
+            if not self._manager.is_connected(sender):
+                remark = "; ".join(filter(None, ("no wire to its sender", remark)))
+            return Standing(file.name, file.written, file.size, remark)
+        return None
 
     def listen(self) -> None:
         """Take streams, until the manager closes. Raises `ConsumerConflictError`."""
@@ -130,15 +148,30 @@ class IncomingFiles:
     async def _take_all(self, key: _Key, stream: Stream) -> None:
         await self._begin(key, read_body(Header, await _header(stream)))
         file, told = self._open[key], 0
-        last = await _next(stream, "its trailer")
-        async for data in stream:
+        last = await self._next_of(file, stream)
+        if last is None:
+            raise TransferError("the stream ended before its trailer")
+        while (data := await self._next_of(file, stream)) is not None:
             await asyncio.to_thread(file.write, file.written, memoryview(last))
-            last = buffer_of(data)
+            last = data
             if file.written - told >= TOLD_EVERY:
                 told = file.written
                 with suppress(BackpressureError):  # a sender that does not read hears it later
                     stream.send_nowait(written(told))
         await self._finish(key, file, _trailer(last))
+
+    async def _next_of(self, file: IncomingFile, stream: Stream) -> bytes | bytearray | None:
+        """The next message; None: there is no more."""
+        file.waiting_since = asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout(self._idle_timeout):
+                return buffer_of(await stream.receive())
+        except EndOfStreamError:
+            return None
+        except TimeoutError:
+            raise TransferError(self._too_silent()) from None
+        finally:
+            file.waiting_since = None
 
     def wants(self, message: Message) -> bool:
         """Whether the message is for us."""
@@ -181,17 +214,43 @@ class IncomingFiles:
     async def _take(self, key: _Key, found: Record) -> None:
         if found.kind is Kind.HEADER:
             await self._begin(key, read_body(Header, found.body))
+            self._wait_for_more(key)
+            if self._idle_timeout is not None and (begun := self._open.get(key)) is not None:
+                self._give_up_if_silent(key, begun, self._idle_timeout)
             return
         file = self._open.get(key)
         if file is None:
             if key not in self._verdicts:
                 self._refuse_unknown(key)
         elif found.kind is Kind.CHUNK:
+            file.waiting_since = None
             await asyncio.to_thread(file.write, *read_chunk(found.body))
+            self._wait_for_more(key)
         elif found.kind is Kind.TRAILER:
             await self._finish(key, file, read_body(Trailer, found.body))
         elif found.kind is Kind.ABORT:
             raise TransferError(f"the sender gave up: {read_body(Reason, found.body).reason}")
+
+    def _wait_for_more(self, key: _Key) -> None:
+        if (file := self._open.get(key)) is not None:
+            file.waiting_since = asyncio.get_running_loop().time()
+
+    def _give_up_if_silent(self, key: _Key, file: IncomingFile, limit: float) -> None:
+        """Look now and again, as long as it is open, at a file that comes in messages: nobody waits for the next."""
+        if self._open.get(key) is not file or file.finishing:
+            return
+        left = limit - self._silence(file)
+        if left > 0:
+            asyncio.get_running_loop().call_later(left, self._give_up_if_silent, key, file, limit)
+        else:
+            self._fail(key, self._too_silent())
+
+    def _silence(self, file: IncomingFile) -> float:
+        since = file.waiting_since
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
+
+    def _too_silent(self) -> str:
+        return f"nothing came from its sender for {self._idle_timeout:g} s (--idle-timeout)"
 
     async def _finish(self, key: _Key, file: IncomingFile, trailer: Trailer) -> None:
         file.finishing = True

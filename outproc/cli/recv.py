@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ from outproc.cli.outcome import DONE, EXIT_CODES, FAILED, UsageError
 from outproc.cli.questions import questions_for
 from outproc.cli.running import Stop, StoppedError, run
 from outproc.cli.tls_options import add_ca_option, add_cert_options, listen_options
-from outproc.cli.transfer_progress import Standing, show_progress
+from outproc.cli.transfer_progress import show_progress
 from outproc.manager import OutprocTransportManager
 
 ASK_TIMEOUT = 10.0
@@ -50,7 +51,21 @@ def add(new_parser: NewParser) -> None:
     parser.add_argument("--dir", type=Path, default=Path(), metavar="DIR", help="where files go (default: here)")
     parser.add_argument("--count", type=int, default=1, metavar="N", help="end after N files (default: 1)")
     parser.add_argument("--forever", action="store_true", help="take files until Ctrl-C or SIGTERM, which then exit 0")
+    parser.add_argument(
+        "--idle-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="give a file up when nothing came from its sender for so long, also because there is no wire (default: "
+        "never, as long as their session lives; what litz send - reads may come from a person)",
+    )
     parser.set_defaults(run=_run)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no number of seconds above 0")
+    return seconds
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -75,7 +90,7 @@ async def receive_files(arguments: argparse.Namespace, stop: Stop) -> int:
     )
     # The socket outlives the manager: those who follow its events see its end.
     async with ControlSocket(local_id, questions_for(manager)), manager:
-        files = IncomingFiles(manager, arguments.dir, _say, results.put_nowait)
+        files = IncomingFiles(manager, arguments.dir, _say, results.put_nowait, idle_timeout=arguments.idle_timeout)
         files.listen()
         for url, how in ports:
             await manager.listen(url, **how)
@@ -83,14 +98,10 @@ async def receive_files(arguments: argparse.Namespace, stop: Stop) -> int:
         async def handle(message: Message) -> bytes | None:
             return await files.handle(message) if files.wants(message) else None
 
-        def look() -> Standing | None:
-            file = files.current
-            return None if file is None else Standing(file.name, file.written, file.size)
-
         _say(f"waiting for a file; on the other side: litz send FILE {local_id} --to {manager.endpoints[0]}")
         loop = asyncio.get_running_loop()
         tasks = [loop.create_task(work) for work in (manager.serve(handle), files.watch_senders())]
-        tasks.append(loop.create_task(show_progress(look)))
+        tasks.append(loop.create_task(show_progress(files.standing)))
         try:
             bad = await stop.unless(_collect(results, None if arguments.forever else arguments.count))
             with suppress(LitzError, TimeoutError):

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 LINE_EVERY = 2.0
 """Seconds between lines where there is no terminal."""
+SELDOM = 32
+"""Times as many of them lie between two lines in the end, while a transfer stands still."""
 LOOK_EVERY = 0.1
 
 
@@ -71,11 +73,22 @@ async def _bar(look: Callable[[], Standing | None], console: Console | None) -> 
 
 
 async def _lines(look: Callable[[], Standing | None]) -> None:
+    told: Standing | None = None
+    looks, pause = 0, 1
     while True:
         await asyncio.sleep(LINE_EVERY)
         standing = look()
-        if standing is not None:
-            print(line_of(standing), file=sys.stderr, flush=True)
+        if standing is None:
+            continue
+        looks += 1
+        if told is None or (standing.name, standing.done) != (told.name, told.done):
+            pause = 1
+        elif looks < pause:
+            continue
+        else:
+            pause = min(2 * pause, SELDOM)
+        print(line_of(standing), file=sys.stderr, flush=True)
+        told, looks = standing, 0
 
 
 def line_of(standing: Standing) -> str:

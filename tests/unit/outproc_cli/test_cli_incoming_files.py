@@ -17,6 +17,7 @@ from outproc import OutprocTransportManager
 from outproc.cli.file_records import SERVICE, Header, Kind, Reason, Trailer, Verdict, chunk_record, record
 from outproc.cli.incoming_file import IncomingFile
 from outproc.cli.incoming_files import Finished, IncomingFiles
+from outproc.cli.transfer_progress import Standing
 from outproc.inbound import SessionSource
 from outproc.session.identity import Half, Incarnation
 from outproc.session.limits import SessionLimits
@@ -217,3 +218,117 @@ def test_a_sender_that_opens_and_says_nothing_holds_no_place_for_ever(reachable:
     virtual(scenario, max_time=2000.0)
     assert ["its header did not come" in end.verdict.error for end in ends] == [True]
     assert ends[0].told.is_set()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Disks take no time: virtual time knows no threads."""
+
+    async def call(work: Any, *arguments: Any) -> Any:
+        return work(*arguments)
+
+    monkeypatch.setattr(asyncio, "to_thread", call)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_sender_that_named_its_file_and_is_silent_is_given_up_and_told_why_if_so_wished(tmp_path: Path) -> None:
+    """It was waited for without end, as long as its session lived."""
+    ends: list[Finished] = []
+
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob", session_kept=3000.0) as bob, town.manager("alice", session_kept=3000.0) as alice:
+            await bob.listen("memory:bob")
+            files = IncomingFiles(bob, tmp_path, lambda _line: None, ends.append, idle_timeout=30.0)
+            files.listen()
+            stream = await alice.open_stream("bob", SERVICE)
+            await stream.send(HEADER)
+            for _ in range(4):
+                await asyncio.sleep(20.0)  # it is slow, and still there
+                await stream.send(b"data")
+            assert (files.current is not None, ends) == (True, [])
+            began = asyncio.get_running_loop().time()
+            verdict = Verdict.model_validate_json(bytes(await stream.receive()))
+            assert 29.0 < asyncio.get_running_loop().time() - began < 32.0
+            assert verdict.error == "nothing came from its sender for 30 s (--idle-timeout)"
+            assert (files.current, names_in(tmp_path)) == (None, [])
+            stream.abort()
+
+    virtual(scenario, max_time=2000.0)
+    assert len(ends) == 1
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_silent_sender_of_messages_is_given_up_too(tmp_path: Path) -> None:
+    ends: list[Finished] = []
+
+    async def scenario() -> None:
+        async with Town().manager("bob") as bob:
+            files = IncomingFiles(bob, tmp_path, lambda _line: None, ends.append, idle_timeout=30.0)
+            await files.handle(message(record(Kind.HEADER, TRANSFER, Header(name="new")), 0))
+            for number in range(4):
+                await asyncio.sleep(20.0)
+                await files.handle(message(b"".join(chunk_record(TRANSFER, 4 * number, b"data")), 1 + number))
+            await asyncio.sleep(29.0)
+            assert (files.current is not None, ends) == (True, [])
+            await asyncio.sleep(2.0)
+            assert (files.current, names_in(tmp_path)) == (None, [])
+
+    virtual(scenario, max_time=2000.0)
+    assert ["nothing came from its sender for 30 s" in end.verdict.error for end in ends] == [True]
+
+
+async def test_a_slow_disk_is_not_taken_for_a_silent_sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = SlowDisk(monkeypatch, "write")
+    ends: list[Finished] = []
+    async with OutprocTransportManager("bob") as bob:
+        files = IncomingFiles(bob, tmp_path, lambda _line: None, ends.append, idle_timeout=0.01)
+        header = record(Kind.HEADER, TRANSFER, Header(name="new"))
+        chunk = b"".join(chunk_record(TRANSFER, 0, b"data"))
+
+        async def both() -> None:
+            await files.handle(message(header, 0))
+            await files.handle(message(chunk, 1))
+
+        taking = asyncio.create_task(both())
+        await asyncio.to_thread(disk.reached.wait, 60)
+        await asyncio.sleep(0.2)  # twenty times what it may be silent
+        assert (files.current is not None, ends) == (True, [])
+        disk.goes_on.set()
+        await taking
+        async with asyncio.timeout(60):
+            while not ends:  # noqa: ASYNC110 - now it is silent
+                await asyncio.sleep(0.01)
+    assert "nothing came" in ends[0].verdict.error
+
+
+@pytest.mark.usefixtures("at_once")
+def test_progress_shows_that_a_sender_is_waited_for_and_that_it_has_no_wire(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        town = Town()
+        async with town.manager("bob", session_kept=3000.0) as bob, town.manager("alice", session_kept=3000.0) as alice:
+            await bob.listen("memory:bob")
+            files = IncomingFiles(bob, tmp_path, lambda _line: None)
+            files.listen()
+            assert files.standing() is None
+            stream = await alice.open_stream("bob", SERVICE)
+            await stream.send(HEADER)
+            await asyncio.sleep(1.0)
+            assert files.standing() == Standing("new", 0, None, "")
+            await asyncio.sleep(600.0)
+            assert files.standing() == Standing("new", 0, None, "nothing came for 10 min")
+            await stream.send(b"data")
+            await stream.send(b"more")
+            await asyncio.sleep(1.0)
+            assert files.standing() == Standing("new", 4, None, ""), "the last one may be the trailer"
+            for builder in town.builders.values():
+                for each in ("alice", "bob"):
+                    builder.errors[f"memory:{each}"] = OSError("unreachable")
+            town.builders["alice"].cut()
+            await asyncio.sleep(19.0)
+            standing = files.standing()
+            assert standing is not None
+            assert standing.remark == "no wire to its sender; nothing came for 20 s"
+            stream.abort()
+
+    virtual(scenario, max_time=2000.0)
