@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from inproc.hub import Link, post
 from litz.stream_counts import StreamCounts
-from litz.stream_port import MAX_ENTRY, Abort, Offer, Refusal, Refused, StreamUser
+from litz.stream_port import MAX_ENTRY, UNCHARGED, Abort, Kept, Offer, Refusal, Refused, StreamUser
 
 if TYPE_CHECKING:
     from inproc.node import Node
@@ -189,6 +189,9 @@ class InprocSide:
 
     def attach(self, attached: bool) -> None:
         self.unused_since = None if attached else next(self._ticks)
+
+    def keep(self, size: int) -> Kept:
+        return UNCHARGED  # objects of this process: nobody knows how large they are
 
     def release(self) -> None:
         if not (self._finish_said and self._finished):

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from litz.stream_port import StreamSide
+from litz.stream_port import Kept, StreamSide
 
 Failed = Callable[[BaseException, str], None]
 """Called with what a method of the protocol raised, and the method's name."""
@@ -28,6 +28,7 @@ class PipeIncoming:
         "_eof",
         "_failed",
         "_fills",
+        "_kept",
         "_loop",
         "_over",
         "_protocol",
@@ -49,6 +50,8 @@ class PipeIncoming:
         self._draining = False
         self._ended = False
         self._over = False
+        self._kept: Kept | None = None
+        """The backlog, when the side is over."""
         self.paused = False
         self.finished = False
         """The peer's half is complete; perhaps not all of it was given."""
@@ -97,12 +100,18 @@ class PipeIncoming:
                 self._consume(count, size)
 
     def side_is_over(self) -> None:
-        """The side has ended: it is told nothing any more."""
+        """The side is about to be released: it is told nothing any more."""
+        if self._backlog and not self._over:
+            self._kept = self._side.keep(sum(map(_size, self._backlog)))
         self._over = True
 
     def _consume(self, count: int, size: int) -> None:
         if not self._over:
             self._side.consumed(count, size)
+        elif self._kept is not None:
+            self._kept.took(size)
+            if not self._backlog:
+                self._kept = None
 
     def _give_all(self, entries: Sequence[Any], size: int) -> None:
         given = 0

@@ -141,6 +141,7 @@ class Stream:
     def __del__(self) -> None:
         core = self._core
         if core.life.state is StreamState.CLOSED:
+            core.inbound.clear()  # nobody else can read it
             return
         if not core.loop.is_closed():
             # Whoever collects garbage may be in any thread, and in the middle of anything.

@@ -185,7 +185,7 @@ class StreamCore:
     def break_off(self, error: Exception) -> None:
         """The peer sent what it may not, or what cannot be decoded here."""
         said = str(error) if isinstance(error, LitzError) else type(error).__name__
-        self.inbound.entries.clear()
+        self.inbound.clear()
         self.abort(Abort.REJECTED, said, error)
         self._told = True
 
@@ -256,10 +256,9 @@ class StreamCore:
             return
         unconfirmed = self.side.unconfirmed
         self.life.happen(happening, code=code, reason=reason, cause=cause)
-        if happening is Happening.ABORTED_HERE or (self.options.fail_fast and happening is not Happening.DRAINED):
-            self.inbound.entries.clear()
+        fails = self.options.fail_fast and happening is not Happening.DRAINED
+        self.inbound.end(keep=not (fails or happening is Happening.ABORTED_HERE))
         self._last = self._report(unconfirmed)
-        self.inbound.over = True
         self.side.release()
         self.outbound.close()
         self.inbound.wake()

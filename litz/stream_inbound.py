@@ -14,7 +14,7 @@ from typing import Any, Final
 from litz.errors import StreamStateError
 from litz.stream_codec import NOTHING
 from litz.stream_form import StreamForm
-from litz.stream_port import StreamSide
+from litz.stream_port import Kept, StreamSide
 
 TELL_BYTES: Final = 16 * 1024
 TELL_ENTRIES: Final = 64
@@ -30,6 +30,7 @@ class Inbound:
 
     __slots__ = (
         "_form",
+        "_kept",
         "_loop",
         "_owed",
         "_side",
@@ -60,6 +61,8 @@ class Inbound:
         """The peer has ended its half; all its entries came before."""
         self.over = False
         """The stream is closed: the side is not to be touched any more."""
+        self._kept: Kept | None = None
+        """What was not taken by then, as long as it is there."""
         self.messages = 0
         self.bytes = 0
 
@@ -71,6 +74,21 @@ class Inbound:
         self._owed += size
         self.bytes += size
         self.wake()
+
+    def end(self, *, keep: bool) -> None:
+        """The stream is over, before the side is released. `keep`: what came is still for the reader."""
+        self._owed -= self._taken_size
+        self._taken = self._taken_size = 0
+        if not keep:
+            self.entries.clear()
+        elif self.entries:
+            self._kept = self._side.keep(self._owed)
+        self.over = True
+
+    def clear(self) -> None:
+        """Nobody wants what came, or may have it. Once it is over: from any thread."""
+        self.entries.clear()
+        self._kept = None
 
     def wake(self) -> None:
         """There is something new to see, for the one who waits."""
@@ -132,10 +150,15 @@ class Inbound:
         self._tell()
 
     def _tell(self) -> None:
-        if self.over or not self._taken:
+        if not self._taken:
             return
         # The carrier's sum counts in the end, whatever the entries look like by now.
         size = min(self._taken_size, self._owed) if self.entries else self._owed
         taken, self._taken, self._taken_size = self._taken, 0, 0
         self._owed -= size
-        self._side.consumed(taken, size)
+        if not self.over:
+            self._side.consumed(taken, size)
+        elif self._kept is not None:
+            self._kept.took(size)
+            if not self.entries:
+                self._kept = None

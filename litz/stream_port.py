@@ -109,6 +109,20 @@ class StreamUser(Protocol):
         """The dest has a wire, or has none. Told on change only, for sight; a stream survives it."""
 
 
+class Kept:
+    """What the user of a stream goes on holding when that is over. To let go of this is to let go of the rest; from
+    any thread."""
+
+    __slots__ = ()
+
+    def took(self, size: int) -> None:
+        """The user has taken so many bytes of it."""
+
+
+UNCHARGED: Final = Kept()
+"""Where nobody counts."""
+
+
 class StreamSide(Protocol):
     """One end of one stream, from open until `release`."""
 
@@ -170,6 +184,11 @@ class StreamSide(Protocol):
     def attach(self, attached: bool) -> None:
         """Whether somebody uses the stream now; it begins so. Those that nobody uses may be aborted with IDLE when
         there would be too many streams with the peer, the longest unused first. The others never are."""
+
+    def keep(self, size: int) -> Kept:
+        """The stream is over, and `size` bytes of what came are still there to be read: they stay charged to the limits
+        of the manager until they are taken, or what is returned is let go of. Said once, just before `release`."""
+        return UNCHARGED
 
     def release(self) -> None:
         """The user is done and hears nothing more. Before both halves have ended: `abort(CANCELLED)`. Idempotent."""

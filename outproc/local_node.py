@@ -42,6 +42,7 @@ from outproc.session.stream_window import StreamBudget
 from outproc.session.tombstones import Tombstones
 from outproc.session_numbers import SessionNumbers
 from outproc.stream_hooks import StreamHooks
+from outproc.streams.rests import Rests
 from outproc.streams.words import FEATURE as STREAMS
 from outproc.timers import Timers
 from outproc.wake_watch import SleepClocks, system_clocks
@@ -121,6 +122,7 @@ class LocalNode:
     stream_limits: StreamLimits = field(init=False)
     stream_budget: StreamBudget = field(init=False)
     """What all windows of streams together may grow to."""
+    stream_rests: Rests = field(init=False)
     rights: Rights = field(init=False)
     wires_per_address: WiresPerAddress = field(init=False)
     session_rate: SessionRate = field(init=False)
@@ -138,6 +140,8 @@ class LocalNode:
         self.limits = options.session_limits()
         self.stream_limits = options.stream_limits()
         self.stream_budget = StreamBudget(options.process_stream_size)
+        each = options.session_stream_size
+        self.stream_rests = Rests(self.stream_budget, limit=options.process_stream_size, each=each)
         self.overflow = {int(kind): policy for kind, policy in options.overflow.items()}
         self.timers = Timers(self.loop)
         self.strangers = Spaced(self.loop)

@@ -7,6 +7,7 @@ another one. Keeps R10 for the lanes of streams, which are exempt from the sessi
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 from litz.errors import ProtocolError
@@ -24,16 +25,20 @@ SLOW: Final = 10.0
 class StreamBudget:
     """Bytes granted and not consumed, of all streams of a session; or, as the `shared` one of several, of a process."""
 
-    __slots__ = ("limit", "shared", "used")
+    __slots__ = ("__weakref__", "_later", "limit", "shared", "used")
 
     def __init__(self, limit: int, shared: StreamBudget | None = None) -> None:
         self.limit = limit
         self.shared = shared
         self.used = 0
+        self._later: deque[tuple[StreamBudget, int]] = deque()
+        """Of the shared one: what `add_later` was told, of all that share it."""
 
     @property
     def left(self) -> int:
         """What may be granted beyond first windows; below 0 if those alone are more."""
+        if self._later:
+            self.settle()
         left = self.limit - self.used
         return left if self.shared is None else min(left, self.shared.left)
 
@@ -42,6 +47,22 @@ class StreamBudget:
         self.used += size
         if self.shared is not None:
             self.shared.add(size)
+
+    def add_later(self, size: int) -> None:
+        """`add`, at the next look, from any thread and in the middle of anything: for finalizers."""
+        root = self
+        while root.shared is not None:
+            root = root.shared
+        root._later.append((self, size))
+
+    def settle(self) -> None:
+        """Do what was left for later, of all that share its budget."""
+        if self.shared is not None:
+            self.shared.settle()
+            return
+        while self._later:
+            budget, size = self._later.popleft()
+            budget.add(size)
 
 
 class StreamReceiveLane(ReceiveLane):

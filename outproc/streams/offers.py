@@ -16,12 +16,14 @@ from litz.seldom import Seldom
 from litz.stream_port import Accept, Later, Offer, Refusal, Refused
 from outproc.local_node import LocalNode
 from outproc.streams.moves import State
-from outproc.streams.session_streams import FULL, SessionStreams
+from outproc.streams.session_streams import FULL, RETRY_AFTER, SessionStreams
 from outproc.streams.side import OutprocSide
 from outproc.streams.words import Open
 
 NO_SUCH: Final = Refused(Refusal.REFUSED)
 """Nobody listens, or the peer may not: it cannot tell which."""
+
+UNREAD: Final = Refused(Refusal.BUSY, "too much of streams that are over is not read there", RETRY_AFTER)
 
 
 class Offers:
@@ -53,6 +55,9 @@ class Offers:
             return
         if self._judged[streams.dest] >= self._node.options.max_offers:
             streams.turn_down(side, FULL)
+            return
+        if self._node.stream_rests.overrun(streams.dest):
+            streams.turn_down(side, UNREAD)
             return
         verdict: bool | Awaitable[bool]
         try:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from litz.errors import StreamRefusedError
 from litz.stream_counts import StreamCounts
-from litz.stream_port import Abort, Refusal, Refused, StreamUser
+from litz.stream_port import Abort, Kept, Refusal, Refused, StreamUser
 from outproc.session.receive_lane import Delivery
 from outproc.streams.log_room import LogRoom
 from outproc.streams.moves import Effect, Input, State
@@ -296,6 +296,10 @@ class SessionStreams:
     def is_attached(self, side: OutprocSide) -> bool:
         """Whether somebody uses it."""
         return side.number not in self._idle
+
+    def keep(self, size: int) -> Kept:
+        """The user of one that is over goes on holding so much of it."""
+        return self._node.stream_rests.keep(self.dest, size)
 
     def released(self, side: OutprocSide) -> None:
         """Its user has gone."""

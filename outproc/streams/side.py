@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from litz.stream_port import MAX_ENTRY, Abort, Refusal, Refused, StreamUser
+from litz.stream_port import MAX_ENTRY, Abort, Kept, Refusal, Refused, StreamUser
 from outproc.session.log import Body, Parts
 from outproc.streams.moves import Input, State
 from outproc.streams.table import DYING, Entry
@@ -173,6 +173,10 @@ class OutprocSide:
         """`StreamSide.attach`."""
         if not self.released:
             self._streams.attach(self, attached)
+
+    def keep(self, size: int) -> Kept:
+        """`StreamSide.keep`."""
+        return self._streams.keep(size)
 
     def release(self) -> None:
         """`StreamSide.release`."""

@@ -19,7 +19,7 @@ from outproc.dest_transport import DestTransport
 from outproc.local_node import LocalNode
 from outproc.streams.log_room import LogRoom
 from outproc.streams.offers import Offers
-from outproc.streams.session_streams import SessionStreams
+from outproc.streams.session_streams import RETRY_AFTER, SessionStreams
 from outproc.streams.side import OutprocSide
 from outproc.streams.words import FEATURE, Open, decode
 
@@ -74,6 +74,10 @@ class Streams:
         dest = transport.dest
         if FEATURE not in self._node.internal.features.get(dest, frozenset()):
             raise StreamRefusedError(f"{dest} has no streams; upgrade it", why=Refusal.UNSUPPORTED)
+        overrun = self._node.stream_rests.overrun(dest)
+        if overrun:
+            text = f"{overrun}: receive it, or let go of these streams (process_stream_size, session_stream_size)"
+            raise StreamRefusedError(text, why=Refusal.BUSY, retry_after=RETRY_AFTER)
         return self._of(transport).open(service, metadata, pipe=pipe)
 
     async def _standing(self, dest: str) -> DestTransport:

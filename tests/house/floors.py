@@ -27,6 +27,7 @@ PURE = (
     "outproc.round_verdict",
     "outproc.slots",
     "outproc.streams.moves",
+    "outproc.streams.rests",
     "outproc.streams.table",
     "outproc.streams.words",
     "outproc.health",

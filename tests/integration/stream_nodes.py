@@ -46,6 +46,7 @@ async def nothing_left(*managers: Manager) -> None:
                 lanes = streams.session.streams
                 found += [*streams.table.entries.values(), *streams.sides, *lanes.sending, *lanes.receiving]
                 found.append(lanes.budget.used)
+            running.node.stream_budget.settle()
             found += [running.streams.room.used, running.node.stream_budget.used]
         return [each for each in found if each != 0]
 

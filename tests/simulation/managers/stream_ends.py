@@ -9,7 +9,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Final
 
 from litz.errors import ManagerStateError, SessionEndedError
-from litz.stream_port import Abort, StreamSide
+from litz.stream_port import Abort, Kept, StreamSide
 from tests.simulation.managers.record import BLOCK, InvariantError
 
 if TYPE_CHECKING:
@@ -69,6 +69,11 @@ class End:
         self.large_left = 4 if self.large.random() < 0.3 else 0
         """How many entries it still writes as large as they may be: many would take any time on a slow wire."""
         self.how = rng.choices(("finish", "abort", "release", "hang"), (8, 1, 1, 2))[0]
+        self.rests = Random(f"rests {streaming.world.seed} {stream.uid} {half}")
+        self.rest: Kept | None = None
+        self.rest_left = 0
+        """Of what came, this much is still unread although it is over."""
+        self.rest_timer: asyncio.TimerHandle | None = None
         self.paused = self.waits_for_room = False
         self.wants_confirmed = False
         self.confirmed_at = 0
@@ -174,9 +179,33 @@ class End:
     def _over(self) -> None:
         if self.timer is not None:
             self.timer.cancel()
-        if self.rng.random() < 0.7:
+        takes, keeps = self.rng.random() < 0.7, self.rests.random() < 0.7
+        if takes and not keeps:
             self.take()
+        if self.unread and keeps and not self.released:
+            self.rest_left = sum(self.unread)
+            self.rest = self.side.keep(self.rest_left)
+            self.streaming.world.hits["stream is over and its rest is kept"] += 1
+            self._read_rest_later()
         self._release()
+
+    def _read_rest_later(self) -> None:
+        pause = 0.01 if self.streaming.winding_up else self.rests.random() ** 2 * 20
+        self.rest_timer = self.streaming.world.loop.call_later(pause, self.read_rest)
+
+    def read_rest(self) -> None:
+        """Some of it, or all; or it is let go of."""
+        if self.rest_timer is not None:
+            self.rest_timer.cancel()
+        if self.rest is None:
+            return
+        if self.rest_left and self.rests.random() < 0.7:
+            size = self.rests.randint(1, self.rest_left)
+            self.rest_left -= size
+            self.rest.took(size)
+            self._read_rest_later()
+        else:
+            self.rest, self.rest_left = None, 0
 
     def later(self) -> None:
         """Go on after a while."""

@@ -38,6 +38,7 @@ HITS: Final = (
     "stream aborted: HANDLER_FAILED",
     "stream aborted: IDLE",
     "stream lost",
+    "stream is over and its rest is kept",
     "stream entry larger than always allowed",
     "stream without room",
     "stream confirmed",
@@ -140,6 +141,7 @@ class Streaming:
         except StreamRefusedError as error:
             stream.answer = "refused"
             hits[f"stream refused: {Refusal(error.why).name}"] += 1
+            hits["stream refused for what was not read"] += "read" in str(error) and error.why == Refusal.BUSY
             if service != SERVICE and error.why == Refusal.REJECTED:
                 raise InvariantError("streams-end", f"{stream}: nobody listens, and somebody rejected it") from error
         except (LitzError, TimeoutError) as error:
@@ -162,6 +164,9 @@ class Streaming:
         stream = self.streams[int.from_bytes(offer.metadata, "big")]
         if stream.dest != life.name or stream.opener.name != offer.sender or stream.taken:
             self.world.failed(InvariantError("streams-exact", f"{stream} was offered to {life} by {offer.sender}"))
+        if (rests := sum(end.rest_left for end in self._ends_of(life))) >= life.options.process_stream_size:
+            text = f"{stream} was offered to {life}, where {rests} bytes of streams that are over wait unread"
+            self.world.failed(InvariantError("bounded", text))
         what = self.rng.random()
         if what < 0.1:
             stream.taken = "refused"
@@ -201,6 +206,9 @@ class Streaming:
         found = [end for stream in self.streams for end in stream.ends if end is not None]
         return [end for end in found if end.life.alive]
 
+    def _ends_of(self, life: Life) -> list[End]:
+        return [end for stream in self.streams for end in stream.ends if end is not None and end.life is life]
+
     def open_ends(self) -> list[End]:
         """Those that are neither over nor complete."""
         return [end for end in self.ends() if not (end.over or (end.closed and end.got_all))]
@@ -213,6 +221,7 @@ class Streaming:
         """All has healed: whoever writes ends, and all but a few read."""
         self.winding_up = True
         for end in self.ends():
+            end.read_rest()
             _writes_little(end)
             end.later()
 
@@ -249,6 +258,7 @@ class Streaming:
                 parts = (streams.table.entries, streams.sides, lanes.sending, lanes.receiving, streams._answers)
                 if any(parts) or lanes.budget.used or streams.table.live or streams.table.lingering:
                     found.append(f"{life} with {streams.dest}: {parts} {lanes.budget.used} {streams.table.live}")
+            running.node.stream_budget.settle()
             if running.streams.room.used or running.node.stream_budget.used:
                 found.append(f"{life}: {running.streams.room.used} logged, {running.node.stream_budget.used} granted")
         return found
@@ -257,12 +267,16 @@ class Streaming:
         """While it lives."""
         if not self.active or life.manager._entered is None:
             return
-        here = [end for stream in self.streams for end in stream.ends if end is not None and end.life is life]
-        # With its session the charge is gone at once, and who reads hears so in the next turn of the loop.
+        here = self._ends_of(life)
+        # With its session the charge is gone at once, and who reads hears so in the next turn of the loop. From then on
+        # what they keep of it is charged.
         standing = [end for end in here if isinstance(end.side, OutprocSide) and not end.side._streams.over]
         unread = sum(sum(end.unread) for end in standing if not end.over)
-        if unread > life.node.stream_budget.used:
-            raise InvariantError("bounded", f"{life}: {unread} bytes wait for their readers, and are not charged")
+        rests = sum(end.rest_left for end in here)
+        life.node.stream_budget.settle()
+        if unread + rests > life.node.stream_budget.used or rests != life.node.stream_rests.size():
+            text = f"{unread} bytes wait for their readers, {rests} of streams that are over"
+            raise InvariantError("bounded", f"{life}: {text}, and {life.node.stream_budget.used} are charged")
         for streams in life.manager._entered.streams.all():
             most = life.options.max_streams
             if len(streams.sides) > most + 1 or len(streams.table) > 2 * most + 1:
@@ -274,8 +288,9 @@ class Streaming:
             timer.cancel()
         for stream in self.streams:
             for end in stream.ends:
-                if end is not None and end.timer is not None:
-                    end.timer.cancel()
+                for pending in (end.timer, end.rest_timer) if end is not None else ():
+                    if pending is not None:
+                        pending.cancel()
             opener, taker = stream.ends
             if opener is not None and taker is not None:
                 self._judge(opener, taker)

@@ -11,6 +11,7 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "a-cancelled-sender-keeps-its-place": 24,
     "released-and-unread-is-kept": 121,
     "end-is-told-before-what-came-earlier": 21,
+    "who-has-too-many-rests-gets-further-streams": 45,
     "answers-turned-away-too": 69,
     "ended-logs-counted-again": 267,
     "sick-wire-kept": 188,

@@ -12,6 +12,8 @@ STREAMS = "outproc.streams.streams"
 TRAFFIC = "outproc.streams.traffic"
 TABLE = "outproc.streams.table"
 ROOM = "outproc.streams.log_room"
+OFFERS = "outproc.streams.offers"
+RESTS = "outproc.streams.rests"
 
 STREAM_DRIVER_MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -52,6 +54,33 @@ STREAM_DRIVER_MUTANTS: tuple[Mutant, ...] = (
             ),
         ),
         ("bounded",),
+        MANAGERS,
+    ),
+    Mutant(
+        "rest-of-a-stream-that-is-over-is-not-charged",
+        "P5",
+        (
+            Edit(
+                SESSION,
+                "        return self._node.stream_rests.keep(self.dest, size)",
+                "        return self._node.stream_rests.keep(self.dest, 0)",
+            ),
+        ),
+        ("bounded",),
+        MANAGERS,
+    ),
+    Mutant(
+        "who-has-too-many-rests-gets-further-streams",
+        "P5",
+        (Edit(OFFERS, "        if self._node.stream_rests.overrun(streams.dest):\n", "        if False:\n"),),
+        ("bounded",),
+        MANAGERS,
+    ),
+    Mutant(
+        "rest-that-is-let-go-of-stays-charged",
+        "P5",
+        (Edit(RESTS, "        if self._size:\n", "        if False:\n"),),
+        ("bounded", "streams-left"),
         MANAGERS,
     ),
     Mutant(

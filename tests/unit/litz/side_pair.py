@@ -8,7 +8,26 @@ from collections.abc import Callable
 from typing import Any
 
 from litz.errors import StreamRefusedError
-from litz.stream_port import MAX_ENTRY, Accept, Later, Offer, Refusal, Refused, StreamSide, StreamUser
+from litz.stream_port import MAX_ENTRY, Accept, Kept, Later, Offer, Refusal, Refused, StreamSide, StreamUser
+
+
+class Rest(Kept):
+    """Of one side: counted there."""
+
+    __slots__ = ("_side", "_size")
+
+    def __init__(self, side: MemorySide, size: int) -> None:
+        self._side = side
+        self._size = size
+        side.rest += size
+
+    def took(self, size: int) -> None:
+        assert size <= self._size
+        self._size -= size
+        self._side.rest -= size
+
+    def __del__(self) -> None:
+        self._side.rest -= self._size
 
 
 class MemorySide(StreamSide):
@@ -23,6 +42,8 @@ class MemorySide(StreamSide):
         self.log = log
         self.credit = window
         self.held = False
+        self.rest = 0
+        """What its user keeps of it although it is over."""
         self.taken: list[tuple[int, int]] = []
         self.largest = 0
         self.most = MAX_ENTRY
@@ -111,6 +132,11 @@ class MemorySide(StreamSide):
 
     def resume(self) -> None:
         raise NotImplementedError
+
+    def keep(self, size: int) -> Kept:
+        assert not self.released
+        assert not self.rest
+        return Rest(self, size)
 
     def release(self) -> None:
         if not (self.peer_finished and self._fin_confirmed):

@@ -149,6 +149,7 @@ async def test_bytes_that_were_not_confirmed_are_an_error_also_for_who_had_pause
     a.lose(SessionExpiredError("gone", dest="bob"))
     await turns()
     assert mine.calls == ["made"]
+    assert a.rest == len(b"answer"), "it waits for its reader, and stays counted"
     if reads_on:
         transport.resume_reading()
     else:
@@ -156,6 +157,7 @@ async def test_bytes_that_were_not_confirmed_are_an_error_also_for_who_had_pause
     await turns()
     assert isinstance(mine.lost.result(), PipeResetError)
     assert mine.data == (b"answer" if reads_on else b"")
+    assert a.rest == 0
     other.abort()
     await turns()
 
