@@ -70,6 +70,12 @@ class Tally:
     def bob_count(self) -> int:
         return sum(map(len, self.got_by_bob.values()))
 
+    @property
+    def of_last_life(self) -> int:
+        """How many came from the tab as it is now."""
+        last = self.lives[-1]
+        return sum(len(numbers) for (life, _), numbers in self.got_by_bob.items() if life == last)
+
     def reported(self, said: dict[str, Any]) -> None:
         match said["event"]:
             case "life":
@@ -93,8 +99,7 @@ class Tally:
         # From the tab: within each life and lane without a hole from the first on; in the last life all of it.
         for (life, lane), numbers in self.got_by_bob.items():
             assert numbers == list(range(lane, 3 * len(numbers) + lane, 3)), f"life {life}, lane {lane}"
-        last = self.lives[-1]
-        assert sum(len(numbers) for (life, _), numbers in self.got_by_bob.items() if life == last) == sent_in_last_life
+        assert self.of_last_life == sent_in_last_life
         # To the tab: per session and lane a beginning of what was accepted, and nothing that was "never accepted".
         lost = {
             (end.session, loss.channel.lane, loss.receipt[1]): loss.outcome for end in self.ends for loss in end.lost
@@ -276,7 +281,9 @@ async def tab_and_node(
                         await soon(lambda: tally.wires["webrtc"], "a data channel")
                         harm.append(cut_data_channels(page, tally))
                     await exchange(page, bob, tally, proxy, harm, kind="webrtc" if channels else "websocket")
-                    tally.check(await page.evaluate("sent"))
+                    sent = int(await page.evaluate("sent"))
+                    await soon(lambda: tally.of_last_life >= sent, "the node's application has all")
+                    tally.check(sent)
                     # Every life but the last one has ended, and the node was told of each.
                     assert [end.reason in ENDS for end in tally.ends] == [True] * RELOADS
                     await page.evaluate("litz.close()")
