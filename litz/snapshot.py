@@ -139,6 +139,7 @@ class StreamsSnapshot:
 
     granted  bytes that the peer may send, or has sent, and that nobody has taken
     wire     carries them all, for `reason`; "": none does
+    unread   bytes that came of streams that are over, and that nobody has read (in process they are not counted)
     """
 
     count: int
@@ -153,6 +154,7 @@ class StreamsSnapshot:
     granted: int
     wire: str
     reason: str
+    unread: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ def snapshot_of(transport: DestTransport, streams: Streams) -> StreamsSnapshot |
         granted=lanes.budget.used,
         wire=repr(link.wire) if link is not None else "",
         reason=transport.node.mover.why(transport, STREAMS),
+        unread=transport.node.stream_rests.size(transport.dest),
         **asdict(counts),
     )
 

@@ -39,7 +39,10 @@ class Hoarder:
 @asynccontextmanager
 async def hoarding() -> AsyncIterator[tuple[Manager, Manager, Hoarder]]:
     """alice, bob, and a service of bob that reads nothing."""
-    async with two_nodes(session_stream_size=EACH, process_stream_size=ALL) as (alice, bob):
+    async with two_nodes(session_stream_size=EACH, process_stream_size=ALL, close_timeout=60.0, ping_after=60.0) as (
+        alice,
+        bob,
+    ):
         hoarder = Hoarder()
         async with bob.listen_streams("hoard", hoarder.handle):
             yield alice, bob, hoarder
@@ -67,22 +70,25 @@ async def test_a_peer_that_fills_and_aborts_streams_that_nobody_reads_is_busy_un
             await fill_and_abort(alice, hoarder)
             assert number * SIZE <= rests.size("alice") < number * (SIZE + 100)
             assert bob._running().node.stream_budget.used >= rests.size(), "windows grow that much less"
+        shown = bob.snapshot().dests[0].streams
+        assert shown is not None
+        assert shown.unread == rests.size("alice")
         with pytest.raises(StreamRefusedError) as refused:
-            await alice.open_stream("bob", "hoard")
+            await alice.open_stream("bob", "hoard", timeout=120.0)
         assert (refused.value.why, refused.value.retry_after) == (Refusal.BUSY, 1.0)
         with pytest.raises(StreamRefusedError, match="let go of these streams") as here:
-            await bob.open_stream("alice", "any")
+            await bob.open_stream("alice", "any", timeout=120.0)
         assert here.value.why == Refusal.BUSY
         assert len(await hoarder.streams[0].receive()) == SIZE
         with pytest.raises(StreamAbortedError):
             await hoarder.streams[0].receive()
         await fill_and_abort(alice, hoarder)
         with pytest.raises(StreamRefusedError):
-            await alice.open_stream("bob", "hoard")
+            await alice.open_stream("bob", "hoard", timeout=120.0)
         hoarder.streams.clear()
         hoarder.done.set()  # with its handlers it lets go of the streams
         await until(lambda: gc.collect() >= 0 and rests.size() == 0, "nobody holds anything")
-        await (await alice.open_stream("bob", "hoard")).aclose()
+        await (await alice.open_stream("bob", "hoard", timeout=120.0)).aclose()
         await nothing_left(alice, bob)
 
 
