@@ -13,10 +13,7 @@ from outproc.wires.websocket.own_origin import SAME
 def tab_options(url: str, local_id: str, authenticator: Authenticator | None) -> dict[str, Any]:
     """What `listen` is to be told so that the page is served at `url` and may open a wire there; nothing where there
     is none: beyond loopback, on Unix sockets, and where peers must prove who they are, because the page has no key."""
-    if authenticator is not None or not url.startswith(("ws://", "wss://")):
-        return {}
-    address = parse(url)
-    if not address.is_local:
+    if not _has_page(url, authenticator):
         return {}
     # Both need aiohttp, which nodes that do not listen go without.
     from aiohttp import web
@@ -24,7 +21,7 @@ def tab_options(url: str, local_id: str, authenticator: Authenticator | None) ->
     from outproc.node.web.pages import add_pages
 
     app = web.Application()
-    add_pages(app, local_id, address.path)
+    add_pages(app, local_id, parse(url).path)
     return {"app": app, "origins": (SAME,)}
 
 
@@ -33,5 +30,9 @@ def page_urls(endpoints: Sequence[str], authenticator: Authenticator | None) -> 
     return [
         f"http{url.removeprefix('ws').removesuffix(parse(url).path)}/tab"
         for url in endpoints
-        if tab_options(url, "node", authenticator)
+        if _has_page(url, authenticator)
     ]
+
+
+def _has_page(url: str, authenticator: Authenticator | None) -> bool:
+    return authenticator is None and url.startswith(("ws://", "wss://")) and parse(url).is_local
