@@ -234,6 +234,7 @@ async def test_the_same_script_gives_the_same_answers(kind: str, seed: int) -> N
 
 
 @pytest.mark.prove
+@pytest.mark.limit(1200)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_many_scripts(kind: str) -> None:
     for seed in range(1_000, 1_300):

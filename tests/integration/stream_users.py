@@ -102,7 +102,7 @@ class User:
             await self.heard("writable", self.told["writable"] + 1)
         self.sent += size
 
-    async def heard(self, what: str, times: int = 1, *, seconds: float = 60.0) -> None:
+    async def heard(self, what: str, times: int = 1, *, seconds: float = 240.0) -> None:
         """Wait until it was told so often."""
         async with asyncio.timeout(seconds):
             while self.told[what] < times:

@@ -39,7 +39,7 @@ def peak(pid: int) -> int:
 
 
 @pytest.mark.prove
-@pytest.mark.limit(600)
+@pytest.mark.limit(1800)
 async def test_a_gibibyte_while_its_wire_is_cut_every_second(tmp_path: Path) -> None:
     incoming = tmp_path / "incoming"
     incoming.mkdir()

@@ -23,7 +23,7 @@ FRAME = 256 << 10
 GIB = 1 << 30
 
 
-@pytest.mark.parametrize("size", [24 << 20, pytest.param(GIB, marks=[pytest.mark.prove, pytest.mark.limit(600)])])
+@pytest.mark.parametrize("size", [24 << 20, pytest.param(GIB, marks=[pytest.mark.prove, pytest.mark.limit(1200)])])
 async def test_a_bulk_stream_lets_signals_go_first(size: int) -> None:
     async with two_nodes(ping_after=60.0, dead_after=60.0) as (alice, bob):
         service = Service(bob, "bulk")
@@ -57,7 +57,7 @@ async def test_a_bulk_stream_lets_signals_go_first(size: int) -> None:
             await user.write(entry)
             other.entries.clear()
         user.side.finish()
-        await other.heard("finished", seconds=500.0)
+        await other.heard("finished", seconds=1100.0)
         await signalling
         await alice.drain()
         assert other.size == size

@@ -103,6 +103,7 @@ def test_cuts_change_nothing(side: Side, learn: str) -> None:
 
 
 @pytest.mark.prove
+@pytest.mark.limit(1200)
 @pytest.mark.parametrize("learn", ["both", "late"])
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_a_cut_at_any_byte_changes_nothing(side: Side, learn: str) -> None:

@@ -18,6 +18,7 @@ def test_random_lives() -> None:
 
 
 @pytest.mark.prove
+@pytest.mark.limit(1200)
 def test_many_lives_reach_everything() -> None:
     hits: Counter[str] = Counter()
     for seed in range(SEEDS, 300):
