@@ -150,7 +150,7 @@ async def the_list_of_a_final_drain_is_exact(case: Case) -> None:
     a = case.a
     with a.events() as events:
         receipts = [a.send_nowait("nobody-there", b"%d" % number) for number in range(3)]
-        await a.send(case.to_b, b"arrives")
+        await a.send(case.to_b, b"arrives", confirm="received")
         lost = await a.drain(final=True, timeout=0.4)
         ended = await next_of(events, SessionEnded)
     assert [entry.receipt for entry in lost] == receipts

@@ -211,9 +211,12 @@ async def leaving_may_drop_or_drain_what_comes(case: Case) -> None:
 async def the_grace_period_bounds_leaving(case: Case) -> None:
     caught = Caught()
     async with service(case, caught.handler):
-        async with case.a.open_stream(case.to_b, "service", options=patient(grace=0.05)) as stream:
-            await stream.send(b"read or not")
-            await stream.drain()
+        try:
+            async with case.a.open_stream(case.to_b, "service", options=patient(grace=0.05)) as stream:
+                await stream.send(b"read or not")
+                await stream.drain()
+        except StreamAbortedError as error:  # on a slow machine not even our own end is confirmed by then
+            assert "not over within" in str(error)
         assert stream.closed, "the peer never finishes, and leaving waits for it"
         caught.go.set()
 
