@@ -36,8 +36,9 @@ def incoming(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def receiver(tmp_path: Path, incoming: Path) -> Iterator[Litz]:
-    with Litz(tmp_path, "recv", "--listen", "ws://127.0.0.1:0", "--dir", incoming) as recv:
+def receiver(request: pytest.FixtureRequest, tmp_path: Path, incoming: Path) -> Iterator[Litz]:
+    more = getattr(request, "param", ())
+    with Litz(tmp_path, "recv", "--listen", "ws://127.0.0.1:0", "--dir", incoming, *more) as recv:
         yield recv
 
 
@@ -134,6 +135,17 @@ def test_an_interrupted_receiver_fails_the_sender_and_leaves_nothing_behind(
     assert "recv" in endless.text
     assert "the file is not complete at recv, send it again" in endless.text
     assert "Traceback" not in endless.text + receiver.text
+
+
+@pytest.mark.parametrize("receiver", [("--idle-timeout", "0.5")], indirect=True)
+def test_a_silent_sender_is_given_up_after_the_idle_timeout_and_says_so(
+    incoming: Path, receiver: Litz, endless: Litz
+) -> None:
+    assert (receiver.wait(), endless.wait()) == (1, 1)
+    for end in (receiver, endless):
+        assert "nothing came from its sender for 0.5 s (--idle-timeout)" in end.text
+        assert "Traceback" not in end.text
+    assert list(incoming.iterdir()) == []
 
 
 @pytest.mark.parametrize("lie", ["hash", "size", "gap", "nonsense"])
