@@ -179,14 +179,22 @@ class InboxQueue:
 
     def _forget_empty(self, batch: Batch) -> None:
         """All of `batch` was dropped. Where others wait nobody need look at it any more: empty ones would pile up for
-        as long as nobody consumes."""
-        waiting = self.lane.batches
+        as long as nobody consumes. What of it was processed out of order counts with all that is before it."""
+        waiting, opened = self.lane.batches, self._open
         if len(waiting) > 1 and batch in waiting:
             waiting.remove(batch)
-            self._open.remove(batch)
+            position = opened.index(batch)
+            del opened[position]
             batch.finished = True
             self._put_bytes -= batch.size
             self._inbox.add_bytes(-batch.size)
+            if batch.hidden and position:
+                opened[position - 1].hidden += batch.hidden
+                opened[position - 1].last_number = batch.last_number
+            elif batch.hidden:
+                self._done += batch.hidden
+                self._last_number = batch.last_number
+                self.tell()
 
     def close(self) -> None:
         """The session ended: no more puts. What is in the queue is consumed all the same (it was confirmed as

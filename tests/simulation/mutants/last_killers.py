@@ -69,6 +69,7 @@ LAST_KILLERS: Final[dict[str, int]] = {
     "sent-past-a-dead-letter": 132,
     "dead-letter-deleted-with-what-is-behind-it": 25,
     "too-old-before-it-had-its-chance": 65,
+    "joins-what-another-stream-has-in-hand": 571,
     "stream-out-of-credit-forgets-what-it-may-send": 130,
     "stream-out-of-credit-forgets-the-rest-of-an-entry": 305,
     "stream-paused-for-ever": 64,

@@ -7,6 +7,7 @@ from tests.simulation.mutants.durable_mutants import DURABLE_MUTANTS
 from tests.simulation.mutants.ends_mutants import ENDS_MUTANTS
 from tests.simulation.mutants.episode_mutants import EPISODE_MUTANTS
 from tests.simulation.mutants.hard_times_mutants import HARD_TIMES_MUTANTS
+from tests.simulation.mutants.inbox_mutants import INBOX_MUTANTS
 from tests.simulation.mutants.internal_mutants import INTERNAL_MUTANTS
 from tests.simulation.mutants.lossy_mutants import LOSSY_MUTANTS
 from tests.simulation.mutants.movement_mutants import MOVEMENT_MUTANTS
@@ -32,6 +33,7 @@ ALL: tuple[Mutant, ...] = (
     *PAIRING_MUTANTS,
     *TRAFFIC_MUTANTS,
     *DRIVER_MUTANTS,
+    *INBOX_MUTANTS,
     *TRUST_MUTANTS,
     *INTERNAL_MUTANTS,
     *RELAY_MUTANTS,

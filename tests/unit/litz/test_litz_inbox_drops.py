@@ -162,3 +162,30 @@ async def test_what_comes_later_is_for_whoever_claimed_the_sender(drops: int) ->
         await waiting
     await of_a.aclose()
     assert (queue.pending, inbox.pending_bytes) == (0, 0)
+
+
+async def test_what_was_processed_behind_what_is_dropped_counts() -> None:
+    """Of messages that handlers ran at once the later ones were finished when the first were given back and dropped."""
+    inbox = Inbox()
+    queue, source = inbox.queue("a", PayloadType.STREAM_LATENCY_FIRST), Source()
+    queue.put_payloads([b"%d" % n for n in range(4)], 0, source, 4)
+    behind = asyncio.Event()
+
+    async def handler(message: Message) -> None:
+        if message.number in {0, 1}:
+            await asyncio.Event().wait()
+        elif message.number == 3:
+            behind.set()
+
+    serving = asyncio.create_task(inbox.serve(handler, concurrency=4))
+    async with asyncio.timeout(120):
+        await behind.wait()
+    serving.cancel()
+    await asyncio.wait([serving])
+    told: list[int] = []
+    queue.watch(lambda: told.append(queue.processed))
+    inbox.queue("a", PayloadType.STREAM_LATENCY_FIRST).put_payloads([b"of the next session"], 0, Source(), 1)
+    assert [queue.drop_oldest() for _ in range(3)] == [True, True, False]
+    assert (queue.processed, queue.pending, queue.pending_bytes) == (2, 0, 0)
+    assert told == [2]
+    inbox.close()

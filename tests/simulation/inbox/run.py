@@ -1,0 +1,30 @@
+"""One seed: `python -m tests.simulation.inbox.run SEED [LAST]`."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+
+from litz.testing import SimLoop
+from tests.simulation.inbox.world import HITS, World
+from tests.simulation.judged import judged
+from tests.simulation.seeds import replay_counted
+
+PACKAGE = "tests.simulation.inbox.run"
+
+
+def run_seed(seed: int) -> Counter[str]:
+    """Run it; what was hit. Raises `SeedFailedError`."""
+    hits: Counter[str] = Counter()
+
+    async def main(loop: SimLoop) -> None:
+        world = World(seed, loop)
+        await world.run()
+        hits.update(world.hits)
+
+    judged(PACKAGE, seed, main, starving="alive", max_time=1_000.0)
+    return hits
+
+
+if __name__ == "__main__":
+    replay_counted(run_seed, HITS, sys.argv[1:])
