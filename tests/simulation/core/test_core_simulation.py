@@ -30,7 +30,7 @@ def test_every_invariant_holds_in_more_seeds() -> None:
     check_together([run_seed(seed) for seed in range(SEEDS, SEEDS + PROVED)], REQUIRED)
 
 
-@pytest.mark.limit(600)
+@pytest.mark.limit(1800)
 @pytest.mark.parametrize(
     "seeds", [STREAM_SEEDS[:80], pytest.param(STREAM_SEEDS[80:1_400], marks=pytest.mark.prove)], ids=["few", "many"]
 )

@@ -43,7 +43,7 @@ def test_what_is_rare_is_hit_too() -> None:
     assert all(hits[name] for name in RARE), f"find other RARE_SEEDS: {dict(hits)}"
 
 
-@pytest.mark.limit(max(180, SEEDS))
+@pytest.mark.limit(max(900, SEEDS))
 def test_through_a_hub_that_restarts() -> None:
     hits: Counter[str] = Counter()
     relayed = [seed for seed in range(RELAYED_FROM, RELAYED_FROM + 100) if make_plan(seed).relayed]
@@ -52,7 +52,7 @@ def test_through_a_hub_that_restarts() -> None:
     assert min(hits["hub restart"], hits["relayed"]) >= 16
 
 
-@pytest.mark.limit(max(180, SEEDS))
+@pytest.mark.limit(max(900, SEEDS))
 def test_restarts_whose_peers_resend() -> None:
     hits: Counter[str] = Counter()
     for seed in range(40):
@@ -61,7 +61,7 @@ def test_restarts_whose_peers_resend() -> None:
     assert not never, f"never hit: {never}"
 
 
-@pytest.mark.limit(max(180, SEEDS))
+@pytest.mark.limit(max(900, SEEDS))
 def test_hard_times() -> None:
     hits: Counter[str] = Counter()
     for seed in HARD_SEEDS[:20]:
@@ -71,7 +71,7 @@ def test_hard_times() -> None:
     )
 
 
-@pytest.mark.limit(max(180, SEEDS))
+@pytest.mark.limit(max(900, SEEDS))
 def test_streams() -> None:
     run_streams(range(STREAMS))
 
@@ -111,7 +111,7 @@ def test_soak_of_hard_times() -> None:
         run_seed(seed)
 
 
-@pytest.mark.limit(max(180, SEEDS))
+@pytest.mark.limit(max(900, SEEDS))
 def test_nodes_that_leave() -> None:
     hits: Counter[str] = Counter()
     for seed in range(40):
