@@ -133,10 +133,13 @@ class Stream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is None:
-            await self.aclose()
-        else:
-            self._core.abort(Abort.CANCELLED, kind.__name__)
+        try:
+            if kind is None:
+                await self.aclose()
+            else:
+                self._core.abort(Abort.CANCELLED, kind.__name__)
+        finally:
+            self._core.inbound.clear()  # as what comes while it is left: nobody reads it
 
     def __del__(self) -> None:
         core = self._core
@@ -145,7 +148,7 @@ class Stream:
             return
         if not core.loop.is_closed():
             # Whoever collects garbage may be in any thread, and in the middle of anything.
-            core.loop.call_soon_threadsafe(core.abort, Abort.CANCELLED, "dropped without aclose()")
+            core.loop.call_soon_threadsafe(core.dropped)
         warnings.warn(f"{core} was dropped without aclose()", ResourceWarning, source=self, stacklevel=2)
 
     # -- sight ----------------------------------------------------------------------------------------

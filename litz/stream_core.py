@@ -182,6 +182,11 @@ class StreamCore:
         self.side.abort(code, reason)
         self._end(Happening.ABORTED_HERE, code, reason, cause)
 
+    def dropped(self) -> None:
+        """Its user has let go of it: nobody reads on."""
+        self.abort(Abort.CANCELLED, "dropped without aclose()")
+        self.inbound.clear()
+
     def break_off(self, error: Exception) -> None:
         """The peer sent what it may not, or what cannot be decoded here."""
         said = str(error) if isinstance(error, LitzError) else type(error).__name__

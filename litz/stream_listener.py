@@ -200,6 +200,8 @@ class StreamListener:
     def _ended(self, core: StreamCore, task: asyncio.Task[None]) -> None:
         core.on_over = None
         core.abort(Abort.CANCELLED, "its handler was cancelled")  # before its first step
+        # Nobody reads on, and an error with its traceback may hold the stream until garbage is collected.
+        core.inbound.clear()
         del self._tasks[task]
         if not task.cancelled():
             task.exception()  # it went through the loop already

@@ -38,8 +38,9 @@ class Rests:
     """See the module.
 
     budget  that of all streams of the process, with the live ones
-    limit   bytes of all rests together from which on nobody gets a further stream
-    each    the same of one dest
+    limit   bytes of all rests together from which on no dest that has any gets a further stream; the others do, or one
+            peer could close the streams of all
+    each    bytes of the rests of one dest from which on it gets none
     """
 
     def __init__(self, budget: StreamBudget, *, limit: int, each: int) -> None:
@@ -68,7 +69,7 @@ class Rests:
         size = self.size(dest)
         if size >= self._each:
             return f"{size} bytes of streams with {dest} that are over were not read"
-        size = self.size()
-        if size >= self._all.limit:
-            return f"{size} bytes of streams that are over were not read"
+        everybodys = self.size()
+        if size and everybodys >= self._all.limit:
+            return f"{everybodys} bytes of streams that are over were not read, {size} of them of {dest}"
         return ""

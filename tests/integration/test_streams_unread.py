@@ -15,6 +15,7 @@ import pytest
 
 from litz import Stream, StreamAbortedError, StreamLostError, StreamRefusedError
 from litz.stream_port import Refusal
+from litz.testing.stream_case import told_to_the_loop
 from outproc.streams.rests import Rests
 from tests.integration.outproc_nodes import Manager, until
 from tests.integration.stream_nodes import nothing_left, two_nodes
@@ -110,3 +111,55 @@ async def test_what_a_lost_session_left_unread_is_charged_until_it_is_read() -> 
         assert rests.size() == 0
         hoarder.done.set()
         await nothing_left(bob)
+
+
+async def test_what_a_handler_that_has_ended_left_unread_is_nobodys() -> None:
+    """Its error, with a traceback that holds the stream, may live until garbage is collected."""
+
+    ended = asyncio.Event()
+
+    async def takes_one_and_fails(stream: Stream) -> None:
+        async def part() -> None:
+            assert len(await stream.receive()) == SIZE
+            over = asyncio.Event()
+            stream.on_closed(lambda report: over.set())
+            await over.wait()
+            raise ValueError("no more of this")
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(part())
+        finally:
+            ended.set()
+
+    async with two_nodes(close_timeout=60.0, ping_after=60.0) as (alice, bob):
+        gc.disable()
+        try:
+            with told_to_the_loop() as told:
+                async with bob.listen_streams("fails", takes_one_and_fails):
+                    stream = await alice.open_stream("bob", "fails", timeout=120.0)
+                    await stream.send(bytes(SIZE))
+                    await stream.send(bytes(SIZE))
+                    await stream.drain()
+                    stream.abort("enough")
+                    async with asyncio.timeout(120):
+                        await ended.wait()
+                    rests = rests_of(bob)
+                    await until(lambda: rests.size() == 0, "nothing is charged")
+            assert len(told) == 1
+        finally:
+            gc.enable()
+        await nothing_left(alice, bob)
+
+
+async def test_what_is_unread_when_a_stream_is_left_is_nobodys() -> None:
+    async with hoarding() as (alice, bob, hoarder):
+        rests = rests_of(bob)
+        await fill_and_abort(alice, hoarder)
+        (stream,) = hoarder.streams
+        assert rests.size() >= SIZE
+        with pytest.raises(StreamAbortedError):
+            async with stream:
+                pass
+        assert rests.size() == 0, "although somebody still looks at its stats"
+        assert stream.stats.messages_received == 0

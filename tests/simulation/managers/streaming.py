@@ -164,7 +164,10 @@ class Streaming:
         stream = self.streams[int.from_bytes(offer.metadata, "big")]
         if stream.dest != life.name or stream.opener.name != offer.sender or stream.taken:
             self.world.failed(InvariantError("streams-exact", f"{stream} was offered to {life} by {offer.sender}"))
-        if (rests := sum(end.rest_left for end in self._ends_of(life))) >= life.options.process_stream_size:
+        ends = self._ends_of(life)
+        theirs = sum(end.rest_left for end in ends if offer.sender in (end.stream.opener.name, end.stream.dest))
+        rests = sum(end.rest_left for end in ends)
+        if theirs and rests >= life.options.process_stream_size:
             text = f"{stream} was offered to {life}, where {rests} bytes of streams that are over wait unread"
             self.world.failed(InvariantError("bounded", text))
         what = self.rng.random()

@@ -49,9 +49,10 @@ def test_who_has_too_much_of_one_dest_or_of_all_gets_no_further_stream() -> None
     assert "300 bytes of streams with alice" in rests.overrun("alice")
     assert not rests.overrun("bob"), "that is no business of others"
     others = [rests.keep(dest, 100) for dest in ("bob", "carol")]
-    assert "500 bytes of streams" in rests.overrun("dora"), "until all together are too much"
+    assert "500 bytes of streams" in rests.overrun("carol"), "until all together are too much"
+    assert not rests.overrun("dora"), "who has left nothing unread does not pay for others"
     others.pop()
-    assert not rests.overrun("dora")
+    assert not rests.overrun("bob")
     more.took(1)
     assert not rests.overrun("alice")
     del one, others
