@@ -75,14 +75,17 @@ class PipeTransport(asyncio.Transport):
         """Something came behind `close`."""
         self.set_protocol(protocol)
 
-    def start(self) -> None:
-        """Tell `connection_made`, then begin to use the side. Raises what the protocol raises; then all is undone."""
+    def start(self, *, loud: bool = True) -> None:
+        """Tell `connection_made`, then begin to use the side. Raises what the protocol raises, or tells of it if not
+        `loud`; then all is undone."""
         try:
             self._protocol.connection_made(self)
-        except BaseException:
+        except BaseException as error:
             self._abort_side(Abort.CANCELLED, "")
             self._lost = self._closing = True
-            raise
+            if loud or not isinstance(error, Exception):
+                raise
+            self._tell_of(error, "connection_made")
         if not self._over:
             self._side.use(self)
 
@@ -342,10 +345,21 @@ class PipeTransport(asyncio.Transport):
                 self._out.clear()
             else:
                 self._side.attach(False)
-            self._loop.call_soon(self._protocol.connection_lost, error)
+            self._loop.call_soon(self._say_lost, error)
+
+    def _say_lost(self, error: BaseException | None) -> None:
+        try:
+            self._protocol.connection_lost(error)
+        except Exception as raised:
+            self._tell_of(raised, "connection_lost")
 
     def _fail(self, error: BaseException, verb: str) -> None:
         """As asyncio does with an error out of a protocol: tell the loop, and break the connection."""
+        self._tell_of(error, verb)
+        self._abort_side(Abort.HANDLER_FAILED, type(error).__name__)
+        self._lose(error)
+
+    def _tell_of(self, error: BaseException, verb: str) -> None:
         context = {
             "message": f"Fatal error: protocol.{verb}() call failed.",
             "exception": error,
@@ -353,8 +367,6 @@ class PipeTransport(asyncio.Transport):
             "protocol": self._protocol,
         }
         self._tell(context)
-        self._abort_side(Abort.HANDLER_FAILED, type(error).__name__)
-        self._lose(error)
 
     def __repr__(self) -> str:
         state = "lost" if self._lost else "closing" if self._closing else "open"

@@ -195,6 +195,7 @@ class PipeListener:
         more = self.failed(context["exception"], context["transport"].get_extra_info("peername"))
         if more is not None:
             asyncio.get_running_loop().call_exception_handler({**context, "message": context["message"] + more})
+        self._sum_up()  # `connection_lost` comes when the pipe is gone
 
     def _sum_up(self) -> None:
         """Nothing more will fail: tell how many failures nobody was told of."""
@@ -301,7 +302,7 @@ async def _decide_later(listener: PipeListener, coming: Awaitable[Accepted], off
 def _begin(listener: PipeListener, offer: Offer, side: StreamSide, protocol: Accepted) -> None:
     side.answer(None)
     loop, told = asyncio.get_running_loop(), listener.protocol_failed
-    PipeTransport(loop, side, protocol, _extra(offer), on_over=listener.left, tell=told).start()
+    PipeTransport(loop, side, protocol, _extra(offer), on_over=listener.left, tell=told).start(loud=False)
 
 
 def _refusal(listener: PipeListener, offer: Offer, error: BaseException) -> Refused:

@@ -8,6 +8,7 @@ Covers `litz.seldom` as `litz.serving`, `litz.stream_listener`, `litz.pipes`, `l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,6 +22,7 @@ from litz.order import PerKey
 from litz.pipeline import PipelineOptions, pipeline
 from litz.seldom import EVERY, OF_HANDLER
 from litz.stream import Stream
+from litz.stream_port import Offer
 from litz.supervised_serving import supervised
 from litz.supervision import Failure, Remedy, Supervise
 from litz.testing.stream_case import told_to_the_loop, until
@@ -179,22 +181,47 @@ async def test_pipes(nodes: Pair, how: str, caplog: pytest.LogCaptureFixture) ->
 
 
 class Raises(asyncio.Protocol):
+    """In one of its verbs."""
+
+    def __init__(self, verb: str) -> None:
+        self._verb = verb
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self._verb == "connection_made":
+            raise ValueError("no")
+
     def data_received(self, data: bytes) -> None:
-        raise ValueError("no")
+        if self._verb == "data_received":
+            raise ValueError("no")
+
+    def connection_lost(self, error: BaseException | None) -> None:
+        if self._verb == "connection_lost":
+            raise ValueError("no")
+
+
+async def later(protocol: Raises) -> Raises:
+    await asyncio.sleep(0)
+    return protocol
 
 
 @both
-async def test_protocols(nodes: Pair, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("decided", ["at once", "later"])
+@pytest.mark.parametrize("verb", ["connection_made", "data_received", "connection_lost"])
+async def test_protocols(nodes: Pair, verb: str, decided: str, caplog: pytest.LogCaptureFixture) -> None:
+    def accept(offer: Offer) -> Raises | Awaitable[Raises]:
+        return Raises(verb) if decided == "at once" else later(Raises(verb))
+
     async with nodes() as (alice, bob):
         log = Log(caplog)
         with told_to_the_loop() as told:
-            async with bob.listen_pipe_connections("service", lambda offer: Raises()):
+            async with bob.listen_pipe_connections("service", accept):
                 for _ in range(MANY):
                     reader, writer = await alice.open_pipe("bob", "service")
-                    writer.write(b"x")
-                    with pytest.raises(ConnectionResetError):
+                    with contextlib.suppress(ConnectionError):
+                        writer.write(b"x")
+                        writer.write_eof()
                         await reader.read()
                     writer.close()
         for context in told:
             logging.getLogger("litz").error(context["message"], exc_info=context["exception"])
-    log.judge("data_received")
+    log.judge(verb)
