@@ -77,8 +77,11 @@ async def through(stream: Stream, data: bytes) -> bytes:
 
 
 async def is_reset(port: int) -> bool:
-    """Whether a connection there is reset at once."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    """Whether a connection there is reset at once: perhaps before it is known here that it was made."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionResetError:
+        return True
     try:
         async with asyncio.timeout(PATIENCE):
             await reader.read()
