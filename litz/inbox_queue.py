@@ -184,17 +184,16 @@ class InboxQueue:
         if len(waiting) > 1 and batch in waiting:
             waiting.remove(batch)
             position = opened.index(batch)
+            if not position:
+                self.finish(batch)  # and with it those behind it that are finished already
+                return
             del opened[position]
             batch.finished = True
             self._put_bytes -= batch.size
             self._inbox.add_bytes(-batch.size)
-            if batch.hidden and position:
+            if batch.hidden:
                 opened[position - 1].hidden += batch.hidden
                 opened[position - 1].last_number = batch.last_number
-            elif batch.hidden:
-                self._done += batch.hidden
-                self._last_number = batch.last_number
-                self.tell()
 
     def close(self) -> None:
         """The session ended: no more puts. What is in the queue is consumed all the same (it was confirmed as

@@ -191,6 +191,8 @@ class KeyedWorker:
     def _give_back(self) -> None:
         """What was not finished is for the next consumer, marked if its handler had begun; what was finished among it
         is not."""
+        # Or the first that is put back would let go of the sender, and others begin with it.
+        self._sender.currents.clear()
         for walk in reversed(self._walks):
             batch, steps = walk.batch, walk.steps
             if batch.finished:
@@ -212,3 +214,4 @@ class KeyedWorker:
         self._walks.clear()
         if self._sender.held:
             self._sender.release(first=True)
+        self._inbox.forget_idle(self._sender)

@@ -128,6 +128,8 @@ class OrderedWork(Generic[T]):
     async def _runner(self, first: Place[T]) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if task not in self._runners:
+            await asyncio.sleep(0)  # it steps at once (asyncio.eager_task_factory): `go` is not done yet
         self._runners[task] = None
         place: Place[T] | None = first
         in_a_row = 0

@@ -79,11 +79,13 @@ class Service:
             workers = tuple(self._workers)
             for worker in workers:
                 worker.cancel()
-            await _ends(workers)
-            if unwatch is not None:
-                unwatch()
-            if left_out := self._failures.left_out():
-                log.error("serve is over; %d more failures of its handler were not told", left_out)
+            try:
+                await _ends(workers)
+            finally:
+                if unwatch is not None:
+                    unwatch()
+                if left_out := self._failures.left_out():
+                    log.error("serve is over; %d more failures of its handler were not told", left_out)
 
     def stop(self) -> None:
         if not self._stopped.done():
@@ -106,7 +108,7 @@ class Service:
     def _worker_ended(self, task: asyncio.Task[None]) -> None:
         batch = self._workers.pop(task, None)
         if batch is not None:
-            self._inbox.put_back(batch, 0)  # cancelled before its first step
+            self._inbox.put_back(batch, batch.progress)  # cancelled before its first step
         if not task.cancelled() and (error := task.exception()) is not None and not self._stopped.done():
             self.fail(error)
         elif self._turns.on_work is not None:
@@ -115,7 +117,9 @@ class Service:
     async def _work(self, batch: Batch | None) -> None:
         self._workers[_own_task()] = None
         while batch is not None:
-            if self._order is not None:
+            if not batch.left:
+                self._inbox.put_back(batch, batch.handed)  # everything in it was dropped meanwhile
+            elif self._order is not None:
                 await KeyedWorker(
                     self, self._inbox, batch, order=self._order, width=self._concurrency, admission=self._admission
                 ).run()
@@ -129,7 +133,7 @@ class Service:
                 try:
                     await asyncio.sleep(0)
                 except BaseException:
-                    self._inbox.put_back(batch, 0)
+                    self._inbox.put_back(batch, batch.progress)
                     raise
 
     async def _serially(self, batch: Batch) -> None:
@@ -250,8 +254,10 @@ class WideWorker:
             tasks = tuple(self._tasks)
             for task in tasks:
                 task.cancel()
-            await _ends(tasks)
-            self._give_back()
+            try:
+                await _ends(tasks)
+            finally:
+                self._give_back()
 
     def _adopt(self, batch: Batch) -> None:
         batch.concurrent = True
@@ -300,6 +306,8 @@ class WideWorker:
 
     def _give_back(self) -> None:
         """What was not finished is for the next consumer; what was finished among it is not."""
+        # Or the first that is put back would let go of the sender, and others begin with it.
+        self._sender.currents.clear()
         for batch, done in reversed(self._batches):
             if batch.finished:
                 continue
@@ -316,6 +324,7 @@ class WideWorker:
         self._batches.clear()
         if self._sender.held:
             self._sender.release(first=True)
+        self._inbox.forget_idle(self._sender)
 
 
 def _own_task() -> asyncio.Task[Any]:
@@ -326,6 +335,12 @@ def _own_task() -> asyncio.Task[Any]:
 
 
 async def _ends(tasks: tuple[asyncio.Task[None], ...]) -> None:
-    """Wait for the end of cancelled tasks, whatever it is."""
-    if tasks:
-        await asyncio.wait(tasks)
+    """Wait for the end of cancelled tasks, whatever it is. Cancelled, it ends no sooner."""
+    cancelled: asyncio.CancelledError | None = None
+    while not all(task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

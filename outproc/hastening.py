@@ -39,6 +39,6 @@ def hasten(pool: Pool[W], now: float, within: float, rng: Random, concerned: Cal
         if isinstance(state, Cooling) and not classify(state.error).min_delay and concerned(slot.endpoint):
             until = now + rng.random() * within
             if until < state.until:
-                slot.state = replace(state, until=until)
+                slot.state = replace(state, until=until, hastened=True)
                 sooner = True
     return sooner

@@ -203,7 +203,8 @@ class Pool(Generic[W]):
         again = slot.state.again if isinstance(slot.state, Building) else None
         self._cool(slot, error, now)
         if again is not None and isinstance(slot.state, Cooling) and not classify(error).min_delay:
-            slot.state = replace(slot.state, until=min(slot.state.until, now + self._rng.random() * again))
+            until = min(slot.state.until, now + self._rng.random() * again)
+            slot.state = replace(slot.state, until=until, hastened=True)
         self.hurry(now)
 
     def cancelled(self, endpoint: Endpoint, now: float) -> None:
@@ -295,7 +296,7 @@ class Pool(Generic[W]):
         self.cold = True
         for slot in self._slots.values():
             state = slot.state
-            if isinstance(state, Cooling):
+            if isinstance(state, Cooling) and not state.hastened:
                 until = max(state.until, now + self.until_probe())
                 slot.state = Cooling(until, state.failures, state.error, state.leisurely, cold=True)
 

@@ -38,13 +38,15 @@ class Ready(Generic[W]):
 @dataclass(frozen=True, slots=True)
 class Cooling:
     """Due again at `until`, after `failures` failures in a row (0: a wire that was well broke). `leisurely`: so late
-    only because another wire is up; `cold`: because the dest is cold."""
+    only because another wire is up; `cold`: because the dest is cold. `hastened`: so soon because the network changed,
+    or the machine woke; that holds for this once, also if the dest grows cold."""
 
     until: float
     failures: int
     error: BaseException
     leisurely: bool = False
     cold: bool = False
+    hastened: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""Streams in a loop whose tasks step at once: a handler runs when its stream stands, and not before.
+"""Streams and served messages in a loop whose tasks step at once: a handler runs when its stream stands, not before,
+and no message is forgotten.
 
-Covers `litz.stream_listener`.
+Covers `litz.stream_listener`, `litz.serving` and `litz.ordered_work`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import asyncio
 import pytest
 
 from litz.errors import StreamAbortedError, StreamRefusedError
+from litz.message import Message
+from litz.order import Fifo, Order, PerKey
 from litz.stream import Stream
 from litz.testing.manager_case import Case, Check, MakeManagers
 from litz.testing.manager_contract import check_manager
@@ -62,7 +65,43 @@ async def _open(case: Case) -> Stream:
     return await case.a.open_stream(case.to_b, "service", options=PATIENT)
 
 
+async def _serves_all(case: Case, order: Order | None, concurrency: int | None) -> None:
+    got = list[bytes]()
+
+    def handler(message: Message) -> None:
+        got.append(message.data)
+
+    sent = [b"%d" % number for number in range(8)]
+    for data in sent:
+        await case.a.send(case.to_b, data)
+    serving = asyncio.create_task(case.b.serve(handler, order=order, concurrency=concurrency))
+    await case.a.send(case.to_b, b"last", confirm="processed")
+    assert got == [*sent, b"last"]
+    serving.cancel()
+    await asyncio.wait([serving])
+
+
+async def serve_handles_all(case: Case) -> None:
+    await _serves_all(case, None, None)
+
+
+async def several_at_once_handle_all(case: Case) -> None:
+    await _serves_all(case, None, 4)
+
+
+async def one_after_the_other_handle_all(case: Case) -> None:
+    await _serves_all(case, Fifo(), None)
+
+
+async def in_order_of_a_key_handle_all(case: Case) -> None:
+    await _serves_all(case, PerKey(by=lambda message: b"", messages=2), 2)
+
+
 CHECKS = (
+    serve_handles_all,
+    several_at_once_handle_all,
+    one_after_the_other_handle_all,
+    in_order_of_a_key_handle_all,
     a_handler_is_known_and_may_speak_from_its_first_step,
     one_that_stops_its_listener_leaves_no_other_behind,
     *STREAM_END_CHECKS,

@@ -126,8 +126,8 @@ class WebSocketWireBuilder(WireBuilder):
         `origins`, `admit`, `app` and `limits`."""
         options.setdefault("max_frame", self._max_frame)
         options.setdefault("dead_after", self._dead_after)
-        if _LISTENER not in sys.modules:
-            # In a thread, because it takes long enough to be felt by wires that are up.
+        if not hasattr(sys.modules.get(_LISTENER), "listen"):
+            # In a thread, because it takes long enough to be felt by wires that are up; also if one imports it already.
             await asyncio.to_thread(import_module, _LISTENER)
         from outproc.wires.websocket.listener import listen
 

@@ -1,108 +1,33 @@
 """One inbox, senders that put and drop, and consumers that come, claim senders, and leave in every way there is.
 
 Much faster than nodes with wires, and so nearer to what only many steps reach. The checker stands outside: it knows
-what was put, what it was handed, and how each consumer left.
-
-Invariants
-  exactly-once  what is processed, or in somebody's hands, is not handed out, and what was dropped never
-  in-order      of one lane messages are handed out as they were put, but for those that were dropped
-  marked        a message is marked as redelivered exactly if somebody has seen it before
-  serial        of one sender no two are in hand at once, unless that was asked for
-  claimed       a sender's messages go to the stream that has claimed it
-  counted       counts of a queue never run ahead of what is processed; in the end they are exact, and no byte is left
-  told          who watches a queue is told once of what is processed
-  alive         what was put is handed out in the end
-  closed        no task or timer is left
-  typed-errors  no other error gets out
+what was put, what it was handed, and how each consumer left. Its invariants: `record.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final
+from typing import Final
 
 from litz.inbox import Inbox
 from litz.inbox_queue import InboxQueue
-from litz.message import Detail, Message, Origin
+from litz.message import Detail, Message
+from litz.order import PerKey
 from litz.payload import PayloadType
 from litz.testing import SimLoop
-from tests.simulation import seeds
-from tests.simulation.seeds import invariant_names
+from tests.simulation.inbox.record import Hands, InvariantError, Lane, LeaveError, Put
 
-INVARIANTS = invariant_names(__doc__)
 SENDERS: Final = ("a", "b")
 LOSSY: Final = PayloadType.STREAM_LATENCY_FIRST
 LANES: Final = (PayloadType.RPC_SIGNAL, PayloadType.RPC_RELIABLE, LOSSY)
 HITS: Final = (
     "dropped", "dropped behind a consumer", "claimed behind a hand", "left with an error", "left", "cancelled",
     "handed out again", "served at once", "new session", "sender dropped", "watched", "joined",
+    "served by key", "all done", "gone for good",
 )  # fmt: skip
 """What many seeds must have hit."""
-
-
-class InvariantError(seeds.InvariantError):
-    """One of those above does not hold."""
-
-    names = INVARIANTS
-
-
-class LeaveError(Exception):
-    """A consumer leaves its stream with an error."""
-
-
-@dataclass(eq=False, slots=True)
-class Put:
-    """One message. `state`: waiting, in hand, done, or gone (dropped with its sender)."""
-
-    uid: int
-    lane: Lane
-    queue: InboxQueue
-    state: str = "waiting"
-    seen: bool = False
-    anywhere: bool = False
-    """It was in the hands of a stream whose sender had moved away: it comes again, but others may come first."""
-
-
-class Lane:
-    """One lane of one sender, as it should be. Also the source of its messages."""
-
-    verified = False
-
-    def __init__(self, inbox: Inbox, sender: str, payload_type: PayloadType) -> None:
-        self.inbox = inbox
-        self.sender = sender
-        self.payload_type = payload_type
-        self.next = 0
-        self.waiting: deque[Put] = deque()
-        self.queues: list[InboxQueue] = []
-        self.begin()
-
-    def begin(self) -> None:
-        """A new session."""
-        self.queue = self.inbox.queue(self.sender, self.payload_type)
-        self.queues.append(self.queue)
-
-    def origin(self, number: int) -> Origin:
-        raise AssertionError("nobody asks")
-
-    async def reply(self, message: Message, data: Any) -> None:
-        raise AssertionError("nobody asks")
-
-    async def fail(self, message: Message, error: BaseException) -> None:
-        raise AssertionError("nobody asks")
-
-
-@dataclass(eq=False, slots=True)
-class Hands:
-    """What one consumer holds. `at_once`: how many it may of one sender."""
-
-    at_once: int = 1
-    claims: str = ""
-    held: dict[Put, None] = field(default_factory=dict)
-    returned: list[Put] = field(default_factory=list)
 
 
 class World:
@@ -114,7 +39,10 @@ class World:
         self.inbox = Inbox()
         self.lanes = [Lane(self.inbox, sender, each) for sender in SENDERS for each in LANES]
         self.puts: list[Put] = []
+        self.count: Counter[InboxQueue] = Counter()
+        """Messages that were put and not dropped."""
         self.dropped: Counter[InboxQueue] = Counter()
+        """Those that were dropped, and it is not known yet which; -1: its sender was dropped."""
         self.done: Counter[InboxQueue] = Counter()
         self.watches: list[tuple[InboxQueue, int, list[int]]] = []
         self.consumers: list[Hands] = []
@@ -134,6 +62,7 @@ class World:
         puts = [Put(len(self.puts) + index, lane, lane.queue) for index in range(count)]
         self.puts += puts
         lane.waiting += puts
+        self.count[lane.queue] += count
         payloads = [each.uid.to_bytes(4, "big") * rng.choice((1, 1, 50)) for each in puts]
         size, first = sum(map(len, payloads)), lane.next
         lane.next += count
@@ -153,6 +82,7 @@ class World:
             if not lane.queue.drop_oldest():
                 return
             self.dropped[lane.queue] += 1
+            self.count[lane.queue] -= 1
             self.hits["dropped"] += 1
             self.hits["dropped behind a consumer"] += in_hand
 
@@ -206,12 +136,19 @@ class World:
                 self.watch(rng.choice(mine))
             if rng.random() < 0.6:
                 await asyncio.sleep(rng.random() ** 3 * 0.1)
+                self._check_all_done()
+            elif rng.random() < 0.1:
+                await asyncio.sleep(0)  # in the middle of what others do
+        if rng.random() < 0.5:
+            self.hits["gone for good"] += 1
+            for lane in mine:
+                lane.queue.close()
 
     # -- what is handed out -----------------------------------------------------------------------------
 
     def hand(self, hands: Hands, message: Message) -> Put:
         """`message` was handed out."""
-        put = self.puts[int.from_bytes(message.data[:4], "big")]
+        put = self.puts[_uid(message)]
         lane, sender = put.lane, put.lane.sender
         if put.state != "waiting":
             self.fail("exactly-once", f"{message} is handed out, and it is {put.state}")
@@ -222,20 +159,23 @@ class World:
             self.fail("serial", f"{message} is handed out beside {held} others of {sender}")
         if any(each.claims == sender for each in self.consumers) and hands.claims != sender:
             self.fail("claimed", f"{message} is handed to the stream of everybody")
-        self._skip_dropped(put, message)
+        if hands.keys and any(each.lane.sender == sender and hands.same_key(each, put) for each in hands.held):
+            self.fail("serial", f"{message} is handed out beside another of its key")
+        self._skip_dropped(hands, put, message)
         lane.waiting.remove(put)
         self.hits["handed out again"] += put.seen
         self.hits["served at once"] += held > 0
+        self.hits["served by key"] += hands.keys > 0
         put.state, put.seen, put.anywhere = "in hand", True, False
         hands.held[put] = None
         self._check_counts(put.queue)
         return put
 
-    def _skip_dropped(self, put: Put, message: Message) -> None:
+    def _skip_dropped(self, hands: Hands, put: Put, message: Message) -> None:
         for earlier in list(put.lane.waiting):
             if earlier is put or put.anywhere:
                 return
-            if earlier.anywhere:
+            if earlier.anywhere or (hands.keys and not hands.same_key(earlier, put)):
                 continue
             if not self.dropped[earlier.queue]:
                 self.fail("in-order", f"{message} is handed out, and {earlier.uid} waits before it")
@@ -250,19 +190,28 @@ class World:
             self.done[put.queue] += 1
 
     def give_back(self, hands: Hands) -> None:
-        """What it held was not processed: it comes again, before all others."""
-        for put in sorted(hands.held, key=lambda each: -each.uid):
-            if put.state != "in hand":
-                continue
-            put.state = "waiting"
-            sender = put.lane.sender
-            put.anywhere = any(each.claims == sender and each is not hands for each in self.consumers)
-            put.lane.waiting.appendleft(put)
+        """What it held was not processed: it comes again, in its place."""
+        for put in hands.held:
+            if put.state == "in hand":
+                sender, lane = put.lane.sender, put.lane
+                put.state = "waiting"
+                put.anywhere = any(each.claims == sender and each is not hands for each in self.consumers)
+                lane.waiting = deque(sorted((*lane.waiting, put), key=lambda each: each.uid))
         hands.held.clear()
 
     def _check_counts(self, queue: InboxQueue) -> None:
         if self.dropped[queue] >= 0 and queue.processed > self.done[queue]:
             self.fail("counted", f"{queue.processed} count as processed, {self.done[queue]} are")
+
+    def _check_all_done(self) -> None:
+        """Where all that was not dropped is processed, that is known at once."""
+        for queue in (queue for lane in self.lanes for queue in lane.queues):
+            if self.dropped[queue] < 0 or self.done[queue] != self.count[queue]:
+                continue
+            self.hits["all done"] += self.done[queue] > 0
+            # What was finished behind others that were dropped counts when somebody looks there.
+            if queue.pending and not any(batch.hidden or not batch.items for batch in queue._open):
+                self.fail("counted", f"{queue.pending} count as not processed, and all {self.done[queue]} are")
 
     # -- who reads --------------------------------------------------------------------------------------
 
@@ -295,9 +244,10 @@ class World:
                 self.consumers.remove(hands)
             self.give_back(hands)
 
-    async def serve(self, at_once: int) -> None:
-        """`serve`, until it is cancelled."""
-        hands = Hands(at_once=at_once)
+    async def serve(self, at_once: int, keys: int = 0) -> None:
+        """`serve`, until it is cancelled. `keys`: messages of each of so many keys one after the other."""
+        hands, rng = Hands(at_once=at_once, keys=keys), self.rng
+        order = PerKey(by=lambda message: _uid(message) % keys, messages=rng.choice((3, 100))) if keys else None
         self.consumers.append(hands)
 
         async def handler(message: Message) -> None:
@@ -306,7 +256,7 @@ class World:
             self.processed(hands, put)
 
         try:
-            await self.inbox.serve(handler, concurrency=at_once)
+            await self.inbox.serve(handler, concurrency=at_once, order=order)
         finally:
             self.consumers.remove(hands)
             self.give_back(hands)
@@ -316,9 +266,11 @@ class World:
         rng = self.rng
         for _ in range(rng.randint(3, 12)):
             readers: list[asyncio.Task[None]] = []
-            how = rng.choice(("all", "one", "apart", "apart", "serve", "wide"))
+            how = rng.choice(("all", "one", "apart", "apart", "serve", "wide", "keyed"))
             if how in ("serve", "wide"):
                 readers.append(self.loop.create_task(self.serve(1 if how == "serve" else rng.choice((2, 5)))))
+            if how == "keyed":
+                readers.append(self.loop.create_task(self.serve(rng.choice((2, 5)), rng.choice((2, 3, 7)))))
             if how in ("all", "apart"):
                 readers.append(self.loop.create_task(self.read("")))
             for _ in range({"one": 1, "apart": rng.choice((1, 2, 4))}.get(how, 0)):
@@ -378,3 +330,11 @@ class World:
                     self.fail("counted", f"{queue.processed} and {queue.pending}, of {self.done[queue]}")
         if self.inbox.pending_bytes:
             self.fail("counted", f"{self.inbox.pending_bytes} bytes are left of nothing")
+        for lane in self.lanes:
+            lane.queue.close()
+        if self.inbox._senders:
+            self.fail("closed", f"senders are remembered that have neither sessions nor messages: {self.inbox}")
+
+
+def _uid(message: Message) -> int:
+    return int.from_bytes(message.data[:4], "big")

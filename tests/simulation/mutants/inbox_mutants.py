@@ -42,13 +42,6 @@ INBOX_MUTANTS = (
         "in-order",
     ),
     _mutant(
-        "processed-behind-what-is-dropped-is-forgotten",
-        QUEUE,
-        "            elif batch.hidden:\n",
-        "            elif False:\n",
-        "counted",
-    ),
-    _mutant(
         "drops-under-the-consumer",
         QUEUE,
         "if opened.left and (opened.concurrent or opened in self.lane.sender.currents):",
@@ -88,5 +81,12 @@ INBOX_MUTANTS = (
         "            for position in reversed(later):\n                del batch.items[position]\n",
         "            later = []\n",
         "exactly-once",
+    ),
+    _mutant(
+        "server-remembers-all-senders",
+        SERVING,
+        "            self._sender.release(first=True)\n        self._inbox.forget_idle(self._sender)\n",
+        "            self._sender.release(first=True)\n",
+        "closed",
     ),
 )

@@ -86,6 +86,27 @@ def test_a_dial_that_began_before_and_is_told_to_stay_away_stays_away() -> None:
     assert due >= 1_566.0
 
 
+def test_what_is_hastened_is_dialled_soon_also_if_the_dest_grows_cold_meanwhile() -> None:
+    pool = failing(OSError("unreachable"), FAR, NEAR)
+    hasten(pool, 5.0, 1.0, Random(1), lambda endpoint: endpoint == FAR)
+    pool.chill(5.0)
+    due = pool.next_due()
+    assert due is not None
+    assert due <= 6.0
+    assert pool.begin(due) == [FAR]
+    hasten(pool, due, 1.0, Random(1), lambda endpoint: True)
+    pool.failed(FAR, OSError("still"), due + 4.0)
+    pool.chill(due + 4.0)
+    again = pool.next_due()
+    assert again is not None
+    assert again <= due + 5.0
+    for endpoint in pool.begin(due + 5.0):
+        pool.failed(endpoint, OSError("still"), due + 5.0)
+    last = pool.next_due()
+    assert last is not None
+    assert last > due + 15.0, "once, and then as a cold dest is"
+
+
 def test_one_dest_at_once_many_over_time_and_never_later_than_the_backoff() -> None:
     assert spread(1, 5.0) == EACH
     assert spread(200, 5.0) == 1.0
