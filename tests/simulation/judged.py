@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Protocol
 
 from litz.testing import SimLoop, run_simulation
 from litz.testing.sim_loop import SimDeadlockError, SimLeakError, SimLimitError
@@ -31,3 +32,32 @@ def judged(
         raise SeedFailedError(package, seed, "closed", str(error)) from error
     except Exception as error:
         raise SeedFailedError(package, seed, "typed-errors", f"{type(error).__name__}: {error}") from error
+
+
+class CountedWorld(Protocol):
+    """The world of one seed that counts what it hits."""
+
+    hits: Counter[str]
+
+    async def run(self) -> None:
+        """All of it. Raises the package's InvariantError."""
+
+
+def counted(
+    package: str,
+    seed: int,
+    world: Callable[[int, SimLoop], CountedWorld],
+    *,
+    max_time: float,
+    max_steps: int = 400_000,
+) -> Counter[str]:
+    """`judged` for a world whose seeds return what they hit; a deadlock breaks its invariant `alive`."""
+    hits: Counter[str] = Counter()
+
+    async def main(loop: SimLoop) -> None:
+        made = world(seed, loop)
+        await made.run()
+        hits.update(made.hits)
+
+    judged(package, seed, main, starving="alive", max_time=max_time, max_steps=max_steps)
+    return hits

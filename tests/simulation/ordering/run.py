@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 
-from litz.testing import SimLoop
-from tests.simulation.judged import judged
+from tests.simulation.judged import counted
 from tests.simulation.ordering.world import HITS, World
 from tests.simulation.seeds import replay_counted
 
@@ -15,15 +14,7 @@ PACKAGE = "tests.simulation.ordering.run"
 
 def run_seed(seed: int) -> Counter[str]:
     """Run it; what was hit. Raises `SeedFailedError`."""
-    hits: Counter[str] = Counter()
-
-    async def main(loop: SimLoop) -> None:
-        world = World(seed, loop)
-        await world.run()
-        hits.update(world.hits)
-
-    judged(PACKAGE, seed, main, starving="alive", max_time=10_000.0, max_steps=3_000_000)
-    return hits
+    return counted(PACKAGE, seed, World, max_time=10_000.0, max_steps=3_000_000)
 
 
 if __name__ == "__main__":
