@@ -58,6 +58,9 @@ class WebSocketWireBuilder(WireBuilder):
                   loopback. None: none. Unix sockets have none. What a proxy resolves by itself `allow_endpoint` sees
                   only by name. Its credentials are in no repr, error or log
     proxy_ssl     context for TLS with an "https://" proxy; default: the system's authorities
+
+    Between two ends on one host (loopback, Unix sockets; no proxy, no TLS) frames have the mask key zero, which RFC 6455
+    asks of no client: docs/security.md says why.
     """
 
     kind = "websocket"
@@ -190,6 +193,7 @@ class WebSocketWireBuilder(WireBuilder):
         tune(transport, dead_after=self._dead_after)
         path, secure = ends_of(transport)
         tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
+        one_host = secure and tls is None and via is None
         if via is not None:
             # Where the proxy is says nothing of where the peer is, nor does TLS that ends at the proxy.
             path, secure = WirePath("direct", path.local, f"{address.authority} via {via}"), address.tls
@@ -203,6 +207,7 @@ class WebSocketWireBuilder(WireBuilder):
             channel_binding=binding.of_peer(tls),
             peer_certificates=peer_certificates(tls),
             max_frame=self._max_frame,
+            masks=not one_host,
         )
 
 

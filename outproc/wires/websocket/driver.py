@@ -17,7 +17,7 @@ from websockets.protocol import OPEN, SERVER, Protocol
 
 from litz.message import Buffer
 from litz.wire import HIGH_WATER, LOW_WATER, LossReason, Wire, WireLoss, WirePath, WireSink
-from outproc.wires.websocket.framing import masked_frame, plain_frame, size_of
+from outproc.wires.websocket.framing import masked_frame, open_frame, plain_frame, size_of
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.reader import FrameReader, Raw
 from outproc.wires.websocket.scratch import scratch
@@ -46,6 +46,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
                side: then it is made when it is needed first, which most wires of strangers do not live to see
     tail       bytes that came behind the handshake
     opening    the answer to the opening handshake, not written yet: see `greet`
+    masks      whether a client hides what it sends from what is in between (see `framing`); a server never does
     """
 
     kind = "websocket"
@@ -62,6 +63,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         peer_certificates: tuple[bytes, ...] = (),
         max_frame: int = MAX_FRAME,
         opening: bytes = b"",
+        masks: bool = True,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._transport = transport
@@ -70,7 +72,7 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         accepting = protocol is None or protocol.side is SERVER
         self._scratch = scratch()
         self._reader = FrameReader(masked=accepting, max_size=max_frame)
-        self._frame = plain_frame if accepting else masked_frame
+        self._frame = plain_frame if accepting else masked_frame if masks else open_frame
         self._opening = opening
         self._held = False
         self._gathers = type(transport).writelines is not asyncio.WriteTransport.writelines

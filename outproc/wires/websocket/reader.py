@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from websockets.speedups import apply_mask
 
-from outproc.wires.websocket.framing import BINARY, MASKED
+from outproc.wires.websocket.framing import BINARY, MASKED, NO_MASK
 
 
 class Raw(NamedTuple):
@@ -104,8 +104,8 @@ class FrameReader:
             if stop > end:
                 self._need = stop - at
                 return at
-            if mask_bit:
-                found.append(apply_mask(view[start:stop], bytes(view[start - 4 : start])))
+            if mask_bit and (key := bytes(view[start - 4 : start])) != NO_MASK:
+                found.append(apply_mask(view[start:stop], key))
             else:
                 found.append(bytes(view[start:stop]))
             at = stop

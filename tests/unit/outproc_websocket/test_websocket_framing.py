@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -13,10 +14,13 @@ from websockets.frames import Frame
 from websockets.protocol import CLIENT, SERVER, Protocol
 
 from litz.message import Buffer
-from outproc.wires.websocket.framing import LARGE, MANY, masked_frame, plain_frame, size_of
+from outproc.wires.websocket.framing import LARGE, MANY, masked_frame, open_frame, plain_frame, size_of
 from outproc.wires.websocket.reader import FrameReader, Raw
 from tests.unit.outproc_websocket.kit import frame
 
+Encode = Callable[[list[Buffer], int], Iterable[Buffer]]
+CLIENTS = (masked_frame, open_frame)
+SIDES = st.sampled_from([plain_frame, *CLIENTS])
 SIZES = (0, 1, 125, 126, 127, 65535, 65536, LARGE - 1, LARGE, 3 * LARGE + 1)
 
 
@@ -28,11 +32,11 @@ def _buffers(total: int, cuts: list[int]) -> list[Buffer]:
 
 
 @settings(max_examples=60)
-@given(st.sampled_from(SIZES), st.lists(st.integers(0, 1 << 20), max_size=6), st.booleans())
-def test_a_frame_is_one_binary_message_to_any_peer(total: int, cuts: list[int], masked: bool) -> None:
+@given(st.sampled_from(SIZES), st.lists(st.integers(0, 1 << 20), max_size=6), SIDES)
+def test_a_frame_is_one_binary_message_to_any_peer(total: int, cuts: list[int], encode: Encode) -> None:
     buffers = _buffers(total, cuts)
-    pieces = list((masked_frame if masked else plain_frame)(buffers, size_of(buffers)))
-    judge = Protocol(SERVER if masked else CLIENT, max_size=1 << 20)
+    pieces = list(encode(buffers, size_of(buffers)))
+    judge = Protocol(SERVER if encode in CLIENTS else CLIENT, max_size=1 << 20)
     judge.receive_data(b"".join(pieces))
     assert judge.parser_exc is None
     [event] = judge.events_received()
@@ -40,10 +44,11 @@ def test_a_frame_is_one_binary_message_to_any_peer(total: int, cuts: list[int], 
     assert bytes(event.data) == b"".join(buffers)
 
 
-def test_large_buffers_are_not_copied_by_the_accepting_side() -> None:
+@pytest.mark.parametrize(("encode", "head"), [(plain_frame, 4), (open_frame, 8)])
+def test_large_buffers_are_not_copied_where_nothing_is_masked(encode: Encode, head: int) -> None:
     large = bytes(LARGE)
-    pieces = plain_frame([b"head", large, b"a", b"b", memoryview(large)], size_of([large, large]) + 6)
-    assert [len(piece) for piece in pieces] == [8, LARGE, 2, LARGE]
+    pieces = list(encode([b"head", large, b"a", b"b", memoryview(large)], size_of([large, large]) + 6))
+    assert [len(piece) for piece in pieces] == [head + 4, LARGE, 2, LARGE]
     assert pieces[1] is large
 
 
@@ -66,13 +71,12 @@ def test_mask_keys_differ() -> None:
 @given(
     st.lists(st.integers(0, 70000) | st.integers(0, 200), max_size=6),
     st.lists(st.integers(1, 40000) | st.integers(1, 20), min_size=1, max_size=40),
-    st.booleans(),
+    SIDES,
 )
-def test_any_cutting_of_the_stream_gives_the_same_frames(sizes: list[int], cuts: list[int], masked: bool) -> None:
+def test_any_cutting_of_the_stream_gives_the_same_frames(sizes: list[int], cuts: list[int], encode: Encode) -> None:
     payloads = [random.Random(n).randbytes(size) for n, size in enumerate(sizes)]
-    encode = masked_frame if masked else plain_frame
     stream = b"".join(b"".join(encode([payload], len(payload))) for payload in payloads)
-    reader = FrameReader(masked=masked, max_size=70000)
+    reader = FrameReader(masked=encode in CLIENTS, max_size=70000)
     found: list[bytes | Raw] = []
     at = turn = 0
     while at < len(stream):
