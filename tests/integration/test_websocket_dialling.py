@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from outproc.wires.websocket import WebSocketWireBuilder, binding
 from outproc.wires.websocket.port import PortLimits
 from tests.unit.outproc_websocket.certificates import client_context, server_context
 from tests.unit.outproc_websocket.kit import endpoint, fake_server, frame, gone, in_time, listening
+
+TCP_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25)
 
 pytestmark = pytest.mark.both_loops
 
@@ -163,8 +166,6 @@ def test_a_context_without_a_certificate_has_no_binding() -> None:
 
 
 async def test_addresses_and_options_of_a_wire() -> None:
-    import socket
-
     async with listening() as port:
         dialled, accepted = await port.pair()
         assert dialled.path.remote == accepted.path.local == f"127.0.0.1:{port.port}"
@@ -176,8 +177,27 @@ async def test_addresses_and_options_of_a_wire() -> None:
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
             assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 15_000
-            assert sock.getsockopt(socket.IPPROTO_TCP, 25) == 128 * 1024  # TCP_NOTSENT_LOWAT
+            assert sock.getsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT) == 128 * 1024
             wire.abort()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("way", ["dialled", "accepted"])
+async def test_the_kernel_may_hold_a_whole_large_frame_while_such_are_written(way: str) -> None:
+    async with listening() as port:
+        ends = await port.pair()
+        wire, other = ends if way == "dialled" else ends[::-1]
+        sink = RecordingSink()
+        other.start(sink)
+        sock = wire._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # as above
+        allowed = []
+        for kib in (1, 64, 900, 1, 900, 256, 900, 1, 64):
+            wire.write([bytes(kib << 10)])
+            allowed.append(sock.getsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT) >> 10)
+        assert allowed == [128, 128, 1024, 1024, 1024, 128, 1024, 1024, 128]
+        await sink.until(lambda: len(sink.frames) == 9, "nine frames")
+        wire.abort()
+        other.abort()
         await asyncio.sleep(0.01)
 
 
