@@ -10,6 +10,7 @@ from typing import Final
 from litz.errors import UnauthenticatedError
 from litz.message import Buffer
 from litz.node_port import PortSubscriber
+from litz.seldom import Seldom
 from litz.wire import EndpointFilter, EndpointSource, Wire
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
@@ -40,6 +41,7 @@ class ManagerPort:
         self._kind = kind
         self._settings = settings
         self._allow = allow
+        self._seldom = Seldom()
 
     @property
     def local_id(self) -> str:
@@ -57,8 +59,11 @@ class ManagerPort:
         try:
             return self._allow(endpoint_at(self._kind, host, port), source)
         except Exception as error:
-            # The filter is the user's: one that fails allows nothing.
-            self._node.loop.call_exception_handler({"message": "litz: an error in allow_endpoint", "exception": error})
+            # The filter is the user's: one that fails allows nothing. Peers name as many endpoints as they like.
+            more = self._seldom.words(self._node.loop.time(), source, error)
+            if more is not None:
+                context = {"message": f"litz: an error in allow_endpoint{more}", "exception": error}
+                self._node.loop.call_exception_handler(context)
             return False
 
     # -- who is there ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, Literal
 
 from litz.errors import ForbiddenError
+from litz.seldom import Seldom
 
 Verb = Literal["open", "resume", "use", "relay", "stream"]
 
@@ -51,6 +52,7 @@ class Rights:
         """Peers being judged: how many of their wires are, how many were, and the latest whose verdict counts."""
         self._known: dict[tuple[str, str], tuple[float, bool]] = {}
         self._asking: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._seldom = Seldom()
 
     @property
     def asks(self) -> bool:
@@ -138,7 +140,10 @@ class Rights:
             async with asyncio.timeout(self._deadline):
                 allowed = await verdict is True
         except Exception as error:
-            loop.call_exception_handler({"message": "litz: no verdict of authorize on relaying", "exception": error})
+            more = self._seldom.words(loop.time(), pair[0], error)
+            if more is not None:  # not of each dest: a peer asks for as many as it likes
+                context = {"message": f"litz: no verdict of authorize on relaying{more}", "exception": error}
+                loop.call_exception_handler(context)
         finally:
             self._asking.pop(pair, None)
         known.pop(pair, None)

@@ -16,6 +16,7 @@ from litz.testing.manager_case import serving
 from litz.wire import AcceptWire, Endpoint, EndpointSource, Wire, WireBuilder
 from outproc import OutprocTransportManager
 from outproc.addressing import MAX_HINTS
+from outproc.manager_port import ManagerPort
 from outproc.node.service import NodeService
 from outproc.wires.memory import memory_pair
 from outproc.wires.websocket import WebSocketWireBuilder
@@ -238,3 +239,17 @@ async def test_what_a_name_resolves_to_is_asked_about_too() -> None:
         assert f"websocket://127.0.0.1:{port}" in {address for address, _ in asked}
         async with OutprocTransportManager("a", directory={"b": [url]}) as a:
             await a.send("b", b"let in", confirm="received")
+
+
+async def test_a_filter_of_endpoints_that_raises_allows_nothing_and_is_told_of_seldom() -> None:
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
+
+    def fail(endpoint: Endpoint, source: EndpointSource) -> bool:
+        raise LookupError(endpoint.address)
+
+    async with node("a", listen=LOOPBACK) as a:
+        running = a._running()
+        port = ManagerPort(running.node, running.dests, running.reception.accept, "test", {}, allow=fail)
+        assert not any(port.allows(f"10.0.0.{number}", 8400, "hello") for number in range(200))
+    assert told == ["litz: an error in allow_endpoint"]

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from litz.node_port import NodePort
+from litz.seldom import Seldom
 from outproc.relay_options import RelayOptions
 from outproc.wires.relay.messages import FROM_HUB, CloseCode, Open, RefuseCode, decode
 from outproc.wires.relay.switch import Switch, SwitchLimits
@@ -22,6 +23,7 @@ class RelayHub:
         self._port = port
         self._loop = loop
         self._allow: Callable[[str, str], bool] | None = options.allow_relay
+        self._seldom = Seldom()
         self.switch = Switch(
             SwitchLimits(
                 max_circuits=options.max_circuits,
@@ -56,8 +58,11 @@ class RelayHub:
         try:
             return self._allow(sender, dest)
         except Exception as error:
-            # It is the user's; who cannot be judged is not relayed.
-            self._loop.call_exception_handler({"message": "litz: an error in allow_relay", "exception": error})
+            # It is the user's; who cannot be judged is not relayed. A peer asks as often as it likes.
+            more = self._seldom.words(self._loop.time(), sender, error)
+            if more is not None:
+                context = {"message": f"litz: an error in allow_relay{more}", "exception": error}
+                self._loop.call_exception_handler(context)
             return False
 
     def _is_relayed(self, peer: str) -> bool:

@@ -59,8 +59,8 @@ class WebSocketWireBuilder(WireBuilder):
                   only by name. Its credentials are in no repr, error or log
     proxy_ssl     context for TLS with an "https://" proxy; default: the system's authorities
 
-    Between two ends on one host (loopback, Unix sockets; no proxy, no TLS) frames have the mask key zero, which RFC 6455
-    asks of no client: docs/security.md says why.
+    Between two ends on one host (loopback, Unix sockets; no proxy, no TLS) frames have the mask key zero; RFC 6455 asks
+    for one that nobody can foresee. docs/security.md says why.
     """
 
     kind = "websocket"

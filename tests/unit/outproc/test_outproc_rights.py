@@ -92,3 +92,26 @@ def test_a_verdict_on_relaying_that_was_asked_for_before_all_were_forgotten_does
         await asked.close()
 
     virtual(scenario)
+
+
+def test_verdicts_on_relaying_that_fail_are_told_seldom() -> None:
+    async def scenario() -> None:
+        told: list[str] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["message"]))
+
+        async def fail(peer: str, what: str, verb: str) -> bool:
+            raise LookupError(what)
+
+        asked = Rights(fail, "hub", 10.0)
+        for number in range(50):
+            assert not asked.may_relay("bob", f"nobody {number}")
+        assert not asked.may_relay("alice", "nobody")
+        await turns()
+        assert told == ["litz: no verdict of authorize on relaying"] * 2, "one for each peer"
+        await asyncio.sleep(61)
+        assert not asked.may_relay("bob", "nobody")
+        await turns()
+        assert told[2:] == ["litz: no verdict of authorize on relaying (49 more of these were not told)"]
+        await asked.close()
+
+    virtual(scenario)
