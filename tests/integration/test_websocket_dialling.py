@@ -189,13 +189,31 @@ async def test_the_kernel_may_hold_a_whole_large_frame_while_such_are_written(wa
         wire, other = ends if way == "dialled" else ends[::-1]
         sink = RecordingSink()
         other.start(sink)
-        sock = wire._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # as above
+        sock = wire._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # its socket
         allowed = []
-        for kib in (1, 64, 900, 1, 900, 256, 900, 1, 64):
+        for kib in (1, 64, 256, 900, 1, 900, 256, 900, 1, 64, 64):
             wire.write([bytes(kib << 10)])
             allowed.append(sock.getsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT) >> 10)
-        assert allowed == [128, 128, 1024, 1024, 1024, 128, 1024, 1024, 128]
-        await sink.until(lambda: len(sink.frames) == 9, "nine frames")
+        assert allowed == [128, 128, 128, 1024, 1024, 1024, 128, 1024, 1024, 1024, 128]
+        await sink.until(lambda: len(sink.frames) == 11, "eleven frames")
+        wire.abort()
+        other.abort()
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("way", ["dialled", "accepted"])
+async def test_a_peer_that_does_not_read_large_frames_is_noticed(way: str) -> None:
+    """Python 3.12.0 and 3.13.0 did not notice: what asyncio gathered was without limit."""
+    async with listening() as port:
+        ends = await port.pair()
+        wire, other = ends if way == "dialled" else ends[::-1]
+        wire.start(RecordingSink())
+        frames = 0
+        while wire.writable:
+            wire.write([b"head", bytes(900 << 10), b"tail"])
+            frames += 1
+            assert frames < 100, "more than any socket holds"
+        assert wire.buffered_bytes < 2 << 20
         wire.abort()
         other.abort()
         await asyncio.sleep(0.01)

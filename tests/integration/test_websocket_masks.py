@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +15,7 @@ from websockets.utils import accept_key, apply_mask
 from litz.message import Buffer
 from litz.testing.recording import RecordingSink
 from litz.wire import Wire
-from outproc.wires.websocket import WebSocketWireBuilder
+from outproc.wires.websocket import WebSocketWireBuilder, builder
 from outproc.wires.websocket.ends import ends_of
 from outproc.wires.websocket.framing import LARGE
 from tests.integration.small_proxies import SmallHttpProxy, SmallProxy, SmallSocksProxy
@@ -60,9 +61,9 @@ async def serving(*, tls: ssl.SSLContext | None = None, file: Path | None = None
         listening.close()
 
 
-async def keys_of(builder: WebSocketWireBuilder, server: Server) -> set[bytes]:
+async def keys_of(dialling: WebSocketWireBuilder, server: Server) -> set[bytes]:
     """The keys with which a wire masks small and large frames. What the keys hide is what was written."""
-    wire = await builder.build("peer", endpoint(server.url))
+    wire = await dialling.build("peer", endpoint(server.url))
     reader, writer = await server.clients.get()
     wire.start(RecordingSink())
     keys = set()
@@ -108,6 +109,29 @@ async def test_through_a_proxy_on_this_host_every_frame_has_a_key_of_its_own(kin
 async def test_under_tls_every_frame_has_a_key_of_its_own() -> None:
     async with serving(tls=server_context()) as server:
         assert len(await keys_of(WebSocketWireBuilder(ssl=client_context()), server)) == 2 * FRAMES
+
+
+@pytest.mark.both_loops
+async def test_to_another_host_every_frame_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ends of the socket are all that tells: they say here what they say of a connection to another host."""
+    transport = asyncio.Transport({"sockname": ("10.0.0.7", 50_000), "peername": ("10.0.0.8", 8400)})
+    monkeypatch.setattr(builder, "ends_of", lambda _: ends_of(transport))
+    async with serving() as server:
+        assert len(await keys_of(WebSocketWireBuilder(), server)) == 2 * FRAMES
+
+
+@pytest.mark.both_loops
+async def test_to_a_name_every_frame_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it resolves to: what stands between may have given it an address of its own."""
+    async with serving() as server:
+        port = int(server.url.rpartition(":")[2])
+
+        async def getaddrinfo(*_: object, **__: object) -> list[object]:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+
+        monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", getaddrinfo)
+        server.url = f"ws://a-name.test:{port}"
+        assert len(await keys_of(WebSocketWireBuilder(), server)) == 2 * FRAMES
 
 
 @pytest.mark.parametrize(

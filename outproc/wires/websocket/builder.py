@@ -193,7 +193,8 @@ class WebSocketWireBuilder(WireBuilder):
         tune(transport, dead_after=self._dead_after)
         path, secure = ends_of(transport)
         tls = cast("ssl.SSLObject | None", transport.get_extra_info("ssl_object"))
-        one_host = secure and tls is None and via is None
+        # By the address that was asked for too: what stands between may answer for another one in the socket's name.
+        one_host = secure and tls is None and via is None and address.is_local
         if via is not None:
             # Where the proxy is says nothing of where the peer is, nor does TLS that ends at the proxy.
             path, secure = WirePath("direct", path.local, f"{address.authority} via {via}"), address.tls

@@ -21,7 +21,8 @@ from outproc.wires.websocket.framing import masked_frame, open_frame, plain_fram
 from outproc.wires.websocket.quiet import QUIET
 from outproc.wires.websocket.reader import FrameReader, Raw
 from outproc.wires.websocket.scratch import scratch
-from outproc.wires.websocket.tuning import NOTSENT_LOWAT, lowat_for, set_lowat
+from outproc.wires.websocket.tuning import gathers, set_lowat
+from outproc.wires.websocket.unsent import Unsent
 
 MAX_FRAME: Final = 1 << 20
 """Largest frame in bytes, and largest message that a peer may send (`max_size`)."""
@@ -76,8 +77,8 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
         self._frame = plain_frame if accepting else masked_frame if masks else open_frame
         self._opening = opening
         self._held = False
-        self._lowat = NOTSENT_LOWAT
-        self._gathers = type(transport).writelines is not asyncio.WriteTransport.writelines
+        self._unsent = Unsent()
+        self._gathers = gathers(transport)
         self.path = path
         self.secure = secure
         self.channel_binding = channel_binding
@@ -145,14 +146,12 @@ class WebSocketWire(asyncio.BufferedProtocol, Wire):
             raise ValueError(f"a frame of {size} bytes is over max_frame, {self.max_frame} bytes")
         if not self._open or self._transport.is_closing():
             return
-        lowat = lowat_for(size)
-        if lowat is not None and lowat != self._lowat:
-            self._lowat = lowat
-            set_lowat(self._transport, lowat)
+        if self._unsent.wrote(size):
+            set_lowat(self._transport, self._unsent.allowed)
         pieces = self._frame(buffers, size)
         if self._gathers and type(pieces) is list and len(pieces) > 1:
             self._transport.writelines(pieces)
-        else:  # asyncio before 3.12 would join them all into one more copy
+        else:
             for piece in pieces:
                 self._transport.write(piece)
 

@@ -73,8 +73,8 @@ def _unchanged(head: bytes, buffers: Sequence[Buffer], size: int) -> list[Buffer
         return [b"".join((head, *buffers))]
     pieces: list[Buffer] = []
     small: list[Buffer] = [head]
-    for buffer in buffers:
-        if (buffer.nbytes if type(buffer) is memoryview else len(buffer)) < LARGE:
+    for buffer in map(_in_bytes, buffers):
+        if len(buffer) < LARGE:
             small.append(buffer)
             continue
         if small:
@@ -114,9 +114,7 @@ def _runs(buffers: Sequence[Buffer]) -> list[Buffer]:
     """The same bytes, in fewer buffers: neighbours below `LARGE` joined."""
     runs: list[Buffer] = []
     small: list[Buffer] = []
-    for buffer in buffers:
-        if type(buffer) is memoryview and buffer.itemsize != 1:
-            buffer = buffer.cast("B")  # noqa: PLW2901 - the same bytes, counted in bytes
+    for buffer in map(_in_bytes, buffers):
         if len(buffer) < LARGE:
             small.append(buffer)
             continue
@@ -127,3 +125,10 @@ def _runs(buffers: Sequence[Buffer]) -> list[Buffer]:
     if small:
         runs.append(b"".join(small))
     return runs
+
+
+def _in_bytes(buffer: Buffer) -> Buffer:
+    """The same bytes, counted in bytes."""
+    if type(buffer) is memoryview and buffer.itemsize != 1:
+        return buffer.cast("B") if buffer.nbytes else b""
+    return buffer

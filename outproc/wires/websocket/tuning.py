@@ -12,16 +12,6 @@ NOTSENT_LOWAT: Final = 128 * 1024
 """Unsent bytes (TCP_NOTSENT_LOWAT) above which the kernel takes no more, so that a signal never waits behind
 a long kernel queue."""
 
-LARGE_LOWAT: Final = 1024 * 1024
-"""The same while frames are written that are larger than `LARGE_FRAME`. So large they are on a fast path only, which
-carries this in milliseconds; and a frame that the kernel takes at once costs one system call, not eight."""
-
-LARGE_FRAME: Final = 256 * 1024
-"""Bytes. Up to here a frame says nothing of the path."""
-
-SMALL_FRAME: Final = 32 * 1024
-"""Bytes. Below it a frame says nothing at all: acks go between large ones."""
-
 DEAD_AFTER: Final = 15.0
 """Default seconds of unacknowledged data after which the system ends a connection."""
 
@@ -45,19 +35,24 @@ def tune(transport: asyncio.BaseTransport, *, dead_after: float) -> None:
         _set(sock, dead_after)
 
 
-def lowat_for(size: int) -> int | None:
-    """How much of a wire's data the kernel may hold unsent after a frame of `size` bytes; None: as much as before."""
-    if size < SMALL_FRAME:
-        return None
-    return LARGE_LOWAT if size > LARGE_FRAME else NOTSENT_LOWAT
-
-
 def set_lowat(transport: asyncio.BaseTransport, size: int) -> None:
     """Let the kernel hold so many bytes unsent under `transport`; nothing happens where there is no TCP."""
     sock: socket.socket | None = transport.get_extra_info("socket")
     if sock is not None and _NOTSENT is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, _NOTSENT, size)
+
+
+def gathers(transport: asyncio.WriteTransport, version: tuple[int, ...] = sys.version_info[:3]) -> bool:
+    """Whether `writelines` of `transport` writes several buffers at once, as it should.
+
+    That of asyncio joins them into one more copy before 3.12, and in its first versions (until 3.12.9 and 3.13.2) never
+    says that the transport is full: CVE-2024-12254. uvloop's is good.
+    """
+    if type(transport).writelines is asyncio.WriteTransport.writelines:
+        return False
+    mended = version >= (3, 13, 2) or (3, 12, 9) <= version < (3, 13)
+    return mended or not type(transport).__module__.startswith("asyncio.")
 
 
 def tune_listening(sock: socket.socket, *, dead_after: float) -> None:

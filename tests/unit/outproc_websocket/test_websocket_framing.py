@@ -56,11 +56,16 @@ def test_many_small_buffers_are_one_piece() -> None:
     assert len(plain_frame([b"x" * 512] * (MANY + 1), 512 * (MANY + 1))) == 1
 
 
-def test_sizes_are_counted_in_bytes() -> None:
-    numbers = memoryview(bytes(8 * LARGE)).cast("Q")
-    assert size_of([numbers]) == 8 * LARGE
-    key = masked_frame([numbers], 8 * LARGE)
-    assert sum(map(len, key)) == 8 * LARGE + 14
+@pytest.mark.parametrize("encode", [plain_frame, *CLIENTS])
+@pytest.mark.parametrize("count", [0, 1, LARGE // 8, LARGE])
+def test_sizes_are_counted_in_bytes(count: int, encode: Encode) -> None:
+    numbers = memoryview(random.Random(count).randbytes(8 * count)).cast("Q")
+    buffers: list[Buffer] = [numbers, bytes(LARGE), numbers]
+    size = size_of(buffers)
+    assert size == 16 * count + LARGE
+    assert all(memoryview(piece).itemsize == 1 for piece in encode(buffers, size))
+    [found] = FrameReader(masked=encode in CLIENTS, max_size=size).feed(b"".join(encode(buffers, size)))
+    assert found == bytes(numbers) + bytes(LARGE) + bytes(numbers)
 
 
 def test_mask_keys_differ() -> None:
