@@ -7,7 +7,7 @@ from collections.abc import Coroutine
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from litz.events import Connecting, Event, LaneMoved, SessionEnded, SessionStarted, WireDown, WireUp
+from litz.events import Connecting, Event, LaneMoved, SessionEnded, SessionStarted, WireDown, WireUp, Woke
 from litz.manager import MessageStream
 from litz.snapshot import DestState
 from litz.testing import SimHost
@@ -50,6 +50,8 @@ class EventTap:
             life.world.checker.resends.ended(life, event)
         if isinstance(event, LaneMoved | WireUp | WireDown):
             self._judge(event)
+        elif isinstance(event, Woke):
+            life.world.silence_watch.woke(life)
         self._last, self._last_at = event, life.world.loop.time()
         if isinstance(event, WireUp):
             for dest, session in life.sessions():

@@ -33,6 +33,7 @@ class SilenceWatch:
         self._sound: dict[str, float] = {}
         """When wires, by what events call them, came up that began after all had healed."""
         self._healed_at = float("inf")
+        self._woke: dict[Life, float] = {}
 
     def told(self, life: Life, event: WireUp | WireDown) -> None:
         """Raises if a life gives up a wire as silent that nothing ails."""
@@ -49,8 +50,19 @@ class SilenceWatch:
         since = self._sound.get(event.wire)
         if since is None or not event.cause.startswith("silent") or self.world.ends.active:
             return  # where nodes leave often one may still die without a word
-        if not self.world.stalled_since(since - EXCUSED):
+        if not (self.world.stalled_since(since - EXCUSED) or self._doubted_too_shortly(life, event.kind, now)):
             raise InvariantError("silent", f"{life} gave {event.wire} up, on which frames come and go: {event.cause}")
+
+    def _doubted_too_shortly(self, life: Life, kind: str, now: float) -> bool:
+        """Whether the machine woke just now, or saw now that it had: then every wire has `wake_timeout` to answer, and
+        on one whose round trip takes longer no answer comes in that. Who sets an option says how long paths may be."""
+        link, timeout = self.world.plan.link, life.options.wake_timeout
+        way = link.latency + link.jitter + self.world.plan.natures.get(kind, {}).get("latency", 0.0)
+        return now - self._woke.get(life, float("-inf")) <= timeout + LATE and 2 * way >= timeout
+
+    def woke(self, life: Life) -> None:
+        """It has seen that its machine slept."""
+        self._woke[life] = self.world.loop.time()
 
     def look(self, life: Life) -> None:
         """Raises for a wire that was silent for too long. What came was seen later than it came, so that this is
