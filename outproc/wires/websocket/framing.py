@@ -2,11 +2,11 @@
 
 Only whole binary messages are framed here; control frames and the closing handshake stay with `websockets`.
 
-A client masks what it sends, with keys that nobody can foresee, so that nobody can choose the bytes that something in
-between sees which takes them for HTTP (RFC 6455, section 10.3). Between two ends on one host nothing is in between:
-there the key is zero, which every server understands and which costs neither a copy nor a look at each byte. (Where
-TLS hides the bytes draft-damjanovic-websockets-nomasking would leave the mask out as well; litz does not, because TLS
-may end at something in between.)
+A client masks what it sends, with keys that nobody can foresee, so that who chooses a payload does not choose the bytes
+on the wire: something in between might take them for HTTP (RFC 6455, section 10.3). Between two ends on one host
+nothing is in between: there the key is zero, which every server understands and which costs neither a copy nor a look
+at each byte. (Where TLS hides the bytes draft-damjanovic-websockets-nomasking would leave the mask out as well; litz
+does not, because TLS may end at something in between.)
 """
 
 from __future__ import annotations
