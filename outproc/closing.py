@@ -15,6 +15,10 @@ WORK = 0.6
 GRACE = 0.05
 """Parts of `close_timeout`. Seven graces are given at most, three of them to tasks such as dials."""
 
+TURNS = 10
+"""Turns of the loop that a task has beyond its grace: a process that was stopped meanwhile sees first that all time is
+over, and then what came in time."""
+
 
 async def close_node(
     node: LocalNode,
@@ -93,6 +97,10 @@ async def _cancelled(tasks: Sequence[asyncio.Task[Any]], patience: float) -> Non
     if not tasks:
         return
     await asyncio.wait(tasks, timeout=patience)
+    for _ in range(TURNS):
+        if all(task.done() for task in tasks):
+            return
+        await asyncio.sleep(0)
     for task in tasks:
         if not task.done():
             # Code of the user (a builder, listener, directory, authenticator) that does not heed it: say so, and go on.

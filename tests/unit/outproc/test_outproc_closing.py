@@ -76,6 +76,45 @@ def test_a_builder_that_swallows_its_cancellation_does_not_hold_the_close() -> N
     assert [report["message"] for report in reports] == ["litz: 'litz dial b deaf:b' did not end when it was cancelled"]
 
 
+class LateBuilder(WireBuilder):
+    """Its dials end a little after they were cancelled, however often that is."""
+
+    kind = "late"
+    schemes = ("late",)
+
+    async def build(self, dest: str, endpoint: Endpoint) -> Wire:
+        loop = asyncio.get_running_loop()
+        end = float("inf")
+        while loop.time() < end:
+            try:
+                await asyncio.sleep(1000.0 if end == float("inf") else end - loop.time())
+            except asyncio.CancelledError:
+                end = min(end, loop.time() + 0.01)
+        for _ in range(3):  # a close of something else, say
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
+        raise OSError("late")
+
+
+def test_a_dial_that_ended_while_the_process_was_stopped_has_ended_in_time() -> None:
+    reports: list[dict[str, Any]] = []
+
+    async def scenario(loop: SimLoop) -> None:
+        loop.set_exception_handler(lambda _, context: reports.append(context))
+        options = TransportOptions(close_timeout=2.0, dial_timeout=500.0)
+        manager = OutprocTransportManager("a", builders=[LateBuilder()], directory={"b": ["late:b"]}, options=options)
+        await manager.__aenter__()
+        manager.send_nowait("b", b"x")
+        await asyncio.sleep(1.0)
+        closing = asyncio.create_task(manager.aclose())
+        await asyncio.sleep(0.005)
+        loop.stall(30.0)  # SIGSTOP, and SIGCONT
+        await closing
+
+    run_simulation(scenario, seed=1, shuffle=False)
+    assert reports == []
+
+
 def test_closing_takes_one_close_timeout_in_all() -> None:
     """With a peer that does not answer the goodbye, and a handler that swallows its cancellation: each took one."""
 
