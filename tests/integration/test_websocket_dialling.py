@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -182,11 +184,23 @@ async def test_addresses_and_options_of_a_wire() -> None:
         await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("way", ["dialled", "accepted"])
-async def test_the_kernel_may_hold_a_whole_large_frame_while_such_are_written(way: str) -> None:
+WAYS = pytest.mark.parametrize("way", ["dialled", "accepted"])
+
+
+@asynccontextmanager
+async def ends(way: str) -> AsyncIterator[tuple[Wire, Wire]]:
+    """The end of a connection that was dialled or accepted, and the other one, neither started."""
     async with listening() as port:
-        ends = await port.pair()
-        wire, other = ends if way == "dialled" else ends[::-1]
+        dialled, accepted = await port.pair()
+        yield (dialled, accepted) if way == "dialled" else (accepted, dialled)
+        dialled.abort()
+        accepted.abort()
+        await asyncio.sleep(0.01)
+
+
+@WAYS
+async def test_the_kernel_may_hold_a_whole_large_frame_while_such_are_written(way: str) -> None:
+    async with ends(way) as (wire, other):
         sink = RecordingSink()
         other.start(sink)
         sock = wire._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # its socket
@@ -196,17 +210,12 @@ async def test_the_kernel_may_hold_a_whole_large_frame_while_such_are_written(wa
             allowed.append(sock.getsockopt(socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT) >> 10)
         assert allowed == [128, 128, 128, 1024, 1024, 1024, 128, 1024, 1024, 1024, 128]
         await sink.until(lambda: len(sink.frames) == 11, "eleven frames")
-        wire.abort()
-        other.abort()
-        await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("way", ["dialled", "accepted"])
+@WAYS
 async def test_a_peer_that_does_not_read_large_frames_is_noticed(way: str) -> None:
     """Python 3.12.0 and 3.13.0 did not notice: what asyncio gathered was without limit."""
-    async with listening() as port:
-        ends = await port.pair()
-        wire, other = ends if way == "dialled" else ends[::-1]
+    async with ends(way) as (wire, _):
         wire.start(RecordingSink())
         frames = 0
         while wire.writable:
@@ -214,9 +223,6 @@ async def test_a_peer_that_does_not_read_large_frames_is_noticed(way: str) -> No
             frames += 1
             assert frames < 100, "more than any socket holds"
         assert wire.buffered_bytes < 2 << 20
-        wire.abort()
-        other.abort()
-        await asyncio.sleep(0.01)
 
 
 async def test_secrets_stay_out_of_reprs_and_errors() -> None:
