@@ -256,6 +256,12 @@ class Inbox:
             owner.offer(first=True)
         self.finish(batch)
 
+    def retire(self, owner: Sender) -> None:
+        """Whoever served this sender ends, and has put back what it had: others may go on with it."""
+        if owner.held:
+            owner.release(first=True)
+        self.forget_idle(owner)
+
     def forget_idle(self, owner: Sender) -> None:
         """Forget a sender without sessions and messages."""
         if owner.idle and self._senders.get(owner.name) is owner:

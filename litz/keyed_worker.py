@@ -212,6 +212,4 @@ class KeyedWorker:
             batch.hidden += done
             self._inbox.put_back(batch, first, seen=False)
         self._walks.clear()
-        if self._sender.held:
-            self._sender.release(first=True)
-        self._inbox.forget_idle(self._sender)
+        self._inbox.retire(self._sender)

@@ -322,9 +322,7 @@ class WideWorker:
             batch.hidden += len(later)
             self._inbox.put_back(batch, first)
         self._batches.clear()
-        if self._sender.held:
-            self._sender.release(first=True)
-        self._inbox.forget_idle(self._sender)
+        self._inbox.retire(self._sender)
 
 
 def _own_task() -> asyncio.Task[Any]:

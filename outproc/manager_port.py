@@ -11,6 +11,7 @@ from litz.errors import UnauthenticatedError
 from litz.message import Buffer
 from litz.node_port import PortSubscriber
 from litz.seldom import Seldom
+from litz.told_seldom import tell_seldom
 from litz.wire import EndpointFilter, EndpointSource, Wire
 from outproc.dest_table import DestTable
 from outproc.dest_transport import DestTransport
@@ -60,10 +61,7 @@ class ManagerPort:
             return self._allow(endpoint_at(self._kind, host, port), source)
         except Exception as error:
             # The filter is the user's: one that fails allows nothing. Peers name as many endpoints as they like.
-            more = self._seldom.words(self._node.loop.time(), source, error)
-            if more is not None:
-                context = {"message": f"litz: an error in allow_endpoint{more}", "exception": error}
-                self._node.loop.call_exception_handler(context)
+            tell_seldom(self._node.loop, self._seldom, source, error, "an error in allow_endpoint")
             return False
 
     # -- who is there ---------------------------------------------------------------------------------

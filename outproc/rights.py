@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from litz.errors import ForbiddenError
 from litz.seldom import Seldom
+from litz.told_seldom import tell_seldom
 
 Verb = Literal["open", "resume", "use", "relay", "stream"]
 
@@ -140,10 +141,8 @@ class Rights:
             async with asyncio.timeout(self._deadline):
                 allowed = await verdict is True
         except Exception as error:
-            more = self._seldom.words(loop.time(), pair[0], error)
-            if more is not None:  # not of each dest: a peer asks for as many as it likes
-                context = {"message": f"litz: no verdict of authorize on relaying{more}", "exception": error}
-                loop.call_exception_handler(context)
+            # Not of each dest: a peer asks for as many as it likes.
+            tell_seldom(loop, self._seldom, pair[0], error, "no verdict of authorize on relaying")
         finally:
             self._asking.pop(pair, None)
         known.pop(pair, None)

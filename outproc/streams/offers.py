@@ -14,6 +14,7 @@ from typing import Final
 from litz.errors import ConsumerConflictError
 from litz.seldom import Seldom
 from litz.stream_port import Accept, Later, Offer, Refusal, Refused
+from litz.told_seldom import tell_seldom
 from outproc.local_node import LocalNode
 from outproc.streams.moves import State
 from outproc.streams.session_streams import FULL, RETRY_AFTER, SessionStreams
@@ -117,8 +118,4 @@ class Offers:
 
     def _report(self, error: BaseException, dest: str) -> None:
         """Not each of them: a peer opens as many streams as it likes."""
-        more = self._seldom.words(self._node.loop.time(), dest, error)
-        if more is not None:
-            self._node.loop.call_exception_handler(
-                {"message": f"litz: an error about a stream that {dest} wants{more}", "exception": error}
-            )
+        tell_seldom(self._node.loop, self._seldom, dest, error, f"an error about a stream that {dest} wants")

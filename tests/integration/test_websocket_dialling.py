@@ -195,7 +195,6 @@ async def ends(way: str) -> AsyncIterator[tuple[Wire, Wire]]:
         yield (dialled, accepted) if way == "dialled" else (accepted, dialled)
         dialled.abort()
         accepted.abort()
-        await asyncio.sleep(0.01)
 
 
 @WAYS

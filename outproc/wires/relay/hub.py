@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from litz.node_port import NodePort
 from litz.seldom import Seldom
+from litz.told_seldom import tell_seldom
 from outproc.relay_options import RelayOptions
 from outproc.wires.relay.messages import FROM_HUB, CloseCode, Open, RefuseCode, decode
 from outproc.wires.relay.switch import Switch, SwitchLimits
@@ -59,10 +60,7 @@ class RelayHub:
             return self._allow(sender, dest)
         except Exception as error:
             # It is the user's; who cannot be judged is not relayed. A peer asks as often as it likes.
-            more = self._seldom.words(self._loop.time(), sender, error)
-            if more is not None:
-                context = {"message": f"litz: an error in allow_relay{more}", "exception": error}
-                self._loop.call_exception_handler(context)
+            tell_seldom(self._loop, self._seldom, sender, error, "an error in allow_relay")
             return False
 
     def _is_relayed(self, peer: str) -> bool:

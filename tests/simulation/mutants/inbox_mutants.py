@@ -84,9 +84,9 @@ INBOX_MUTANTS = (
     ),
     _mutant(
         "server-remembers-all-senders",
-        SERVING,
-        "            self._sender.release(first=True)\n        self._inbox.forget_idle(self._sender)\n",
-        "            self._sender.release(first=True)\n",
+        INBOX,
+        "            owner.release(first=True)\n        self.forget_idle(owner)\n",
+        "            owner.release(first=True)\n",
         "closed",
     ),
 )

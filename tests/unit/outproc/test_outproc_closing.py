@@ -56,16 +56,22 @@ def test_a_builder_whose_own_close_does_not_end_does_not_hold_the_close() -> Non
     assert report["message"] == "litz: 'litz close StuckBuilder.aclose' did not end when it was cancelled"
 
 
+async def dialling(builder: WireBuilder, endpoint: str) -> OutprocTransportManager:
+    """A manager whose dial of `endpoint` has been under way for a second."""
+    options = TransportOptions(close_timeout=2.0, dial_timeout=500.0)
+    manager = OutprocTransportManager("a", builders=[builder], directory={"b": [endpoint]}, options=options)
+    await manager.__aenter__()
+    manager.send_nowait("b", b"x")
+    await asyncio.sleep(1.0)
+    return manager
+
+
 def test_a_builder_that_swallows_its_cancellation_does_not_hold_the_close() -> None:
     reports: list[dict[str, Any]] = []
 
     async def scenario(loop: SimLoop) -> float:
         loop.set_exception_handler(lambda _, context: reports.append(context))
-        options = TransportOptions(close_timeout=2.0, dial_timeout=500.0)
-        manager = OutprocTransportManager("a", builders=[DeafBuilder()], directory={"b": ["deaf:b"]}, options=options)
-        await manager.__aenter__()
-        manager.send_nowait("b", b"x")
-        await asyncio.sleep(1.0)
+        manager = await dialling(DeafBuilder(), "deaf:b")
         before = loop.time()
         await manager.aclose()
         took = loop.time() - before
@@ -101,11 +107,7 @@ def test_a_dial_that_ended_while_the_process_was_stopped_has_ended_in_time() -> 
 
     async def scenario(loop: SimLoop) -> None:
         loop.set_exception_handler(lambda _, context: reports.append(context))
-        options = TransportOptions(close_timeout=2.0, dial_timeout=500.0)
-        manager = OutprocTransportManager("a", builders=[LateBuilder()], directory={"b": ["late:b"]}, options=options)
-        await manager.__aenter__()
-        manager.send_nowait("b", b"x")
-        await asyncio.sleep(1.0)
+        manager = await dialling(LateBuilder(), "late:b")
         closing = asyncio.create_task(manager.aclose())
         await asyncio.sleep(0.005)
         loop.stall(30.0)  # SIGSTOP, and SIGCONT
